@@ -1,0 +1,182 @@
+"""Backbones by name, and their weights: published, from a file, or none.
+
+Shape legend: B images, D features.
+"""
+
+import pickle
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import safetensors
+import safetensors.torch
+import torch
+import torchvision
+from torch import Tensor, nn
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_HEAD_PREFIXES = ("fc.", "classifier.", "head.", "super_head.", "sub_head.", "heads.")
+_WRAPPER_PREFIXES = ("module.", "backbone.")
+
+
+class Backbone(NamedTuple):
+    """A feature extractor and the input that its weights expect.
+
+    Attributes:
+        module: float images [B, 3, H, W], normalised, to features [B, D].
+        n_features: D.
+        mean, std: normalisation of images in [0, 1].
+        interpolation: how evaluation images are resized.
+    """
+
+    module: nn.Module
+    n_features: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: Literal["bilinear", "bicubic"]
+
+
+def build_backbone(name: str, weights: str) -> Backbone:
+    """Build a backbone by name.
+
+    Args:
+        name: `smallnet`, a torchvision ResNet (`resnet18`, `resnet50`, `wide_resnet50_2`, ...),
+            or any timm model when timm is installed.
+        weights: `default` downloads the published weights (for torchvision the best of several:
+            IMAGENET1K_V2 for resnet50); `none` starts from random ones; else a .safetensors or
+            .pth file.
+
+    Raises:
+        ValueError: unknown name, weights that cannot be downloaded, or a file that does not fit.
+    """
+    published = weights == "default"
+    if name == "smallnet":
+        if published:
+            raise ValueError("model.weights must be none or a file for smallnet, but got 'default'")
+        backbone = Backbone(smallnet(), 128, (0.5,) * 3, (0.25,) * 3, "bilinear")
+    elif name in torchvision.models.list_models(include=["resnet*", "resnext*", "wide_resnet*"]):
+        backbone = _torchvision_resnet(name, published)
+    else:
+        backbone = _timm_backbone(name, published)
+    if weights not in ("default", "none"):
+        _load_file(backbone.module, Path(weights), name)
+    return backbone
+
+
+def smallnet(width: int = 16) -> nn.Module:
+    """A plain convolutional net of 150,000 parameters for small images; D = 8 * width."""
+
+    def block(n_in: int, n_out: int, stride: int) -> nn.Sequential:
+        return nn.Sequential(
+            nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(n_out),
+            nn.ReLU(inplace=True),
+        )
+
+    w = width
+    return nn.Sequential(
+        block(3, w, 2),
+        block(w, w, 1),
+        block(w, 2 * w, 2),
+        block(2 * w, 2 * w, 1),
+        block(2 * w, 4 * w, 2),
+        block(4 * w, 4 * w, 1),
+        block(4 * w, 8 * w, 2),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )
+
+
+def _torchvision_resnet(name: str, published: bool) -> Backbone:
+    try:
+        module = torchvision.models.get_model(name, weights="DEFAULT" if published else None)
+    except (OSError, RuntimeError) as error:  # no network, or a download cut short
+        raise _no_download(name, error) from None
+    n_features = module.fc.in_features
+    module.fc = nn.Identity()
+    return Backbone(module, n_features, IMAGENET_MEAN, IMAGENET_STD, "bilinear")
+
+
+def _timm_backbone(name: str, published: bool) -> Backbone:
+    try:
+        import timm
+    except ImportError:
+        raise ValueError(
+            f"model.backbone must be smallnet or a torchvision ResNet, but got {name!r}; "
+            "timm's models need pip install 'hierclf[timm]'"
+        ) from None
+    if not timm.is_model(name):
+        raise ValueError(
+            f"model.backbone must be smallnet, a torchvision ResNet or a timm model, got {name!r}"
+        )
+    try:
+        module = timm.create_model(name, pretrained=published, num_classes=0)
+    except Exception as error:  # the hub client raises many kinds, all meaning "not fetched"
+        raise _no_download(name, error) from None
+    cfg = timm.data.resolve_model_data_config(module)
+    interpolation: Literal["bilinear", "bicubic"] = (
+        "bicubic" if cfg["interpolation"] == "bicubic" else "bilinear"
+    )
+    return Backbone(module, module.num_features, cfg["mean"], cfg["std"], interpolation)
+
+
+def _no_download(name: str, error: Exception) -> ValueError:
+    reason = " ".join(str(error).split())[:200]
+    return ValueError(
+        f"the weights of {name} could not be downloaded ({reason}); name a file with "
+        "model.weights=PATH or start from none with model.weights=none"
+    )
+
+
+def _load_file(module: nn.Module, path: Path, name: str) -> None:
+    """Load a state dict into the backbone, heads left out."""
+    loaded = {_bare_key(key): tensor for key, tensor in read_state(path).items()}
+    expected = module.state_dict()
+    found = {key: tensor for key, tensor in loaded.items() if not key.startswith(_HEAD_PREFIXES)}
+    missing = [k for k in expected if k not in found and not k.endswith("num_batches_tracked")]
+    unknown = [key for key in found if key not in expected]
+    wrong = [
+        f"{key} is {tuple(found[key].shape)}, needs {tuple(tensor.shape)}"
+        for key, tensor in expected.items()
+        if key in found and found[key].shape != tensor.shape
+    ]
+    complaints = [
+        f"{len(keys)} {what} (first: {keys[0]})"
+        for what, keys in (("missing", missing), ("unknown", unknown), ("of wrong shape", wrong))
+        if keys
+    ]
+    if complaints:
+        raise ValueError(f"{path} must hold the weights of {name}, but: {', '.join(complaints)}")
+    module.load_state_dict(found, strict=False)
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Read a state dict from .safetensors, or from .pth without executing any pickled code.
+
+    Raises:
+        ValueError: no such file, another ending, or content that is no plain state dict.
+    """
+    if not path.is_file():
+        raise ValueError(f"model.weights must be default, none or a file, but {path} is none")
+    if path.suffix == ".safetensors":
+        try:
+            return safetensors.torch.load_file(path)
+        except safetensors.SafetensorError as error:
+            raise ValueError(f"{path} must be a valid safetensors file: {error}") from None
+    if path.suffix not in (".pth", ".pt"):
+        raise ValueError(f"model.weights must end in .safetensors or .pth, but got {path.name}")
+    try:
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path} must hold tensors only, and nothing else: {reason}") from None
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ValueError(f"{path} must hold a state dict (names to tensors)")
+    return state
+
+
+def _bare_key(key: str) -> str:
+    for prefix in _WRAPPER_PREFIXES:
+        key = key.removeprefix(prefix)
+    return key

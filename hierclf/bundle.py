@@ -1,0 +1,248 @@
+"""The model directory: a trained network and all that its predictions need, as data.
+
+    bundle.json          schema, backbone, preprocessing, hierarchy, scores, versions, checksums
+    thresholds.json      which score and tau each level uses; may be replaced later
+    model.safetensors    the network
+    scores.safetensors   what the scores learned from the training images
+
+Nothing is pickled, and nothing in it is executed: a directory from a stranger is safe to load.
+"""
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+import safetensors.torch
+import torch
+
+from hierclf.backbones import build_backbone
+from hierclf.errors import one_line
+from hierclf.fold_run import FoldRun
+from hierclf.labels import Hierarchy
+from hierclf.model import TwoHeadNet, TwoHeads
+from hierclf.scores import SCORES, State
+from hierclf.thresholds import Rule
+from hierclf.version import package_version
+
+SCHEMA = 1
+_FILES = ("model.safetensors", "scores.safetensors")
+_VERSIONS = ("hierclf", "torch", "torchvision", "numpy", "pillow")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """From a decoded image to what the network takes.
+
+    Attributes:
+        height, width: of the decoded training images; other images are fitted to it first.
+        image_size, crop_fraction, interpolation: of the evaluation view (`augment.center_view`).
+    """
+
+    height: int
+    width: int
+    image_size: int
+    crop_fraction: float
+    interpolation: Literal["bilinear", "bicubic"]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model directory in memory.
+
+    Attributes:
+        net: on the CPU, in eval mode.
+        scores: names of the fitted scores.
+        states: what `fit_scores` returned.
+        rule: scores and thresholds; None until they have been chosen.
+    """
+
+    net: TwoHeadNet
+    backbone: str
+    novel_output: bool
+    preprocessing: Preprocessing
+    hierarchy: Hierarchy
+    scores: tuple[str, ...]
+    states: State
+    rule: Rule | None = None
+
+
+def bundle_from_run(run: FoldRun, states: State) -> Bundle:
+    """The bundle of a trained network; heads trained on frozen features get their backbone back."""
+    model = run.config.model
+    backbone = build_backbone(model.backbone, model.weights)
+    net = run.net if isinstance(run.net, TwoHeadNet) else TwoHeadNet(backbone, run.net)  # type: ignore[arg-type]
+    return Bundle(
+        net=net.cpu().eval(),
+        backbone=model.backbone,
+        novel_output=model.novel_output,
+        preprocessing=Preprocessing(
+            height=run.cache.images.shape[1],
+            width=run.cache.images.shape[2],
+            image_size=model.image_size,
+            crop_fraction=model.crop_fraction,
+            interpolation=backbone.interpolation,
+        ),
+        hierarchy=run.cache.hierarchy,
+        scores=run.config.thresholds.scores,
+        states=states,
+    )
+
+
+def save_bundle(bundle: Bundle, directory: Path) -> None:
+    """Write a model directory; `bundle.json`, which makes it one, comes last.
+
+    A bundle without a rule leaves no thresholds behind: earlier ones belong to another network.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in ("bundle.json", "thresholds.json"):
+        (directory / name).unlink(missing_ok=True)
+    weights = {key: tensor.contiguous() for key, tensor in bundle.net.state_dict().items()}
+    safetensors.torch.save_file(weights, directory / "model.safetensors")
+    safetensors.numpy.save_file(bundle.states, directory / "scores.safetensors")
+    if bundle.rule is not None:
+        save_rule(directory, bundle.rule)
+    description = {
+        "schema": SCHEMA,
+        "backbone": bundle.backbone,
+        "novel_output": bundle.novel_output,
+        "preprocessing": asdict(bundle.preprocessing),
+        "hierarchy": bundle.hierarchy.to_dict(),
+        "scores": list(bundle.scores),
+        "sha256": {name: _sha256(directory / name) for name in _FILES},
+        "versions": {"python": platform.python_version()}
+        | {n: package_version(n) for n in _VERSIONS},
+    }
+    _write_json(directory / "bundle.json", description)
+
+
+def save_rule(directory: Path, rule: Rule) -> None:
+    """Write, or replace, the thresholds of a model directory."""
+    _write_json(directory / "thresholds.json", rule.to_dict())
+
+
+def load_bundle(directory: Path | str) -> Bundle:
+    """Read a model directory.
+
+    Raises:
+        ValueError: not a model directory, of a newer schema, damaged (checksums), or with parts
+            that do not fit each other.
+    """
+    directory = Path(directory)
+    with _one_complaint(directory):
+        return _load(directory, _description(directory))
+
+
+def load_hierarchy(directory: Path | str) -> Hierarchy:
+    """The hierarchy of a model directory, without its network.
+
+    Raises:
+        ValueError: as `load_bundle`.
+    """
+    directory = Path(directory)
+    with _one_complaint(directory):
+        return Hierarchy.from_dict(_description(directory)["hierarchy"])
+
+
+@contextmanager
+def _one_complaint(directory: Path) -> Iterator[None]:
+    """Whatever is wrong becomes one ValueError that names the directory."""
+    try:
+        yield
+    except KeyError as error:
+        reason = f"bundle.json lacks the key {error}"
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,  # a state dict that does not fit
+        safetensors.SafetensorError,
+        OSError,
+    ) as error:
+        reason = one_line(error)[:300]
+    else:
+        return
+    raise ValueError(f"{directory} must be a model directory, but {reason}")
+
+
+def _description(directory: Path) -> dict[str, Any]:
+    if not directory.is_dir():
+        raise ValueError("is no folder")
+    description = _read_json(directory / "bundle.json")
+    schema = description["schema"]
+    if schema != SCHEMA:
+        raise ValueError(f"its schema must be {SCHEMA}, not {schema!r}: update hierclf")
+    return description
+
+
+def _load(directory: Path, description: dict[str, Any]) -> Bundle:
+    for name in _FILES:
+        if _sha256(directory / name) != description["sha256"][name]:
+            raise ValueError(
+                f"{directory / name} must match its checksum in bundle.json, but differs"
+            )
+    hierarchy = Hierarchy.from_dict(description["hierarchy"])
+    backbone = build_backbone(description["backbone"], "none")
+    heads = TwoHeads(
+        backbone.n_features,
+        hierarchy.n_super,
+        hierarchy.n_sub,
+        novel_output=description["novel_output"],
+    )
+    net = TwoHeadNet(backbone, heads)
+    net.load_state_dict(safetensors.torch.load_file(directory / "model.safetensors"))
+    unknown = sorted(set(description["scores"]) - set(SCORES))
+    if unknown:
+        raise ValueError(f"its scores must be among {sorted(SCORES)}, not {unknown}")
+    return Bundle(
+        net=net.eval().to(memory_format=torch.channels_last),
+        backbone=description["backbone"],
+        novel_output=description["novel_output"],
+        preprocessing=Preprocessing(**description["preprocessing"]),
+        hierarchy=hierarchy,
+        scores=tuple(description["scores"]),
+        states={
+            key: np.asarray(array)
+            for key, array in safetensors.numpy.load_file(directory / "scores.safetensors").items()
+        },
+        rule=_load_rule(directory / "thresholds.json", description["scores"]),
+    )
+
+
+def _load_rule(path: Path, scores: list[str]) -> Rule | None:
+    if not path.is_file():
+        return None
+    rule = Rule.from_dict(_read_json(path))
+    for name in (rule.super_score, rule.sub_score):
+        if name not in scores:
+            raise ValueError(f"a score of {path.name} must be among {scores}, not {name!r}")
+    return rule
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ValueError(f"has no {path.name}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path.name} is no valid JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} holds no JSON object, but {type(content).__name__}")
+    return content
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,188 @@
+"""The command `hierclf`: check data, write the demo set, predict, evaluate."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from typer.core import TyperGroup
+
+from hierclf.errors import one_line_errors
+from hierclf.out_files import TABLE_ENDINGS, check_out_file, draft_of
+from hierclf.version import package_version
+
+# What takes long to import (torch above all) is imported inside the commands, so that help is fast.
+
+
+class _Group(TyperGroup):
+    """Ends every command's mistakes in one line, and takes --debug after the command, too."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        rest = [arg for arg in args if arg != "--debug"]
+        return super().parse_args(ctx, rest if rest == args else ["--debug", *rest])
+
+    def invoke(self, ctx: Any) -> Any:
+        with one_line_errors("hierclf", debug=ctx.params["debug"]):
+            return super().invoke(ctx)
+
+
+app = typer.Typer(
+    cls=_Group, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+
+
+def main() -> None:
+    """The console script."""
+    app(prog_name="hierclf")
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        print(f"hierclf {package_version('hierclf')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show errors with their traceback.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Two-level image classification that knows what it does not know."""
+
+
+@app.command()
+def check(
+    path: Annotated[str, typer.Argument(help="A folder, a .parquet file, or demo.")],
+    read_images: Annotated[
+        bool, typer.Option("--read-images", help="Decode every image, too.")
+    ] = False,
+) -> None:
+    """Show classes, counts and every problem of a labelled data set.
+
+    Exit code 1 when something keeps it from being used.
+    """
+    from hierclf.check import format_check, read_problems
+    from hierclf.progress import progress
+    from hierclf.sources import inspect_source
+
+    source, problems = inspect_source(path)
+    if source is not None and read_images:
+        with progress("reading images") as report:
+            problems = [*problems, *read_problems(source, progress=report)]
+    print(format_check(source, problems))
+    if any(problem.fatal for problem in problems):
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    directory: Annotated[Path, typer.Argument(help="Where to write; created where missing.")],
+    seed: Annotated[int, typer.Option(help="Another seed draws other pictures.")] = 0,
+) -> None:
+    """Write the built-in demo set as files: training data, and test images with their labels.
+
+    Files of the same names are replaced.
+    """
+    from hierclf.demo import write_demo
+
+    write_demo(directory, seed)
+    print(f"wrote the demo set (seed {seed}) to {directory}\nnext:")
+    _say("hierclf", "check", directory)
+    _say("python", "search/tune.py", "--config", "configs/demo.yaml", "--data", directory)
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model directory.")],
+    images: Annotated[str, typer.Argument(help="A file, folder, .zip, 'pattern' or .parquet.")],
+    out: Annotated[Path, typer.Option(help="The file to write: .csv or .parquet.")],
+    form: Annotated[
+        Literal["table", "submission"],
+        typer.Option("--format", help="All columns, or just image and the two indices."),
+    ] = "table",
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "auto",
+) -> None:
+    """Classify images; every answer may be "novel".
+
+    Images that cannot be read are listed and left out of the file.
+    """
+    from hierclf.image_files import list_images
+    from hierclf.progress import progress
+
+    check_out_file("--out", out, endings=TABLE_ENDINGS)
+    files = list_images(images)  # before torch is imported: a wrong path shows at once
+    from hierclf.bundle import load_bundle
+    from hierclf.predict import pick_device
+    from hierclf.predict_files import predict_to_file
+
+    bundle = load_bundle(model)
+    with progress("predicting") as report:
+        tally = predict_to_file(
+            bundle,
+            files,
+            out,
+            form=form,
+            batch_size=batch_size,
+            device=pick_device(device),
+            progress=report,
+        )
+    for name, reason in tally.unreadable:
+        print(f"unreadable: {name}: {reason}", file=sys.stderr)
+    if tally.unreadable:
+        print(f"{len(tally.unreadable)} unreadable images are not in {out}", file=sys.stderr)
+    print(
+        f"{tally.predicted} images predicted: {tally.known} known, {tally.novel_super} of a novel "
+        f"super-class, {tally.novel_sub} of a novel sub-class of a known super-class\n"
+        f"wrote {out}\nnext, where the labels are known:"
+    )
+    _say("hierclf", "evaluate", out, "LABELS.csv", "--model", model)
+
+
+@app.command()
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(help="What `hierclf predict` wrote.")],
+    labels: Annotated[
+        Path, typer.Argument(help="A table of image, superclass_index, subclass_index.")
+    ],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures to this file, too.")
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="Take classes and novel ids from this model directory; otherwise from "
+            "superclass_mapping.csv and subclass_mapping.csv beside LABELS."
+        ),
+    ] = None,
+) -> None:
+    """Compare predictions with labels: accuracy of known (seen) and novel (unseen) classes."""
+    from rich.console import Console
+
+    from hierclf.evaluate import evaluate, evaluation_notes, evaluation_table
+
+    if json_file is not None:
+        check_out_file("--json", json_file, endings=(".json",))
+    result = evaluate(predictions, labels, model=model)
+    Console().print(evaluation_table(result))
+    for note in evaluation_notes(result):
+        print(note)
+    if json_file is not None:
+        with draft_of(json_file) as draft:
+            draft.write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
+
+
+def _say(*words: object) -> None:
+    """A command to type next, quoted for the shell."""
+    print("  " + shlex.join(map(str, words)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""The frozen backbone's features of every image, computed once and memory-mapped.
+
+View 0 is the evaluation view; views 1..V are augmented, each stronger than the one before, so that
+a trial of strength s draws from the views whose strength is at most s.
+
+Shape legend: N images, V augmented views, D features.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hierclf.augment import augment, center_view
+from hierclf.backbones import Backbone, build_backbone
+from hierclf.cache import ImageCache
+from hierclf.config import Config
+from hierclf.locking import locked
+
+ProgressFn = Callable[[int, int], None]
+
+
+def view_strengths(n_views: int, max_strength: float) -> np.ndarray:
+    """Augmentation strength of every view, float64 [V + 1]; view 0 has none."""
+    return np.linspace(0.0, max_strength, n_views + 1)
+
+
+def open_features(
+    cache: ImageCache,
+    config: Config,
+    *,
+    directory: Path,
+    device: torch.device,
+    progress: ProgressFn | None = None,
+) -> np.ndarray:
+    """Memory-map the feature bank, computing it first where it is missing.
+
+    The key holds everything that the features depend on: the images, the weights themselves, the
+    input size and the views; so a changed weights file or image makes a new bank.
+
+    Returns:
+        float32 memory map [V + 1, N, D], read-only.
+    """
+    backbone = build_backbone(config.model.backbone, config.model.weights)
+    path = directory / f"features-{_key(cache, backbone, config)}.npy"
+    with locked(path.with_suffix(".lock")):
+        if not path.is_file():
+            _compute(cache, backbone, config, path, device, progress)
+    return np.load(path, mmap_mode="r")
+
+
+def _key(cache: ImageCache, backbone: Backbone, config: Config) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(backbone.module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    inputs = {
+        "images": cache.fingerprint,
+        "model": config.model.model_dump(exclude={"novel_output", "weights"}),
+        "views": config.train.views,
+        "max_strength": config.search.strength.high,
+        "seed": config.seed,
+    }
+    digest.update(json.dumps(inputs, sort_keys=True).encode())
+    return digest.hexdigest()[:20]
+
+
+def _compute(
+    cache: ImageCache,
+    backbone: Backbone,
+    config: Config,
+    path: Path,
+    device: torch.device,
+    progress: ProgressFn | None,
+) -> None:
+    strengths = view_strengths(config.train.views, config.search.strength.high)
+    module = backbone.module.eval().to(device, memory_format=torch.channels_last)
+    mean = torch.tensor(backbone.mean, device=device).view(1, 3, 1, 1)
+    std = torch.tensor(backbone.std, device=device).view(1, 3, 1, 1)
+    size, batch = config.model.image_size, config.train.eval_batch_size
+    total, n_images = len(strengths) * len(cache.images), len(cache.images)
+    _require_space(path.parent, 4 * total * backbone.n_features)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".features-") as folder:
+        draft = Path(folder) / "bank.npy"
+        bank = np.lib.format.open_memmap(
+            draft,
+            mode="w+",
+            dtype=np.float32,
+            shape=(len(strengths), n_images, backbone.n_features),
+        )
+        for view, strength in enumerate(strengths):
+            generator = torch.Generator(device).manual_seed(config.seed * 1000 + view)
+            for start in range(0, n_images, batch):
+                rows = slice(start, start + batch)
+                images = torch.from_numpy(np.ascontiguousarray(cache.images[rows])).to(device)
+                if view == 0:
+                    pixels = center_view(
+                        images,
+                        size=size,
+                        crop_fraction=config.model.crop_fraction,
+                        interpolation=backbone.interpolation,
+                    )
+                else:
+                    pixels = augment(
+                        images, size=size, strength=float(strength), generator=generator
+                    )
+                with torch.inference_mode():
+                    bank[view, rows] = module((pixels - mean) / std).float().cpu().numpy()
+                if progress is not None:
+                    progress(view * n_images + min(start + batch, n_images), total)
+        bank.flush()
+        del bank
+        # Renamed only when complete: an interrupted computation leaves nothing that looks whole.
+        draft.replace(path)
+
+
+def _require_space(directory: Path, n_bytes: int) -> None:
+    free = shutil.disk_usage(directory).free
+    if free < n_bytes * 1.05:
+        raise ValueError(
+            f"the features need {n_bytes / 1e9:.1f} GB in {directory}, but {free / 1e9:.1f} GB are "
+            "free; lower train.views or set HIERCLF_CACHE to another disk"
+        )

@@ -1,0 +1,186 @@
+"""One network on one fold: build it, train it epoch by epoch, look at it, store and restore it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from hierclf.backbones import build_backbone
+from hierclf.cache import ImageCache
+from hierclf.config import Config
+from hierclf.inputs import Inputs, feature_inputs, image_inputs
+from hierclf.model import TwoHeadNet, TwoHeads
+from hierclf.score_table import fold_table
+from hierclf.scores import SCORES, ScoreInputs, State, fit_scores, score_columns
+from hierclf.splits import Fold
+from hierclf.tensor_files import load_tensors, save_tensors
+from hierclf.train import make_optimisation, network_outputs, pick_precision, train_epoch
+
+Wrap = Callable[[nn.Module], nn.Module]
+
+
+class FoldRun:
+    """The state of training on one fold.
+
+    Args:
+        features: the feature bank when the backbone is frozen, else None.
+        wrap: called once on the network before training; distributed training passes its own.
+        rank, world: which share of every batch this process computes.
+
+    Same seed, same configuration: same network, batches and augmentation, whatever was run before,
+    since every random number comes from (seed, epoch).
+    """
+
+    def __init__(
+        self,
+        fold: Fold,
+        cache: ImageCache,
+        config: Config,
+        device: torch.device,
+        *,
+        features: np.ndarray | None = None,
+        wrap: Wrap | None = None,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.fold, self.cache, self.config, self.device = fold, cache, config, device
+        self.rank, self.world = rank, world
+        self.precision = pick_precision(config.train.precision, device)
+        torch.manual_seed(config.seed)
+        self.net, self.inputs = _network_and_inputs(fold, cache, config, device, features)
+        self.trained = self.net if wrap is None else wrap(self.net)
+        self.steps = max(1, round(len(fold.train) / config.train.batch_size))
+        self.optimisation = make_optimisation(
+            self.net,
+            config.train,
+            n_steps=self.steps * config.train.epochs,
+            device=device,
+            precision=self.precision,
+        )
+
+    def train_epoch(self, epoch: int) -> float:
+        """Train the epoch-th time (from 1) over the fold's training images; the mean loss."""
+        seed = [self.config.seed, epoch, self.rank]
+        generator = torch.Generator(self.device).manual_seed(int(_rng(seed).integers(2**62)))
+        return train_epoch(
+            self.trained,
+            self.inputs,
+            self._batches(epoch),
+            self.optimisation,
+            generator,
+            config=self.config.train,
+            precision=self.precision,
+        )
+
+    def _batches(self, epoch: int) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
+        order = _rng([self.config.seed, epoch]).permutation(self.fold.train)
+        # Batches of nearly equal size: no image is dropped and no tiny last batch upsets BatchNorm.
+        for batch in np.array_split(order, self.steps):
+            rows = batch[self.rank :: self.world]
+            super_labels = np.searchsorted(self.fold.known_super, self.cache.super_labels[rows])
+            sub_labels = np.searchsorted(self.fold.known_sub, self.cache.sub_labels[rows])
+            yield (
+                rows,
+                torch.from_numpy(super_labels).to(self.device, non_blocking=True),
+                torch.from_numpy(sub_labels).to(self.device, non_blocking=True),
+            )
+
+    def outputs(self, rows: np.ndarray) -> ScoreInputs:
+        """Features and logits of the given images under evaluation, float32 arrays."""
+        outputs = network_outputs(
+            self.net,
+            self.inputs,
+            rows,
+            n_super=len(self.fold.known_super),
+            n_sub=len(self.fold.known_sub),
+            batch_size=self.config.train.eval_batch_size,
+            precision=self.precision,
+        )
+        return ScoreInputs(*(tensor.numpy() for tensor in outputs))
+
+    def fitted_scores(self, names: tuple[str, ...]) -> State:
+        """Fit the named scores on the fold's training images."""
+        scores = {name: SCORES[name] for name in names}
+        rows = self.fold.train
+        return fit_scores(
+            self.outputs(rows),
+            self.cache.super_labels[rows],
+            self.cache.sub_labels[rows],
+            scores=scores,
+        )
+
+    def table(self, names: tuple[str, ...], states: State) -> pd.DataFrame:
+        """The score table of the fold's val and held_out images, with the named scores."""
+        rows = np.concatenate([self.fold.val, self.fold.held_out])
+        inputs = self.outputs(rows)
+        return fold_table(
+            self.fold,
+            rows,
+            inputs=inputs,
+            columns=score_columns(states, inputs, scores={name: SCORES[name] for name in names}),
+            names=self.cache.names,
+            super_labels=self.cache.super_labels,
+            sub_labels=self.cache.sub_labels,
+            hierarchy=self.cache.hierarchy,
+        )
+
+    def save(self, directory: Path) -> None:
+        """Write network, optimiser, schedule and scaler into a directory that exists."""
+        optimizer, schedule, scaler = self.optimisation
+        save_tensors(
+            directory / f"{self.fold.name}.safetensors",
+            {
+                "net": self.net.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "schedule": schedule.state_dict(),
+                "scaler": scaler.state_dict(),
+            },
+        )
+
+    def load(self, directory: Path) -> None:
+        """Restore what `save` wrote; training goes on as if it had never stopped."""
+        state = load_tensors(directory / f"{self.fold.name}.safetensors")
+        optimizer, schedule, scaler = self.optimisation
+        self.net.load_state_dict(state["net"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        scaler.load_state_dict(state["scaler"])
+
+
+def _network_and_inputs(
+    fold: Fold,
+    cache: ImageCache,
+    config: Config,
+    device: torch.device,
+    features: np.ndarray | None,
+) -> tuple[nn.Module, Inputs]:
+    n_super, n_sub = len(fold.known_super), len(fold.known_sub)
+    novel_output = config.model.novel_output
+    if features is not None:
+        heads = TwoHeads(features.shape[2], n_super, n_sub, novel_output=novel_output)
+        inputs = feature_inputs(
+            features,
+            strength=config.train.strength,
+            max_strength=config.search.strength.high,
+            device=device,
+        )
+        return heads.to(device), inputs
+    backbone = build_backbone(config.model.backbone, config.model.weights)
+    heads = TwoHeads(backbone.n_features, n_super, n_sub, novel_output=novel_output)
+    inputs = image_inputs(
+        cache.images,
+        size=config.model.image_size,
+        crop_fraction=config.model.crop_fraction,
+        interpolation=backbone.interpolation,
+        strength=config.train.strength,
+        device=device,
+    )
+    net = TwoHeadNet(backbone, heads).to(device)
+    return net.to(memory_format=torch.channels_last), inputs  # type: ignore[call-overload]
+
+
+def _rng(seed: list[int]) -> np.random.Generator:
+    return np.random.default_rng(seed)

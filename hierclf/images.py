@@ -1,0 +1,172 @@
+"""Encoded image bytes to RGB arrays: the one conversion that training and prediction share.
+
+The conversion, in this order:
+
+1. Formats: JPEG, PNG, WEBP, BMP, GIF, TIFF, told by content and never by file name; others are
+   refused, so that no rarely tested decoder sees a stranger's bytes.
+2. The pixel limit is checked on the header's size, before any pixel is decoded.
+3. Animations and multi-page files: the first frame.
+4. EXIF orientation is applied; unreadable EXIF counts as "no orientation".
+5. 16-bit greyscale is scaled to 8 bits by its high byte, as Pillow does for 16-bit colour.
+   32-bit integer and floating-point images have no agreed range and are refused.
+6. Transparency (alpha channel, palette or key colour) is composed over white.
+7. CMYK, YCbCr, greyscale and palettes become RGB by Pillow's plain conversion; ICC profiles are
+   not applied.
+
+Shape legend: H height, W width.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+MAX_PIXELS = 64_000_000
+# Part of every cache's key: raise it when the conversion above changes.
+CONVERSION_VERSION = 1
+
+T = TypeVar("T")
+_PILLOW_MODULES = re.compile(r"PIL\b")
+
+
+def _silence_pillow() -> None:
+    """Ignore Pillow's warnings: what matters about an image is raised or decided here.
+
+    `warnings.catch_warnings` is not safe among threads, so that one lasting filter is set instead.
+    """
+    if not any(item[3] is _PILLOW_MODULES for item in warnings.filters):
+        warnings.filterwarnings("ignore", module=_PILLOW_MODULES.pattern)
+
+
+def _open(data: bytes, max_pixels: int) -> Image.Image:
+    """Read the header only; refuse what is empty, of another format or too large."""
+    if not data:
+        raise ValueError("the file is empty (0 bytes)")
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise ValueError(
+            f"not a readable {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image "
+            f"(its first bytes are {data[:8]!r})"
+        ) from None
+    except Image.DecompressionBombError:
+        raise ValueError(f"has more pixels than the limit of {max_pixels}") from None
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ValueError(
+            f"{width} x {height} is {width * height} pixels, more than the limit of {max_pixels}"
+        )
+    return image
+
+
+def _orient(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # broken EXIF raises nearly anything, and says nothing about the pixels
+        return image
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """Greyscale of more than 8 bits (modes I;16*, I, F) -> mode L."""
+    values = np.asarray(image)
+    if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
+        raise ValueError(f"pixels of mode {image.mode} outside 0..65535 have no agreed 8-bit form")
+    return Image.fromarray((values >> 8).astype(np.uint8))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        image = _to_8_bit(image)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Decode one image by the conversion that the module's docstring describes.
+
+    Args:
+        data: the encoded image, whole.
+        max_pixels: largest width x height, checked before decoding.
+
+    Returns:
+        uint8 [H, W, 3], RGB, 0..255, writable and contiguous.
+
+    Raises:
+        ValueError: one line with the reason why this is not an image that can be read.
+    """
+    _silence_pillow()
+    try:
+        with _open(data, max_pixels) as image:
+            image.load()
+            return np.array(_to_rgb(_orient(image)), dtype=np.uint8)
+    except Exception as error:  # decoders raise nearly anything on damaged bytes
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(reason) from None
+
+
+def fit_square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Centre square of uint8 [H, W, 3], resized to uint8 [size, size, 3].
+
+    Bicubic with antialiasing. It equals "shorter side to `size`, then centre crop" without the
+    rounding in between. An image of that size already comes back unchanged.
+    """
+    height, width = image.shape[:2]
+    if height == width == size:
+        return image
+    side = min(height, width)
+    left, top = (width - side) / 2, (height - side) / 2
+    resized = Image.fromarray(image).resize(
+        (size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side)
+    )
+    return np.asarray(resized)
+
+
+def read_rgb(read: Callable[[int], bytes | NDArray[np.uint8]], index: int) -> NDArray[np.uint8]:
+    """Image `index` of a source, decoded where it is still encoded: uint8 [H, W, 3].
+
+    Raises:
+        ValueError: it cannot be found, read or decoded; one line with the reason.
+    """
+    try:
+        data = read(index)
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror or error}") from None
+    if isinstance(data, np.ndarray):
+        assert data.dtype == np.uint8, data.dtype
+        assert data.shape[2:] == (3,), data.shape
+        return data
+    return decode(data)
+
+
+def map_ordered(function: Callable[[int], T], count: int) -> Iterator[T]:
+    """`function(0), ..., function(count - 1)` computed in threads, in order, few at a time ahead.
+
+    Pillow releases the interpreter lock while it decodes. The short window bounds memory, whatever
+    the number of images.
+    """
+    workers = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
+    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+        window: deque[Future[T]] = deque()
+        try:
+            for index in range(count):
+                window.append(pool.submit(function, index))
+                if len(window) >= 8 * workers:
+                    yield window.popleft().result()
+            while window:
+                yield window.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)

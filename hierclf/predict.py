@@ -1,0 +1,217 @@
+"""Prediction: encoded images in, one row of classes, probabilities and scores an image out.
+
+Shape legend: B images of a batch, H x W size of the decoded images.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from hierclf.augment import center_view
+from hierclf.bundle import Bundle, Preprocessing
+from hierclf.decode import decode
+from hierclf.errors import one_line
+from hierclf.images import decode as decode_image
+from hierclf.images import fit_square
+from hierclf.labels import NOVEL
+from hierclf.model import known_outputs
+from hierclf.scores import SCORES, ScoreInputs, score_columns
+from hierclf.thresholds import Rule
+
+COLUMNS = (
+    "image",
+    "superclass_index",
+    "subclass_index",
+    "superclass",
+    "subclass",
+    "super_prob",
+    "sub_prob",
+    "super_score",
+    "sub_score",
+)
+
+# Encoded bytes, or a function that reads them; it is called in another thread, when its turn comes.
+Encoded = bytes | Callable[[], bytes]
+
+
+def predict_images(
+    bundle: Bundle,
+    images: Iterable[tuple[str, Encoded]],
+    *,
+    batch_size: int = 64,
+    device: torch.device | None = None,
+) -> pd.DataFrame:
+    """Classify images by a bundle's rule.
+
+    Args:
+        images: (name, encoded image or a function that reads it), taken one batch ahead.
+        device: by default a GPU where there is one.
+
+    Returns:
+        One row an image, in order: image, superclass_index and subclass_index (the user's ids,
+        the novel id for novel), superclass and subclass (names), super_prob and sub_prob (softmax
+        probability of the best known class, whether rejected or not), super_score and sub_score
+        (in the rule's scores; higher = more novel).
+
+    Raises:
+        ValueError: the bundle has no thresholds, or an image cannot be read; the image is named.
+    """
+    batches = predict_batches(bundle, images, batch_size=batch_size, device=device)
+    tables = [table for table, _ in batches]
+    return pd.concat(tables, ignore_index=True) if tables else _no_rows()
+
+
+def predict_batches(
+    bundle: Bundle,
+    images: Iterable[tuple[str, Encoded]],
+    *,
+    batch_size: int = 64,
+    device: torch.device | None = None,
+    skip_unreadable: bool = False,
+) -> Iterator[tuple[pd.DataFrame, list[tuple[str, str]]]]:
+    """Like `predict_images`, a table a batch, so that memory does not grow with the images.
+
+    Args:
+        skip_unreadable: leave unreadable images out and list them, instead of stopping.
+
+    Yields:
+        The table of a batch, and (name, reason) of each image in it that could not be read.
+    """
+    if bundle.rule is None:
+        raise ValueError("the model directory must hold thresholds.json, but has none")
+    if batch_size < 1:
+        raise ValueError(f"batch_size >= 1 must hold, but got {batch_size}")
+    device = device or pick_device("auto")
+    bundle.net.to(device)
+    for names, pixels, unreadable in _decoded(bundle.preprocessing, images, batch_size):
+        if unreadable and not skip_unreadable:
+            name, reason = unreadable[0]
+            raise ValueError(f"{name} must be a readable image: {reason}")
+        if names:
+            yield _predict_batch(bundle, bundle.rule, names, pixels, device), unreadable
+        else:
+            yield _no_rows(), unreadable
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a name such as `cpu`, `cuda` or `cuda:1`; `auto` is a GPU where there is one.
+
+    Raises:
+        ValueError: no such device on this machine.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"the device must exist on this machine, got {name!r}: {reason}") from None
+    return device
+
+
+def _no_rows() -> pd.DataFrame:
+    return pd.DataFrame(columns=list(COLUMNS))
+
+
+_Batch = tuple[list[str], list[NDArray[np.uint8]], list[tuple[str, str]]]
+
+
+def _decoded(
+    preprocessing: Preprocessing, images: Iterable[tuple[str, Encoded]], batch_size: int
+) -> Iterator[_Batch]:
+    """Names and pixels of a batch, and what could not be read, decoded one batch ahead."""
+    stream = iter(images)
+    pool = ThreadPoolExecutor(thread_name_prefix="decode")
+
+    def submit() -> list[tuple[str, Future[NDArray[np.uint8]]]]:
+        chunk = islice(stream, batch_size)
+        return [(name, pool.submit(_pixels, encoded, preprocessing)) for name, encoded in chunk]
+
+    try:
+        ahead = submit()
+        while ahead:
+            # The next batch is decoded by the pool while the network works on this one.
+            current, ahead = ahead, submit()
+            batch: _Batch = ([], [], [])
+            for name, future in current:
+                try:
+                    batch[1].append(future.result())
+                    batch[0].append(name)
+                except (ValueError, OSError) as error:
+                    batch[2].append((name, one_line(error)))
+            yield batch
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _pixels(encoded: Encoded, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """One image as uint8 [H, W, 3], brought to the size of the training images as they were."""
+    image = decode_image(encoded if isinstance(encoded, bytes) else encoded())
+    height, width = preprocessing.height, preprocessing.width
+    if image.shape[:2] == (height, width):
+        return image
+    if height == width:
+        return fit_square(image, height)
+    return np.asarray(
+        ImageOps.fit(Image.fromarray(image), (width, height), Image.Resampling.BICUBIC)
+    )
+
+
+@torch.inference_mode()
+def _predict_batch(
+    bundle: Bundle,
+    rule: Rule,
+    names: list[str],
+    pixels: list[NDArray[np.uint8]],
+    device: torch.device,
+) -> pd.DataFrame:
+    hierarchy = bundle.hierarchy
+    inputs = _network_outputs(bundle, np.stack(pixels), device)
+    used = {name: SCORES[name] for name in {rule.super_score, rule.sub_score}}
+    columns = score_columns(bundle.states, inputs, scores=used)
+    decoded = decode(inputs.super_logits, inputs.sub_logits, np.asarray(hierarchy.sub_to_super))
+    super_score, sub_score = columns[f"super_{rule.super_score}"], columns[f"sub_{rule.sub_score}"]
+    super_novel = super_score > rule.super_tau
+    super_pred = np.where(super_novel, NOVEL, decoded.super_pred)
+    sub_pred = np.where(super_novel | (sub_score > rule.sub_tau), NOVEL, decoded.sub_pred)
+    super_ids, sub_ids = hierarchy.decode(super_pred, sub_pred)
+    values = (
+        names,
+        super_ids,
+        sub_ids,
+        [hierarchy.super_name(i) for i in super_pred],
+        [hierarchy.sub_name(i) for i in sub_pred],
+        decoded.super_prob,
+        decoded.sub_prob,
+        super_score,
+        sub_score,
+    )
+    return pd.DataFrame(dict(zip(COLUMNS, values, strict=True)))
+
+
+def _network_outputs(
+    bundle: Bundle, pixels: NDArray[np.uint8], device: torch.device
+) -> ScoreInputs:
+    """uint8 [B, H, W, 3] to features and logits of the known classes, float32."""
+    try:
+        view = center_view(
+            torch.from_numpy(pixels).to(device),
+            size=bundle.preprocessing.image_size,
+            crop_fraction=bundle.preprocessing.crop_fraction,
+            interpolation=bundle.preprocessing.interpolation,
+        )
+        outputs = bundle.net(view)
+    except torch.OutOfMemoryError:
+        raise ValueError(
+            f"a batch must fit into the memory of {device}, but {len(pixels)} images do not; "
+            "take a smaller batch size"
+        ) from None
+    outputs = known_outputs(outputs, bundle.hierarchy.n_super, bundle.hierarchy.n_sub)
+    return ScoreInputs(*(tensor.float().cpu().numpy() for tensor in outputs))

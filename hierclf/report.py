@@ -1,0 +1,397 @@
+"""The plots of a run: PNG files from its tables, drawn without any global state of matplotlib.
+
+Shape legend: N rows of a score table (see `hierclf.thresholds`), P super and Q sub thresholds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+from hierclf.metrics import LEVELS
+from hierclf.thresholds import (
+    PAPER_RULE,
+    Array,
+    Bools,
+    Ints,
+    Rule,
+    evaluate_rule,
+    harmonic,
+    level_rows,
+    score_values,
+    sweep,
+)
+
+MAX_CURVE_POINTS = 500
+_TITLES = {"super": "Super-class", "sub": "Sub-class"}
+# Okabe and Ito's colours, which colour-blind people can tell apart too.
+_BLUE, _ORANGE, _GREEN, _RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+_CURVES = (_BLUE, _ORANGE, _GREEN, "#CC79A7", "#56B4E9", "#B8A900")
+_GREY = "#666666"
+_OTHER: dict[str, Any] = {"color": "#A0A0A0", "lw": 0.9, "alpha": 0.7, "marker": ".", "ms": 4}
+_BEST: dict[str, Any] = {"color": _RED, "lw": 2.2, "marker": ".", "ms": 7}
+_STAR: dict[str, Any] = {"marker": "*", "s": 240, "c": _RED, "edgecolors": "white", "zorder": 6}
+_DIAMOND: dict[str, Any] = {"marker": "D", "s": 50, "c": "white", "edgecolors": "k", "zorder": 5}
+
+
+class Grid(NamedTuple):
+    """Thresholds of one score: taus [T], ascending, and shares [T] of rows at or below each."""
+
+    taus: Array
+    shares: Array
+
+
+class TauMap(NamedTuple):
+    """The objective in [0, 1], float64 [P, Q], over thresholds; a rule's own are among them."""
+
+    super_grid: Grid
+    sub_grid: Grid
+    objective: Array
+
+
+def plot_learning_curves(history: pd.DataFrame, path: Path) -> None:
+    """Objective and loss of every trial by epoch, the best trial highlighted.
+
+    Args:
+        history: one row a trial and epoch: trial_id, epoch, objective, loss and, for levels with
+            novel rows, super_harmonic and sub_harmonic.
+    """
+    # An epoch that failed has no loss; its objective of 0 is a penalty and was not measured.
+    rows = history.dropna(subset=["epoch", "objective", "loss"]).sort_values("epoch")
+    figure, panels = _figure(2, (10, 4.5))
+    if rows.empty:
+        for axes, title in zip(panels, ("Objective", "Training loss"), strict=True):
+            _say(axes, title, "no finished epoch")
+        return _save(figure, path)
+    top = rows.nlargest(1, "objective").iloc[0]
+    best, others = (rows[rows["trial_id"].eq(top["trial_id"]) == same] for same in (True, False))
+    for axes, column in zip(panels, ("objective", "loss"), strict=True):
+        for i, (_, curve) in enumerate(others.groupby("trial_id")):
+            axes.plot(curve["epoch"], curve[column], label="" if i else "other trials", **_OTHER)
+        axes.plot(best["epoch"], best[column], label=f"best trial {top['trial_id']}", **_BEST)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlabel("epoch")
+    left, right = panels
+    for level, colour in zip(LEVELS, (_BLUE, _GREEN), strict=True):
+        if f"{level}_harmonic" in best:
+            name = f"best trial, {_TITLES[level].lower()} part"
+            left.plot(best["epoch"], best[f"{level}_harmonic"], "--", color=colour, label=name)
+    left.scatter(top["epoch"], top["objective"], **_STAR)
+    _percent_axis(left.yaxis)
+    left.set_ylabel("objective: mean of harmonic means")
+    right.set_yscale("log")
+    right.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    right.yaxis.set_major_formatter("{x:g}")
+    right.yaxis.set_minor_formatter(NullFormatter())
+    right.set_ylabel("loss (log scale)")
+    _title(left, "Objective", f"best {_percent(top['objective'])}, epoch {int(top['epoch'])}")
+    _title(right, "Training loss")
+    _legend(figure, panels)
+    _save(figure, path)
+
+
+def plot_parameters(trials: pd.DataFrame, path: Path) -> None:
+    """The objective of every trial against each value that the search varied.
+
+    Args:
+        trials: one row a trial: lr, weight_decay, strength, objective in [0, 1] (may be NaN) and
+            status (`finished`, `stopped early` or `failed`).
+    """
+    figure, panels = _figure(3, (11, 4.2), sharey=True)
+    failed = trials["status"].eq("failed") | trials["objective"].isna()
+    early = trials["status"].eq("stopped early")
+    kinds = (("finished", ~failed & ~early, _BLUE), ("stopped early", ~failed & early, "none"))
+    best = trials[~failed].nlargest(1, "objective")
+    words = ("Learning rate", "Weight decay", "Augmentation strength")
+    names = ("lr", "weight_decay", "strength")
+    for axes, name, word in zip(panels, names, words, strict=True):
+        for label, chosen, fill in (kind for kind in kinds if kind[1].any()):
+            part = trials[chosen]
+            style: dict[str, Any] = {"s": 36, "facecolors": fill, "edgecolors": _BLUE, "alpha": 0.8}
+            axes.scatter(part[name], part["objective"], label=label, **style)
+        if failed.any():
+            # At the bottom whatever the scale: a failed trial has no objective.
+            place = axes.get_xaxis_transform()
+            bad = trials.loc[failed, name]
+            axes.scatter(
+                bad, np.full(len(bad), 0.04), marker="x", c="k", label="failed", transform=place
+            )
+        if len(best):
+            axes.scatter(best[name], best["objective"], label="best", **_STAR)
+        _title(axes, word, f"best {best[name].iloc[0]:.3g}" if len(best) else "")
+        log = name != "strength" and (trials[name].dropna() > 0).all()
+        axes.set_xscale("log" if log else "linear")
+        axes.set_xlabel(f"{name} (log scale)" if log else name)
+    panels[0].margins(y=0.15)
+    panels[0].set_ylabel("objective")
+    _percent_axis(panels[0].yaxis)
+    _legend(figure, panels)
+    _save(figure, path)
+
+
+def trade_off_table(table: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
+    """Seen against unseen accuracy of each level and score by itself, over thresholds.
+
+    Args:
+        table: a score table with `super_NAME` and `sub_NAME` for every name of `scores`.
+
+    Returns:
+        level, score, tau, seen, unseen, harmonic; tau ascending within a level and score. At most
+        `MAX_CURVE_POINTS` of each, with both ends and the best. A level without known or without
+        novel rows is left out.
+
+    Raises:
+        ValueError: a missing column, scores that are not finite.
+    """
+    parts = []
+    for level in LEVELS:
+        for name in scores if level_rows(table, level).judged else ():
+            taus, seen, unseen = _curve(table, level, score_values(table, level, name))
+            points = {"tau": taus, "seen": seen, "unseen": unseen}
+            points["harmonic"] = harmonic(seen, unseen)
+            parts.append(pd.DataFrame({"level": level, "score": name, **points}))
+    columns = ["level", "score", "tau", "seen", "unseen", "harmonic"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def plot_trade_off(table: pd.DataFrame, rule: Rule, path: Path) -> None:
+    """Seen against unseen accuracy of every score in a table; a rule and the paper's as points.
+
+    A full line is one level by itself. The points are whole rules, where a novel super-class is
+    also a novel sub-class; the dashed line is the rule's sub-score with that applied.
+    """
+    figure, panels = _figure(2, (10, 5.9))
+    skipped = {"label", "known", "pred", "prob"}
+    parts = [name.partition("_") for name in table.columns]
+    names = dict.fromkeys(x for level, _, x in parts if level in LEVELS and x not in skipped)
+    colours = {name: _CURVES[i % len(_CURVES)] for i, name in enumerate(names)}
+    points = [(f"chosen: {rule.super_score} (super), {rule.sub_score} (sub)", rule, _STAR)]
+    if {"super_msp", "sub_msp"} <= set(table.columns):
+        points.append(("paper: msp, tau 0.3 and 0.5", PAPER_RULE, _DIAMOND))
+    found: list[tuple[str, dict[str, Any], dict[str, Any]]]
+    found = [(label, evaluate_rule(table, point), style) for label, point, style in points]
+    for level, axes in zip(LEVELS, panels, strict=True):
+        axes.set_box_aspect(1)
+        if not level_rows(table, level).judged:
+            _say(axes, _TITLES[level], _missing(level_rows(table, level).known))
+            continue
+        _iso_lines(axes)
+        for name in (name for name in names if f"{level}_{name}" in table):
+            _, seen, unseen = _curve(table, level, score_values(table, level, name))
+            axes.plot(unseen, seen, color=colours[name], lw=1.8, label=name)
+        if level == "sub":
+            novel = score_values(table, "super", rule.super_score) > rule.super_tau
+            own = score_values(table, "sub", rule.sub_score)
+            _, seen, unseen = _curve(table, level, np.where(novel, own.max() + 1.0, own))
+            label = f"{rule.sub_score} after the super-class rule"
+            axes.plot(unseen, seen, "--", color=colours[rule.sub_score], lw=1.4, label=label)
+        for label, values, style in found:
+            axes.scatter(values[f"{level}_unseen"], values[f"{level}_seen"], label=label, **style)
+        shown = (
+            f"{x} {_percent(found[0][1][f'{level}_{x}'])}" for x in ("seen", "unseen", "harmonic")
+        )
+        _title(axes, _TITLES[level], f"chosen: {', '.join(shown)}")
+    _legend(figure, panels)
+    _save(figure, path)
+
+
+def tau_map(table: pd.DataFrame, rule: Rule, *, n: int = 60) -> TauMap:
+    """The objective of a rule's two scores over a grid of thresholds, the rule's own among them.
+
+    Args:
+        n: thresholds a side, at equal steps in the share of rows that they let through.
+
+    Raises:
+        ValueError: no level with known and novel rows, a missing column.
+    """
+    super_score = score_values(table, "super", rule.super_score)
+    sub_score = score_values(table, "sub", rule.sub_score)
+    grids = _grid(super_score, rule.super_tau, n), _grid(sub_score, rule.sub_tau, n)
+    # The first tau of each level that lets a row through; the super level looks at its own only.
+    first = np.searchsorted(grids[0].taus, super_score), np.searchsorted(grids[1].taus, sub_score)
+    looked_at = {"super": (first[0], np.zeros_like(first[1])), "sub": first}
+    shape = len(grids[0].taus), len(grids[1].taus)
+    parts = []
+    for level in LEVELS:
+        known, right = level_rows(table, level)
+        if known.any() and not known.all():
+            seen = _let_through(looked_at[level], right, shape) / known.sum()
+            missed = _let_through(looked_at[level], ~known, shape) / (~known).sum()
+            parts.append(harmonic(seen, 1.0 - missed))
+    if not parts:
+        raise ValueError("a tau map needs a level with known and novel rows, but got none")
+    return TauMap(*grids, np.mean(parts, axis=0))
+
+
+def plot_tau_map(table: pd.DataFrame, rule: Rule, path: Path) -> None:
+    """A heat map of the objective over super_tau and sub_tau, with the rule's own marked.
+
+    Axes are in shares of images, so that every tau that matters has room; their ticks say tau.
+    """
+    figure, (axes,) = _figure(1, (7.0, 6.2))
+    if not any(level_rows(table, level).judged for level in LEVELS):
+        _say(axes, "Objective", "no level has both known and novel images")
+        return _save(figure, path)
+    found = tau_map(table, rule)
+    x, y = found.super_grid, found.sub_grid
+    values = found.objective.T
+    mesh = axes.pcolormesh(x.shares, y.shares, values, cmap="cividis", shading="nearest")
+    _percent_axis(figure.colorbar(mesh, label="objective").ax.yaxis)
+    own = np.searchsorted(x.taus, rule.super_tau), np.searchsorted(y.taus, rule.sub_tau)
+    axes.scatter(x.shares[own[0]], y.shares[own[1]], label="chosen rule", clip_on=False, **_STAR)
+    for axis, grid in ((axes.xaxis, x), (axes.yaxis, y)):
+        ticks = [int(np.abs(grid.shares - share).argmin()) for share in np.linspace(0, 1, 6)]
+        axis.set_ticks(grid.shares[ticks], [f"{grid.taus[i]:.3g}" for i in ticks])
+    axes.set_xlabel(f"super_tau on {rule.super_score} (a tick every 20 % of the images)")
+    axes.set_ylabel(f"sub_tau on {rule.sub_score} (a tick every 20 % of the images)")
+    axes.grid(visible=False)
+    chosen, top = values[own[1], own[0]], values.max()
+    axes.contour(x.shares, y.shares, values, levels=[top - 0.01], colors="k", linewidths=1.2)
+    axes.plot([], [], color="k", lw=1.2, label="within 1 point of the best")
+    _title(axes, "Objective", f"chosen {_percent(chosen)}, best of this grid {_percent(top)}")
+    _legend(figure, [axes])
+    _save(figure, path)
+
+
+def plot_score_histograms(table: pd.DataFrame, rule: Rule, path: Path) -> None:
+    """How the rule's score of each level is spread over known and novel images, and its tau."""
+    figure, panels = _figure(2, (10, 4.3))
+    for level, axes in zip(LEVELS, panels, strict=True):
+        name, tau = getattr(rule, f"{level}_score"), getattr(rule, f"{level}_tau")
+        score, known = score_values(table, level, name), level_rows(table, level).known
+        # A few extreme scores would leave no room for all others.
+        low, high = np.quantile(score, [0.001, 0.999])
+        edges = np.linspace(low, high if high > low else low + 1.0, 46)
+        for label, rows, colour in (("known", known, _BLUE), ("novel", ~known, _ORANGE)):
+            if rows.any():
+                share = np.histogram(score[rows], edges)[0] / rows.sum()
+                axes.stairs(share, edges, fill=True, color=colour, alpha=0.35)
+                axes.stairs(share, edges, color=colour, lw=1.6, label=f"{label} images")
+        inside = edges[0] <= tau <= edges[-1]
+        if inside:
+            axes.axvline(tau, color="k", ls="--", lw=1.3, label="tau: novel to the right of it")
+        notes = [f"tau {tau:.3g}" + ("" if inside else " (not in view)")]
+        for word, rows, said in (("known", known, score <= tau), ("novel", ~known, score > tau)):
+            found = f"{_percent(said[rows].mean())} called so" if rows.any() else "no images"
+            notes.append(f"{word}: {found}")
+        _title(axes, _TITLES[level], "; ".join(notes))
+        axes.set_xlabel(f"{name} (higher = more novel)")
+        _percent_axis(axes.yaxis)
+    panels[0].set_ylabel("share of the known, of the novel images")
+    _legend(figure, panels)
+    _save(figure, path)
+
+
+def _curve(table: pd.DataFrame, level: str, score: Array) -> tuple[Array, Array, Array]:
+    """Taus, seen and unseen of a level by itself, thinned."""
+    known, right = level_rows(table, level)
+    curve = sweep(score, right, known)
+    best = int(np.argmax(harmonic(curve.seen, curve.unseen)))
+    steps = np.linspace(0, len(curve.taus) - 1, MAX_CURVE_POINTS - 1).round().astype(np.int64)
+    kept = np.union1d(steps, best)
+    return curve.taus[kept], curve.seen[kept], curve.unseen[kept]
+
+
+def _grid(score: Array, tau: float, n: int) -> Grid:
+    """Thresholds at quantiles of a score, one that lets nothing through, and `tau`."""
+    ordered = np.sort(score)
+    lowest = np.nextafter(ordered[0], -np.inf)
+    taus = np.concatenate([[tau, lowest], np.quantile(ordered, np.linspace(0.0, 1.0, n))])
+    shares = np.searchsorted(ordered, taus, side="right") / len(ordered)
+    # Of those that decide alike only the first stays: that is `tau` where it is one of them.
+    shares, first = np.unique(shares, return_index=True)
+    return Grid(taus[first], shares)
+
+
+def _let_through(first: tuple[Ints, Ints], rows: Bools, shape: tuple[int, int]) -> Array:
+    """How many of some rows each pair of taus lets through, [P, Q]; first: lowest taus that do."""
+    inside = rows & (first[0] < shape[0]) & (first[1] < shape[1])
+    cells = first[0][inside] * shape[1] + first[1][inside]
+    counts = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
+    return counts.cumsum(axis=0).cumsum(axis=1).astype(np.float64)
+
+
+def _figure(n: int, size: tuple[float, float], **options: Any) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = list(figure.subplots(1, n, squeeze=False, **options)[0])
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(color="#E6E6E6", lw=0.7)
+        axes.set_axisbelow(True)
+    return figure, panels
+
+
+def _save(figure: Figure, path: Path) -> None:
+    figure.savefig(path, dpi=150, format="png")
+
+
+def _title(axes: Axes, title: str, subtitle: str = "") -> None:
+    axes.set_title(title, loc="left", fontweight="bold", pad=22)
+    note = axes.text(0, 1.025, subtitle, transform=axes.transAxes, color=_GREY, fontsize=9)
+    note.set_in_layout(False)
+
+
+def _say(axes: Axes, title: str, message: str) -> None:
+    """An empty panel that says why it is empty."""
+    _title(axes, title)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_color("#D8D8D8")
+    axes.text(0.5, 0.5, message, transform=axes.transAxes, ha="center", color=_GREY)
+
+
+def _missing(known: Bools) -> str:
+    return "no novel images at this level" if known.any() else "no known images at this level"
+
+
+def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
+    """One legend below all panels, where it hides nothing; equal names once."""
+    pairs = [zip(*axes.get_legend_handles_labels(), strict=True) for axes in panels]
+    entries = {label: handle for pair in pairs for handle, label in pair}
+    if entries:
+        handles, columns = list(entries.values()), min(len(entries), 4)
+        figure.legend(
+            handles, list(entries), loc="outside lower center", ncols=columns, frameon=False
+        )
+
+
+def _iso_lines(axes: Axes) -> None:
+    """Faint lines of equal harmonic mean on axes of 0 to 100 %."""
+    share = np.linspace(0.0, 1.0, 201)
+    for mean in np.arange(0.2, 1.0, 0.1):
+        x = share[share > mean / 2]
+        axes.plot(x, mean * x / (2 * x - mean), color="#D8D8D8", lw=0.8, zorder=0.5)
+        where: dict[str, Any] = {
+            "ha": "center",
+            "va": "center",
+            "backgroundcolor": "w",
+            "zorder": 0.6,
+        }
+        axes.text(mean, mean, f"{100 * mean:.0f}", color="#A8A8A8", fontsize=7.5, **where)
+    axes.set(
+        xlim=(0, 1.01),
+        ylim=(0, 1.01),
+        xlabel="unseen accuracy",
+        ylabel="seen accuracy",
+    )
+    for axis in (axes.xaxis, axes.yaxis):
+        _percent_axis(axis)
+    axes.grid(visible=False)
+
+
+def _percent_axis(axis: Axis) -> None:
+    axis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
+    axis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %")
+
+
+def _percent(share: float | None) -> str:
+    return "none" if share is None else f"{100 * share:.1f} %"

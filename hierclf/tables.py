@@ -1,0 +1,273 @@
+"""Tables of labelled images: CSV and mapping files, and the checks that every format shares.
+
+A format's reader turns its files into a `Listing`: one `Row` an image, with the user's class ids.
+`settle` checks the rows as a whole and keeps the good ones. Row numbers in problems are those of a
+spreadsheet: the header is row 1.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hierclf.labels import Hierarchy, is_novel_name
+
+# Eighteen digits always fit into int64.
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+
+
+class Problem(NamedTuple):
+    """Something wrong with the data: where ("train_data.csv row 17"), what, and does it stop."""
+
+    where: str
+    what: str
+    fatal: bool
+
+
+class Row(NamedTuple):
+    """One labelled image as its format names it."""
+
+    where: str
+    image: str
+    super_id: int
+    sub_id: int
+    key: Any  # what the listing's `read` and `stamp` take; equal keys are the same image
+    missing: str = ""  # the reason why the image cannot be found
+
+
+@dataclass(frozen=True)
+class Level:
+    """The classes of one level as the user numbers them."""
+
+    names: dict[int, str]  # id -> name, without the novel row
+    novel_id: int
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a format's reader found, before the rows are checked as a whole."""
+
+    rows: list[Row]
+    super_level: Level
+    sub_level: Level
+    read: Callable[[Any], bytes]
+    stamp: Callable[[Any], Any]  # JSON value that changes when the image's content does
+
+
+def parse_integer(text: str) -> int | None:
+    """The integer that a cell holds, or None."""
+    text = text.strip()
+    return int(text) if _INTEGER.fullmatch(text) else None
+
+
+def read_header(path: Path) -> list[str]:
+    """Column names of a CSV, stripped; empty where it cannot be read."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return [cell.strip() for cell in next(csv.reader(file), [])]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
+
+
+def read_csv(
+    path: Path, columns: Sequence[str], problems: list[Problem]
+) -> list[tuple[str, list[str]]]:
+    """The named columns of a CSV as (where, stripped cells), without empty lines.
+
+    UTF-8, with or without a byte-order mark. A row of another length than the header is a problem:
+    a comma without quotes would have moved its cells.
+    """
+    if not path.is_file():
+        problems.append(Problem(path.name, "no such file", True))
+        return []
+    rows: list[tuple[str, list[str]]] = []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            header = [cell.strip() for cell in next(reader, [])]
+            absent = [name for name in columns if name not in header]
+            if absent:
+                what = f"column {absent[0]!r} is missing; its columns are {', '.join(header)}"
+                problems.append(Problem(f"{path.name} row 1", what, True))
+                return []
+            positions = [header.index(name) for name in columns]
+            for number, cells in enumerate(reader, start=2):
+                where = f"{path.name} row {number}"
+                if not any(cells):
+                    continue
+                if len(cells) != len(header):
+                    what = f"has {len(cells)} cells, but the header has {len(header)}"
+                    problems.append(Problem(where, what, True))
+                else:
+                    rows.append((where, [cells[position].strip() for position in positions]))
+    except UnicodeDecodeError as error:
+        problems.append(Problem(path.name, f"is not UTF-8 text: {error.reason}", True))
+    except csv.Error as error:
+        problems.append(Problem(path.name, f"is not a CSV file: {error}", True))
+    return rows
+
+
+def read_mapping(path: Path, problems: list[Problem]) -> Level:
+    """A mapping file (columns index, class). The class named `novel` gives the novel id; without
+    one it is the largest id + 1."""
+    names: dict[int, str] = {}
+    novel: list[int] = []
+    used: set[int] = set()
+    seen: set[str] = set()
+    before = len(problems)
+    for where, (text, name) in read_csv(path, ("index", "class"), problems):
+        index = parse_integer(text)
+        if index is None:
+            problems.append(Problem(where, f"index {text!r} is not an integer", True))
+        elif index in used:
+            problems.append(Problem(where, f"index {index} appears twice", True))
+        elif not name:
+            problems.append(Problem(where, f"the class of index {index} has no name", True))
+        elif is_novel_name(name) and novel:
+            problems.append(Problem(where, "a second row is named 'novel'", True))
+        elif name in seen:
+            problems.append(Problem(where, f"class {name!r} appears twice", True))
+        elif is_novel_name(name):
+            novel.append(index)
+        else:
+            names[index] = name
+            seen.add(name)
+        if index is not None:
+            used.add(index)
+    if not names and len(problems) == before:
+        problems.append(Problem(path.name, "names no class", True))
+    return Level(names, novel[0] if novel else max(used, default=-1) + 1)
+
+
+def label_ids(
+    where: str, texts: Sequence[str], levels: Sequence[Level], problems: list[Problem]
+) -> list[int] | None:
+    """The (super, sub) ids of a row's label cells, or None after naming each problem."""
+    ids: list[int] = []
+    for kind, text, level in zip(("superclass", "subclass"), texts, levels, strict=True):
+        value = parse_integer(text)
+        if not text:
+            problems.append(Problem(where, f"the {kind} label is empty", True))
+        elif value is None:
+            problems.append(Problem(where, f"{kind} label {text!r} is not an integer", True))
+        elif value == level.novel_id:
+            what = f"{kind} label {value} is 'novel', which training data must not hold"
+            problems.append(Problem(where, what, True))
+        elif value not in level.names:
+            what = f"{kind} label {value} is not in the mapping"
+            problems.append(Problem(where, what, True))
+        else:
+            ids.append(value)
+    return ids if len(ids) == 2 else None
+
+
+# --- the checks of all rows together ---------------------------------------------------------
+
+
+def settle(listing: Listing, problems: list[Problem]) -> tuple[list[Row], Hierarchy | None]:
+    """Check all rows together: (rows without repeats, hierarchy; None after a fatal problem).
+
+    Problems found: repeated images, a sub-class under two super-classes, missing images, classes of
+    no or one image, a single super-class, no image at all.
+    """
+    rows = _drop_repeats(listing.rows, problems)
+    parents = _parents(rows, listing, problems)
+    _check_missing(rows, problems)
+    _check_counts(rows, listing, problems)
+    if any(problem.fatal for problem in problems):
+        return rows, None
+    super_ids, sub_ids = sorted(set(parents.values())), sorted(parents)
+    try:
+        hierarchy = Hierarchy(
+            super_names=tuple(listing.super_level.names[i] for i in super_ids),
+            sub_names=tuple(listing.sub_level.names[i] for i in sub_ids),
+            sub_to_super=tuple(super_ids.index(parents[i]) for i in sub_ids),
+            super_ids=tuple(super_ids),
+            sub_ids=tuple(sub_ids),
+            novel_super_id=listing.super_level.novel_id,
+            novel_sub_id=listing.sub_level.novel_id,
+        )
+    except ValueError as error:
+        problems.append(Problem("the hierarchy", str(error), True))
+        return rows, None
+    return rows, hierarchy
+
+
+def _drop_repeats(rows: list[Row], problems: list[Problem]) -> list[Row]:
+    first: dict[Any, Row] = {}
+    for row in rows:
+        # A missing image has no key; its name stands for it.
+        earlier = first.setdefault(("missing", row.image) if row.missing else row.key, row)
+        if earlier is row:
+            continue
+        if (earlier.super_id, earlier.sub_id) == (row.super_id, row.sub_id):
+            what = f"image {row.image!r} appears again (first: {earlier.where}); left out"
+            problems.append(Problem(row.where, what, False))
+        else:
+            what = (
+                f"image {row.image!r} has the labels {row.super_id}, {row.sub_id} here, "
+                f"but {earlier.super_id}, {earlier.sub_id} in {earlier.where}"
+            )
+            problems.append(Problem(row.where, what, True))
+    return list(first.values())
+
+
+def _parents(rows: list[Row], listing: Listing, problems: list[Problem]) -> dict[int, int]:
+    """Super id of each sub id that has an image; one problem for each second parent."""
+    first: dict[int, Row] = {}
+    reported: set[tuple[int, int]] = set()
+    for row in rows:
+        earlier = first.setdefault(row.sub_id, row)
+        if earlier.super_id != row.super_id and (row.sub_id, row.super_id) not in reported:
+            reported.add((row.sub_id, row.super_id))
+            names = listing.super_level.names
+            problems.append(
+                Problem(
+                    row.where,
+                    f"sub-class {listing.sub_level.names[row.sub_id]!r} is under super-class "
+                    f"{names[row.super_id]!r} here, but under {names[earlier.super_id]!r} "
+                    f"in {earlier.where}",
+                    True,
+                )
+            )
+    return {sub_id: row.super_id for sub_id, row in first.items()}
+
+
+def _check_missing(rows: list[Row], problems: list[Problem]) -> None:
+    missing = [row for row in rows if row.missing]
+    problems.extend(Problem(row.where, row.missing, False) for row in missing)
+    # Single ones go to the quarantine; this many mean that the wrong folder or zip is here.
+    if len(missing) * 2 > len(rows):
+        what = f"{len(missing)} of {len(rows)} named images cannot be found"
+        problems.append(Problem("the images", what, True))
+
+
+def _check_counts(rows: list[Row], listing: Listing, problems: list[Problem]) -> None:
+    named = Counter(row.sub_id for row in rows)
+    found = Counter(row.sub_id for row in rows if not row.missing)
+    supers = {row.super_id for row in rows}
+    if not rows:
+        # Where every row was refused, the reasons stand in the list already.
+        if not any(problem.fatal for problem in problems):
+            problems.append(Problem("the images", "no images at all", True))
+        return
+    for sub_id, name in sorted(listing.sub_level.names.items()):
+        where = f"sub-class {name!r} ({sub_id})"
+        if sub_id not in named:
+            problems.append(Problem(where, "has no image; left out", False))
+        elif found[sub_id] < 2:
+            what = f"every sub-class needs at least 2 images, but it has {found[sub_id]}"
+            problems.append(Problem(where, what, True))
+    for super_id, name in sorted(listing.super_level.names.items()):
+        if super_id not in supers:
+            where = f"super-class {name!r} ({super_id})"
+            problems.append(Problem(where, "has no image; left out", False))
+    if len(supers) == 1:
+        name = listing.super_level.names[next(iter(supers))]
+        what = f"the super head needs at least 2 super-classes, but only {name!r} has images"
+        problems.append(Problem("the super-classes", what, True))

@@ -1,0 +1,126 @@
+"""Ray: start it or join it, and plan what runs at the same time before anything is started."""
+
+import logging
+import os
+import warnings
+from typing import NamedTuple
+
+# Read by Ray and its workers when they start, so they are set before ray is imported.
+_ENVIRONMENT = {
+    "RAY_AUTH_MODE": "token",  # only this user's processes may submit work
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",  # a report a poll: 2 s would throttle short epochs
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1",  # a killed search loses at most a second of its book-keeping
+    "THP_MEM_ALLOC_ENABLE": "1",  # torch: huge pages for large CPU tensors, far fewer page faults
+    "PYTHONWARNINGS": "ignore",
+}
+for _name, _value in _ENVIRONMENT.items():
+    os.environ.setdefault(_name, _value)
+
+import optuna  # noqa: E402
+import ray  # noqa: E402
+from ray.util.state import list_actors  # noqa: E402
+
+MAX_CPU_TRIALS = 4
+"""Without GPUs at most this many trials run at a time; more cores make each trial faster."""
+
+
+class Plan(NamedTuple):
+    """What runs at the same time.
+
+    Attributes:
+        trials_at_a_time: concurrent trials.
+        workers: training processes of a trial; more than one train data-parallel.
+        use_gpu: one GPU a worker, else none.
+        cpus_per_worker: CPU cores a worker.
+        gpus: GPUs in use over all trials.
+    """
+
+    trials_at_a_time: int
+    workers: int
+    use_gpu: bool
+    cpus_per_worker: int
+    gpus: int
+
+    def describe(self) -> str:
+        """One line for people."""
+        each = f"{self.cpus_per_worker} CPU core{'s' if self.cpus_per_worker > 1 else ''}"
+        if self.use_gpu:
+            each += " and 1 GPU"
+        workers = f"{self.workers} worker{'s' if self.workers > 1 else ''} a trial"
+        return f"{self.trials_at_a_time} trial(s) at a time, {workers}, {each} a worker"
+
+
+def start_ray(address: str | None) -> None:
+    """Join the cluster at `address`, or start Ray on this machine, bound to loopback.
+
+    Raises:
+        ValueError: no cluster answers at `address`, or Ray's state service does not answer.
+    """
+    warnings.filterwarnings("ignore", module="ray")
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        if address is None:
+            ray.init(
+                address="local",
+                # Ray Train frees a stopped trial's resources through the dashboard's state service.
+                include_dashboard=True,
+                dashboard_host="127.0.0.1",
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        else:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(
+            f"--address must name a running Ray cluster, but got {address}: {reason}"
+        ) from None
+    try:
+        list_actors(limit=1)
+    except Exception as error:  # several kinds of client errors, all meaning that it is not there
+        raise ValueError(
+            "Ray's state service must answer, or stopped trials never free their resources; "
+            f"install ray[default] and start the head node with its dashboard ({error})"
+        ) from None
+
+
+def plan_resources(
+    *, cpus: float, available_gpus: float, gpus: int | None, workers: int, n_trials: int
+) -> Plan:
+    """Divide what the cluster has among trials.
+
+    Args:
+        cpus, available_gpus: what the whole cluster has.
+        gpus: how many GPUs to use; None takes all there are, 0 trains on CPUs.
+        workers: training processes a trial.
+        n_trials: no more run at a time than there are.
+
+    Raises:
+        ValueError: one trial could never start.
+    """
+    if gpus is None:
+        gpus = int(available_gpus)
+    if gpus > available_gpus:
+        raise ValueError(
+            f"--gpus must be at most {int(available_gpus)} (what Ray sees), but got {gpus}; "
+            "leave it out to use what there is"
+        )
+    if gpus and workers > gpus:
+        raise ValueError(f"--gpus-per-trial must be at most --gpus ({gpus}), but got {workers}")
+    if workers > cpus:
+        raise ValueError(
+            f"--gpus-per-trial must be at most the number of CPU cores ({int(cpus)}), "
+            f"but got {workers}"
+        )
+    possible = gpus // workers if gpus else min(int(cpus) // workers, MAX_CPU_TRIALS)
+    at_a_time = max(1, min(possible, int(cpus) // workers, n_trials))
+    cpus_per_worker = max(1, int(cpus) // (at_a_time * workers))
+    return Plan(at_a_time, workers, gpus > 0, cpus_per_worker, gpus)

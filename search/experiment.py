@@ -1,0 +1,159 @@
+"""One Ray Tune experiment: start it or take it up again, and read what its trials found."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from ray import tune
+from ray.train import Result as TrainResult
+from ray.tune.callback import Callback
+from ray.tune.experiment import Trial
+
+from search.progress import TrialProgress
+from search.trial import Job, run_trial
+
+METRIC = "best_objective"
+"""What Tune and Optuna maximise: the best epoch so far, so that a late dip does no harm."""
+
+
+class KeepBest(Callback):
+    """Delete the checkpoints of finished trials, all but the best one's, as the search goes on."""
+
+    def __init__(self, storage: str) -> None:
+        self._storage = Path(storage)
+        self._best: tuple[float, str] | None = None
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        value = float((trial.last_result or {}).get(METRIC, -1.0))
+        loser = trial.trial_id
+        if self._best is None or value > self._best[0]:
+            loser = self._best[1] if self._best else ""
+            self._best = (value, trial.trial_id)
+        if loser:
+            shutil.rmtree(self._storage / f"train-{loser}", ignore_errors=True)
+
+
+def run_experiment(
+    job: Job,
+    *,
+    n_trials: int,
+    stage: str,
+    callbacks: list[Callback],
+    param_space: dict[str, Any] | None = None,
+    search_alg: Any = None,
+    scheduler: Any = None,
+    time_budget_s: float | None = None,
+) -> tune.ResultGrid:
+    """Run the trials of a stage; those that an earlier process finished are not run again.
+
+    Args:
+        job: what every trial does; `job.storage` is the folder of the experiment.
+        n_trials: how many trials `search_alg` suggests; 1 for a grid in `param_space`.
+        callbacks: besides the progress display.
+    """
+    # The trial's driver only waits for its workers, but Tune refuses an empty request: a crumb of
+    # the head node, which every Ray cluster has.
+    resources = {"cpu": 0, "node:__internal_head__": 0.001}
+    trainable = tune.with_resources(tune.with_parameters(run_trial, job=job), resources)
+    path = str(Path(job.storage) / "tune")
+    if tune.Tuner.can_restore(path):
+        tuner = tune.Tuner.restore(path, trainable, resume_errored=True)
+    else:
+        tuner = tune.Tuner(
+            trainable,
+            param_space=param_space,
+            tune_config=tune.TuneConfig(
+                metric=METRIC,
+                mode="max",
+                num_samples=n_trials,
+                search_alg=search_alg,
+                scheduler=scheduler,
+                max_concurrent_trials=job.plan.trials_at_a_time,
+                time_budget_s=time_budget_s,
+                # An actor whose trial was stopped early is still busy ending it: none is reused.
+                reuse_actors=False,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=job.storage,
+                callbacks=[TrialProgress(stage, n_trials), *callbacks],
+                # The controller of a trial may die with its node; the trial is then taken up again.
+                failure_config=tune.FailureConfig(max_failures=1),
+                verbose=0,
+            ),
+        )
+    return tuner.fit()
+
+
+def trials_table(results: tune.ResultGrid, *, epochs: int) -> pd.DataFrame:
+    """One row a trial, best first.
+
+    Args:
+        epochs: of a trial that was not stopped early.
+
+    Columns: trial_id, status (`finished`, `stopped early`, `failed`), lr, weight_decay, strength,
+    objective and the metrics of the best epoch, best_epoch, epochs, seconds, failure.
+    """
+    rows = []
+    for result in results:
+        metrics = result.metrics or {}
+        history = result.metrics_dataframe
+        row: dict[str, Any] = {
+            "trial_id": Path(result.path).name,
+            "status": "finished",
+            **{key: (result.config or {}).get(key) for key in ("lr", "weight_decay", "strength")},
+            "epochs": int(metrics.get("epoch", 0)),
+            "seconds": float(metrics.get("time_total_s", 0.0)),
+            "failure": metrics.get("failure", ""),
+        }
+        if result.error is not None:
+            row["failure"] = str(result.error).strip().splitlines()[-1]
+        if row["failure"]:
+            row["status"] = "failed"
+        elif row["epochs"] < epochs:
+            row["status"] = "stopped early"
+        if history is not None and "objective" in history:
+            best = history.loc[history["objective"].idxmax()]
+            row["best_epoch"] = int(best["epoch"])
+            row |= {key: float(best[key]) for key in _SHOWN if key in best}
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    if "objective" not in table:
+        table["objective"] = float("nan")
+    return table.sort_values("objective", ascending=False, ignore_index=True)
+
+
+_SHOWN = (
+    "objective",
+    "super_harmonic",
+    "sub_harmonic",
+    "super_known_accuracy",
+    "sub_known_accuracy",
+    "loss",
+)
+
+
+def history_table(results: tune.ResultGrid) -> pd.DataFrame:
+    """One row a trial and epoch: trial_id and the metrics reported after that epoch."""
+    histories = [
+        result.metrics_dataframe.assign(trial_id=Path(result.path).name)
+        for result in results
+        if result.metrics_dataframe is not None and "epoch" in result.metrics_dataframe
+    ]
+    kept = ("trial_id", "epoch", *_SHOWN)
+    table = pd.concat(histories, ignore_index=True)
+    return table[[name for name in kept if name in table]]
+
+
+def final_checkpoint(job: Job, trial_id: str) -> Path:
+    """Folder of the last checkpoint of a finished trial.
+
+    Tune itself never learns of the checkpoints that its trials' Ray Train runs wrote.
+    """
+    result = TrainResult.from_path(str(Path(job.storage) / f"train-{trial_id}"))
+    assert result.checkpoint is not None, f"trial {trial_id} ended without a checkpoint"
+    return Path(result.checkpoint.path)

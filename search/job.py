@@ -1,0 +1,206 @@
+"""The main job as its stages: prepare, search, confirm, thresholds, refit, register."""
+
+import re
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hierclf.cache import default_cache_dir
+from hierclf.config import Config, load_config
+from hierclf.prepare import Prepared, prepare
+from search import tracking
+from search.cluster import Plan, plan_resources, start_ray
+from search.progress import Steps, console
+from search.run_folder import RunFolder, read_json
+from search.stages import (
+    Run,
+    confirm_stage,
+    refit_stage,
+    register_stage,
+    search_stage,
+    threshold_stage,
+)
+from search.summary import print_summary, save_plots, write_summary
+
+EXPERIMENT = "hierclf"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def run_job(
+    config: Config | None,
+    *,
+    name: str | None,
+    resume: str | None,
+    results: Path,
+    options: dict[str, Any],
+) -> None:
+    """Run every stage that is not finished yet.
+
+    Args:
+        config: of a new run; None when resuming.
+        name: of a new run; None names it after the time.
+        resume: name of the run to go on with.
+        results: folder of all runs and of the local MLflow store.
+        options: how it runs: gpus, gpus_per_trial, time_budget, address, mlflow_uri.
+
+    Raises:
+        ValueError: whatever the user can put right, in one line.
+    """
+    started = time.monotonic()
+    folder, config, options = _open_run(config, name, resume, results, options)
+    cache_dir = default_cache_dir()
+    title = folder.path.name
+    console.print(
+        f"[bold]hierclf[/bold] run {title}: {config.model.backbone} on {config.data.path}"
+    )
+
+    with folder.timed("prepare"):
+        prepared = _prepare(config, cache_dir)
+        plan = _start(config, options)
+        uri = options["mlflow_uri"] or tracking.default_uri(results)
+        experiment_id = tracking.open_store(uri, EXPERIMENT, results / "mlartifacts")
+        params = config.model_dump(mode="json")
+        tags = {"data_fingerprint": prepared.cache.fingerprint}
+        parent = tracking.start_search(
+            uri, experiment_id, title, params, tags, resume=resume is not None
+        )
+    run = Run(
+        title, folder, config, prepared, plan, cache_dir, options["time_budget"], uri,
+        experiment_id, parent,
+    )  # fmt: skip
+    try:
+        _run_stages(run, results, started)
+    except BaseException as error:
+        status = "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"
+        tracking.finish_search(uri, parent, {}, [], status)
+        console.print(f"  go on later with: python search/tune.py --resume {title}")
+        raise
+
+
+def _run_stages(run: Run, results: Path, started: float) -> None:
+    folder = run.folder
+    with folder.timed("search"):
+        console.print(
+            f"[bold]search[/bold]  {run.config.search.trials} trials over learning rate, weight "
+            "decay and augmentation strength"
+        )
+        best = search_stage(run)
+    with folder.timed("confirm"):
+        console.print(
+            f"[bold]confirm[/bold]  the best trial ({100 * best.objective:.1f}) for {best.epochs} "
+            f"epochs on all {len(run.prepared.folds) - 1} class-holdout folds"
+        )
+        table = confirm_stage(run, best)
+    with folder.timed("thresholds"):
+        console.print(
+            f"[bold]thresholds[/bold]  {run.config.thresholds.trials} trials over the scores and "
+            f"taus of both heads, on {len(table):,} scored images"
+        )
+        rule, held_out = threshold_stage(run, table)
+    with folder.timed("refit"):
+        n_images = len(run.prepared.cache.images)
+        console.print(f"[bold]refit[/bold]  on all {n_images:,} labelled images")
+        refit_stage(run, best, rule)
+    with folder.timed("register"):
+        console.print("[bold]register[/bold]")
+        save_plots(folder)
+        registered = register_stage(run, held_out)
+    summary = write_summary(run, best, rule, held_out, seconds=time.monotonic() - started)
+    figures = summary["held_out"]["chosen"]
+    metrics = {f"held_out.{key}": value for key, value in figures.items() if value is not None}
+    kept = [folder.config, folder.trials.with_suffix(".csv"), folder.summary, folder.plots]
+    tracking.finish_search(run.mlflow_uri, run.parent_run_id, metrics, kept)
+    print_summary(run, summary, registered, results)
+
+
+def _open_run(
+    config: Config | None,
+    name: str | None,
+    resume: str | None,
+    results: Path,
+    options: dict[str, Any],
+) -> tuple[RunFolder, Config, dict[str, Any]]:
+    title = resume or name or datetime.now().strftime("%Y%m%d-%H%M%S")
+    if not _NAME.fullmatch(title):
+        raise ValueError(
+            f"--name takes letters, digits, dot, dash and underscore (64 at most), got {title!r}"
+        )
+    folder = RunFolder(results / "runs" / title)
+    if resume is not None:
+        if not folder.config.is_file():
+            raise ValueError(f"--resume must name a run in {results / 'runs'}, but got {resume!r}")
+        kept = read_json(folder.options)
+        return folder, load_config(folder.config), kept
+    assert config is not None
+    config = _absolute(config)
+    if folder.path.exists():
+        raise ValueError(
+            f"--name must be new, but {folder.path} exists; go on with it by --resume {title}"
+        )
+    folder.path.mkdir(parents=True)
+    folder.write_json(folder.options, options)
+    folder.write_text(
+        folder.config, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    )
+    return folder, config, options
+
+
+def _absolute(config: Config) -> Config:
+    """The same with absolute paths: Ray's workers run in other folders."""
+    tree = config.model_dump()
+    for section, key in (("data", "path"), ("model", "weights")):
+        path = Path(tree[section][key])
+        if path.exists():
+            tree[section][key] = str(path.resolve())
+    return Config.model_validate(tree)
+
+
+def _prepare(config: Config, cache_dir: Path) -> Prepared:
+    import torch
+
+    steps = Steps()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        prepared = prepare(config, directory=cache_dir, device=device, progress=steps)
+    finally:
+        steps.close()
+    cache, hierarchy = prepared.cache, prepared.cache.hierarchy
+    height, width = cache.images.shape[1:3]
+    console.print(
+        f"[bold]prepare[/bold]  {len(cache.images):,} images of {width}x{height}, "
+        f"{hierarchy.n_super} super-classes, {hierarchy.n_sub} sub-classes"
+        + (f", {len(cache.quarantine)} unreadable left out" if len(cache.quarantine) else "")
+    )
+    names = [name for name in prepared.folds if name != "all"]
+    n_super = sum(name.startswith("super") for name in names)
+    console.print(
+        f"  folds: {len(names) - n_super} hide sub-classes, "
+        + (
+            f"{n_super} hide a whole super-class"
+            if n_super
+            else "none hides a super-class (that needs three of them): super_tau stays untested"
+        )
+    )
+    return prepared
+
+
+def _start(config: Config, options: dict[str, Any]) -> Plan:
+    import ray
+
+    start_ray(options["address"])
+    capacity = ray.cluster_resources()
+    plan = plan_resources(
+        cpus=capacity.get("CPU", 0),
+        available_gpus=capacity.get("GPU", 0),
+        gpus=options["gpus"],
+        workers=options["gpus_per_trial"],
+        n_trials=config.search.trials,
+    )
+    waiting = config.search.trials - plan.trials_at_a_time
+    console.print(
+        f"  resources: {plan.describe()}" + (f"; {waiting} trials wait" if waiting > 0 else "")
+    )
+    return plan

@@ -1,0 +1,68 @@
+"""The main job: from a folder of labelled images to a tuned classifier that knows what is novel.
+
+python search/tune.py                                  # the demo set
+python search/tune.py --data PATH --config configs/paper.yaml --gpus 4
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# `python search/tune.py` puts search/ first on the path; the packages are found from its parent.
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[0:1] = [str(ROOT)]
+# Ray's workers import the same packages, wherever they start.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+
+from hierclf.config import load_config  # noqa: E402
+from hierclf.errors import one_line_errors  # noqa: E402
+
+Option = typer.Option
+
+
+def tune(
+    data: Annotated[str | None, Option(help="folder, Parquet file, or demo")] = None,
+    config: Annotated[Path | None, Option(help="YAML file; see configs/")] = None,
+    set_: Annotated[list[str] | None, Option("--set", help="section.key=value")] = None,
+    name: Annotated[str | None, Option(help="name of the run; its folder's name too")] = None,
+    resume: Annotated[str | None, Option(help="go on with the run of this name")] = None,
+    trials: Annotated[int | None, Option(help="trials of the search")] = None,
+    time_budget: Annotated[float | None, Option(help="seconds for the search's trials")] = None,
+    gpus: Annotated[int | None, Option(help="GPUs in all; left out: all; 0: CPUs")] = None,
+    gpus_per_trial: Annotated[int, Option(min=1, help="workers of a trial, a GPU each")] = 1,
+    address: Annotated[str | None, Option(help="a running Ray cluster, such as auto")] = None,
+    mlflow_uri: Annotated[str | None, Option(help="an MLflow server; else a local store")] = None,
+    results: Annotated[Path, Option(help="where runs and the MLflow store go")] = Path("results"),
+    seed: Annotated[int | None, Option(min=0)] = None,
+    debug: Annotated[bool, Option(help="show tracebacks")] = False,
+) -> None:
+    """Search hyper-parameters and thresholds, and register the best model."""
+    with one_line_errors("tune.py", debug=debug):
+        overrides = list(set_ or [])
+        given = {"data.path": data, "search.trials": trials, "seed": seed}
+        overrides += [f"{key}={value}" for key, value in given.items() if value is not None]
+        options = {
+            "time_budget": time_budget,
+            "gpus": gpus,
+            "gpus_per_trial": gpus_per_trial,
+            "address": address,
+            "mlflow_uri": mlflow_uri,
+        }
+        if time_budget is not None and time_budget <= 0:
+            raise ValueError(f"--time-budget must be above 0 seconds, but got {time_budget}")
+        if resume is not None and (name or config or overrides):
+            raise ValueError("--resume takes the run's own configuration: leave out other options")
+        if config is None and data in (None, "demo"):
+            config = ROOT / "configs" / "demo.yaml"
+        # Ray, MLflow and torch are imported once the command line has proved right.
+        settings = load_config(config, overrides) if resume is None else None
+        from search.job import run_job
+
+        run_job(settings, name=name, resume=resume, results=results, options=options)
+
+
+if __name__ == "__main__":
+    typer.run(tune)
