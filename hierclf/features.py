@@ -97,7 +97,7 @@ def _compute(
             generator = torch.Generator(device).manual_seed(config.seed * 1000 + view)
             for start in range(0, n_images, batch):
                 rows = slice(start, start + batch)
-                images = torch.from_numpy(np.ascontiguousarray(cache.images[rows])).to(device)
+                images = torch.from_numpy(np.array(cache.images[rows])).to(device)
                 if view == 0:
                     pixels = center_view(
                         images,

@@ -40,6 +40,8 @@ _GREY = "#666666"
 _OTHER: dict[str, Any] = {"color": "#A0A0A0", "lw": 0.9, "alpha": 0.7, "marker": ".", "ms": 4}
 _BEST: dict[str, Any] = {"color": _RED, "lw": 2.2, "marker": ".", "ms": 7}
 _STAR: dict[str, Any] = {"marker": "*", "s": 240, "c": _RED, "edgecolors": "white", "zorder": 6}
+_ISO_LABEL: dict[str, Any] = {"color": "#A0A0A0", "fontsize": 7.5, "backgroundcolor": "w"}
+_ISO_LABEL |= {"ha": "center", "va": "center"}
 _DIAMOND: dict[str, Any] = {"marker": "D", "s": 50, "c": "white", "edgecolors": "k", "zorder": 5}
 
 
@@ -255,7 +257,8 @@ def plot_tau_map(table: pd.DataFrame, rule: Rule, path: Path) -> None:
     axes.set_ylabel(f"sub_tau on {rule.sub_score} (a tick every 20 % of the images)")
     axes.grid(visible=False)
     chosen, top = values[own[1], own[0]], values.max()
-    axes.contour(x.shares, y.shares, values, levels=[top - 0.01], colors="k", linewidths=1.2)
+    if values.min() < top - 0.01:
+        axes.contour(x.shares, y.shares, values, levels=[top - 0.01], colors="k", linewidths=1.2)
     axes.plot([], [], color="k", lw=1.2, label="within 1 point of the best")
     _title(axes, "Objective", f"chosen {_percent(chosen)}, best of this grid {_percent(top)}")
     _legend(figure, [axes])
@@ -273,16 +276,17 @@ def plot_score_histograms(table: pd.DataFrame, rule: Rule, path: Path) -> None:
         edges = np.linspace(low, high if high > low else low + 1.0, 46)
         for label, rows, colour in (("known", known, _BLUE), ("novel", ~known, _ORANGE)):
             if rows.any():
-                share = np.histogram(score[rows], edges)[0] / rows.sum()
-                axes.stairs(share, edges, fill=True, color=colour, alpha=0.35)
-                axes.stairs(share, edges, color=colour, lw=1.6, label=f"{label} images")
+                height = np.histogram(score[rows], edges)[0] / rows.sum()
+                axes.stairs(height, edges, fill=True, color=colour, alpha=0.35)
+                axes.stairs(height, edges, color=colour, lw=1.6, label=f"{label} images")
         inside = edges[0] <= tau <= edges[-1]
         if inside:
             axes.axvline(tau, color="k", ls="--", lw=1.3, label="tau: novel to the right of it")
         notes = [f"tau {tau:.3g}" + ("" if inside else " (not in view)")]
-        for word, rows, said in (("known", known, score <= tau), ("novel", ~known, score > tau)):
-            found = f"{_percent(said[rows].mean())} called so" if rows.any() else "no images"
-            notes.append(f"{word}: {found}")
+        for word, rows, where in (("known", known, "below"), ("novel", ~known, "above")):
+            found = (score[rows] > tau) == (where == "above")
+            share = f"{_percent(found.mean())} {where}" if rows.any() else "no images"
+            notes.append(f"{word}: {share}")
         _title(axes, _TITLES[level], "; ".join(notes))
         axes.set_xlabel(f"{name} (higher = more novel)")
         _percent_axis(axes.yaxis)
@@ -369,20 +373,10 @@ def _iso_lines(axes: Axes) -> None:
     share = np.linspace(0.0, 1.0, 201)
     for mean in np.arange(0.2, 1.0, 0.1):
         x = share[share > mean / 2]
-        axes.plot(x, mean * x / (2 * x - mean), color="#D8D8D8", lw=0.8, zorder=0.5)
-        where: dict[str, Any] = {
-            "ha": "center",
-            "va": "center",
-            "backgroundcolor": "w",
-            "zorder": 0.6,
-        }
-        axes.text(mean, mean, f"{100 * mean:.0f}", color="#A8A8A8", fontsize=7.5, **where)
-    axes.set(
-        xlim=(0, 1.01),
-        ylim=(0, 1.01),
-        xlabel="unseen accuracy",
-        ylabel="seen accuracy",
-    )
+        line = axes.plot(x, mean * x / (2 * x - mean), color="#D8D8D8", lw=0.8, zorder=0.5)
+        axes.text(mean, mean, f"{100 * mean:.0f}", zorder=0.6, **_ISO_LABEL)
+    line[0].set_label("equal harmonic mean (%)")
+    axes.set(xlim=(0, 1.01), ylim=(0, 1.01), xlabel="unseen accuracy", ylabel="seen accuracy")
     for axis in (axes.xaxis, axes.yaxis):
         _percent_axis(axis)
     axes.grid(visible=False)

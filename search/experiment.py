@@ -99,7 +99,7 @@ def trials_table(results: tune.ResultGrid, *, epochs: int) -> pd.DataFrame:
     objective and the metrics of the best epoch, best_epoch, epochs, seconds, failure.
     """
     rows = []
-    for result in results:
+    for result in _each(results):
         metrics = result.metrics or {}
         history = result.metrics_dataframe
         row: dict[str, Any] = {
@@ -117,7 +117,7 @@ def trials_table(results: tune.ResultGrid, *, epochs: int) -> pd.DataFrame:
         elif row["epochs"] < epochs:
             row["status"] = "stopped early"
         if history is not None and "objective" in history:
-            best = history.loc[history["objective"].idxmax()]
+            best = history.iloc[int(history["objective"].argmax())]
             row["best_epoch"] = int(best["epoch"])
             row |= {key: float(best[key]) for key in _SHOWN if key in best}
         rows.append(row)
@@ -141,12 +141,16 @@ def history_table(results: tune.ResultGrid) -> pd.DataFrame:
     """One row a trial and epoch: trial_id and the metrics reported after that epoch."""
     histories = [
         result.metrics_dataframe.assign(trial_id=Path(result.path).name)
-        for result in results
+        for result in _each(results)
         if result.metrics_dataframe is not None and "epoch" in result.metrics_dataframe
     ]
     kept = ("trial_id", "epoch", *_SHOWN)
     table = pd.concat(histories, ignore_index=True)
     return table[[name for name in kept if name in table]]
+
+
+def _each(results: tune.ResultGrid) -> list[tune.Result]:
+    return [results[i] for i in range(len(results))]
 
 
 def final_checkpoint(job: Job, trial_id: str) -> Path:

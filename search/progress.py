@@ -79,7 +79,9 @@ class TrialProgress(Callback):
         """Tune pickles its callbacks; a live display cannot be."""
         return self.__dict__ | {"_bar": None, "_task": None}
 
-    def setup(self, stop: Any = None, **info: Any) -> None:
+    def setup(
+        self, stop: Any = None, num_samples: Any = None, total_num_samples: Any = None, **info: Any
+    ) -> None:
         self._started = time.monotonic()
         if console.is_terminal:
             self._bar = _bar()

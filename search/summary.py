@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from hierclf import report
@@ -17,10 +18,10 @@ from search.run_folder import RunFolder
 from search.stages import Best, HeldOut, Run
 
 _VERSIONS = ("hierclf", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy", "pandas")
-_PARTS = ("overall", "seen", "unseen", "harmonic")
+_PARTS = {"overall": "all", "seen": "seen", "unseen": "new", "harmonic": "H"}
 _ROWS = {
-    "chosen": "this run's rule",
-    "paper": "the paper's 0.7 / 0.5",
+    "chosen": "this run",
+    "paper": "paper 0.7/0.5",
     "never_novel": "never novel",
     "always_novel": "always novel",
 }
@@ -58,7 +59,7 @@ def save_plots(folder: RunFolder) -> None:
 
 
 def print_summary(run: Run, summary: dict[str, Any], registered: str, results: Path) -> None:
-    """Best trials, thresholds, the six accuracies beside the paper's rule, and what to type next."""
+    """Best trials, thresholds, accuracies beside the paper's rule, and what to type next."""
     console.print()
     console.print(_trials_table(pd.read_parquet(run.folder.trials).head(5)))
     console.print(_accuracy_table(summary["held_out"]))
@@ -76,7 +77,11 @@ def print_summary(run: Run, summary: dict[str, Any], registered: str, results: P
 
 
 def _trials_table(trials: pd.DataFrame) -> Table:
-    table = Table(title="best trials (objective on the search's own folds)", title_justify="left")
+    table = Table(
+        title="best trials (objective on the search's own folds)",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+    )
     for column in ("lr", "weight decay", "strength", "epochs", "objective", "status"):
         table.add_column(column, justify="left" if column == "status" else "right")
     for row in trials.to_dict("records"):
@@ -92,11 +97,16 @@ def _trials_table(trials: pd.DataFrame) -> Table:
 
 
 def _accuracy_table(held_out: dict[str, dict[str, float | None]]) -> Table:
-    table = Table(title="accuracy in % on classes that chose nothing", title_justify="left")
-    table.add_column("rule")
+    table = Table(
+        title="accuracy in % on classes that chose nothing (new: unseen classes; H: harmonic mean)",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1),
+    )
+    table.add_column("rule", no_wrap=True)
     for level in ("super", "sub"):
-        for part in _PARTS:
-            table.add_column(f"{level}\n{part}", justify="right")
+        for part in _PARTS.values():
+            table.add_column(f"{level}\n{part}", justify="right", no_wrap=True)
     for key, label in _ROWS.items():
         values = held_out[key]
         cells = [
