@@ -5,7 +5,7 @@ Shape legend: B images, D features.
 
 import pickle
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import safetensors
 import safetensors.torch
@@ -91,7 +91,7 @@ def _torchvision_resnet(name: str, published: bool) -> Backbone:
         module = torchvision.models.get_model(name, weights="DEFAULT" if published else None)
     except (OSError, RuntimeError) as error:  # no network, or a download cut short
         raise _no_download(name, error) from None
-    n_features = module.fc.in_features
+    n_features = int(module.fc.in_features)
     module.fc = nn.Identity()
     return Backbone(module, n_features, IMAGENET_MEAN, IMAGENET_STD, "bilinear")
 
@@ -116,7 +116,9 @@ def _timm_backbone(name: str, published: bool) -> Backbone:
     interpolation: Literal["bilinear", "bicubic"] = (
         "bicubic" if cfg["interpolation"] == "bicubic" else "bilinear"
     )
-    return Backbone(module, module.num_features, cfg["mean"], cfg["std"], interpolation)
+    # What comes out of the pooled, headless model; num_features may be of an earlier layer.
+    n_features = cast(int, module.head_hidden_size)
+    return Backbone(module, n_features, cfg["mean"], cfg["std"], interpolation)
 
 
 def _no_download(name: str, error: Exception) -> ValueError:
@@ -131,7 +133,8 @@ def _load_file(module: nn.Module, path: Path, name: str) -> None:
     """Load a state dict into the backbone, heads left out."""
     loaded = {_bare_key(key): tensor for key, tensor in read_state(path).items()}
     expected = module.state_dict()
-    found = {key: tensor for key, tensor in loaded.items() if not key.startswith(_HEAD_PREFIXES)}
+    # What is called a head may hold a layer of the backbone, too: ConvNeXt's head.norm does.
+    found = {k: v for k, v in loaded.items() if k in expected or not k.startswith(_HEAD_PREFIXES)}
     missing = [k for k in expected if k not in found and not k.endswith("num_batches_tracked")]
     unknown = [key for key in found if key not in expected]
     wrong = [

@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from hierclf.scores import SCORES
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -44,6 +53,13 @@ class ModelConfig(_Strict):
     """Side in pixels of what the network sees."""
     crop_fraction: Annotated[float, Field(gt=0.1, le=1)] = 0.875
     """Evaluation resizes the shorter side to image_size / crop_fraction and crops the centre."""
+
+    @model_validator(mode="after")
+    def _frozen_is_trained(self) -> "ModelConfig":
+        # Random features are useless, and every process would draw other ones.
+        if self.freeze == "backbone" and self.weights == "none":
+            raise ValueError("freeze=backbone needs weights other than none, but got weights=none")
+        return self
 
 
 class TrainConfig(_Strict):
@@ -104,9 +120,11 @@ class SearchConfig(_Strict):
         for name in ("lr", "weight_decay"):
             low = getattr(self, name).low
             if low <= 0:
-                raise ValueError(f"{name}.low > 0 must hold (it is searched in log), got {low}")
+                raise ValueError(
+                    f"{name}.low > 0 must hold (it is searched in log), but got {low}"
+                )
         if not (self.strength.low >= 0 and self.strength.high <= 3):
-            raise ValueError(f"strength must lie within 0 to 3, got {self.strength}")
+            raise ValueError(f"strength must lie within 0 to 3, but got {self.strength}")
         return self
 
 
@@ -114,7 +132,18 @@ class ThresholdConfig(_Strict):
     """The search for score and tau of each head."""
 
     scores: tuple[str, ...] = ("msp", "max_logit", "energy", "knn")
+    """Names of scores to choose among; msp always, since the paper's rule is compared with."""
     trials: Annotated[int, Field(ge=1)] = 200
+
+    @field_validator("scores")
+    @classmethod
+    def _are_known(cls, scores: tuple[str, ...]) -> tuple[str, ...]:
+        if not set(scores) <= set(SCORES) or len(set(scores)) < len(scores) or "msp" not in scores:
+            raise ValueError(
+                f"scores must be among {', '.join(SCORES)}, each once, with msp, "
+                f"but got {list(scores)}"
+            )
+        return scores
 
 
 class Config(_Strict):
@@ -187,17 +216,7 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
         tree = tree.setdefault(section, {})
         if not isinstance(tree, dict):
             raise ValueError(f"--set {key}: {section} is not a section")
-    tree[last] = _number(value)
-
-
-def _number(value: Any) -> Any:
-    """YAML 1.1 reads `1e-4` (no dot) as a string; people mean a number."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+    tree[last] = value
 
 
 def _one_line(error: ValidationError) -> str:
@@ -206,6 +225,8 @@ def _one_line(error: ValidationError) -> str:
         key = ".".join(str(part) for part in item["loc"]) or "value"
         if item["type"] == "extra_forbidden":
             parts.append(f"unknown key {key}")
+        elif item["type"] == "value_error":  # our own rules say what they got
+            parts.append(f"{key}: {item['ctx']['error']}")
         else:
             parts.append(f"{key}: {item['msg']}, but got {item.get('input')!r}")
     return "; ".join(parts)

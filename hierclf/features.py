@@ -79,7 +79,7 @@ def _compute(
     progress: ProgressFn | None,
 ) -> None:
     strengths = view_strengths(config.train.views, config.search.strength.high)
-    module = backbone.module.eval().to(device, memory_format=torch.channels_last)
+    module = backbone.module.eval().to(memory_format=torch.channels_last).to(device)
     mean = torch.tensor(backbone.mean, device=device).view(1, 3, 1, 1)
     std = torch.tensor(backbone.std, device=device).view(1, 3, 1, 1)
     size, batch = config.model.image_size, config.train.eval_batch_size

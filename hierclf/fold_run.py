@@ -146,6 +146,7 @@ class FoldRun:
         optimizer, schedule, scaler = self.optimisation
         self.net.load_state_dict(state["net"])
         optimizer.load_state_dict(state["optimizer"])
+        _restore_layout(optimizer)
         schedule.load_state_dict(state["schedule"])
         scaler.load_state_dict(state["scaler"])
 
@@ -178,8 +179,19 @@ def _network_and_inputs(
         strength=config.train.strength,
         device=device,
     )
-    net = TwoHeadNet(backbone, heads).to(device)
-    return net.to(memory_format=torch.channels_last), inputs  # type: ignore[call-overload]
+    return TwoHeadNet(backbone, heads).to(memory_format=torch.channels_last).to(device), inputs
+
+
+def _restore_layout(optimizer: torch.optim.Optimizer) -> None:
+    """Give the moments the memory layout of their parameters again; the file holds them contiguous.
+
+    A fused optimiser walks through memory, whatever the strides: it would update each weight of a
+    channels_last convolution with the moments of another one.
+    """
+    for parameter, moments in optimizer.state.items():
+        for name, value in moments.items():
+            if value.shape == parameter.shape:
+                moments[name] = torch.empty_like(parameter).copy_(value)
 
 
 def _rng(seed: list[int]) -> np.random.Generator:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from hierclf.backbones import build_backbone
 from hierclf.cache import ImageCache, open_cache
 from hierclf.config import Config
 from hierclf.features import open_features
@@ -74,4 +75,7 @@ def prepare(
         features = open_features(
             cache, config, directory=directory, device=device, progress=report("computing features")
         )
+    else:
+        # Whoever calls this first is told of a wrong backbone, before any training is started.
+        build_backbone(config.model.backbone, config.model.weights)
     return Prepared(cache, {fold.name: fold for fold in folds}, features)

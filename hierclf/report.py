@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,21 +17,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from hierclf.curves import tau_map, thinned_curve
 from hierclf.metrics import LEVELS
 from hierclf.thresholds import (
     PAPER_RULE,
-    Array,
     Bools,
-    Ints,
     Rule,
     evaluate_rule,
-    harmonic,
     level_rows,
     score_values,
-    sweep,
 )
 
-MAX_CURVE_POINTS = 500
 _TITLES = {"super": "Super-class", "sub": "Sub-class"}
 # Okabe and Ito's colours, which colour-blind people can tell apart too.
 _BLUE, _ORANGE, _GREEN, _RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -43,21 +39,6 @@ _STAR: dict[str, Any] = {"marker": "*", "s": 240, "c": _RED, "edgecolors": "whit
 _ISO_LABEL: dict[str, Any] = {"color": "#A0A0A0", "fontsize": 7.5, "backgroundcolor": "w"}
 _ISO_LABEL |= {"ha": "center", "va": "center"}
 _DIAMOND: dict[str, Any] = {"marker": "D", "s": 50, "c": "white", "edgecolors": "k", "zorder": 5}
-
-
-class Grid(NamedTuple):
-    """Thresholds of one score: taus [T], ascending, and shares [T] of rows at or below each."""
-
-    taus: Array
-    shares: Array
-
-
-class TauMap(NamedTuple):
-    """The objective in [0, 1], float64 [P, Q], over thresholds; a rule's own are among them."""
-
-    super_grid: Grid
-    sub_grid: Grid
-    objective: Array
 
 
 def plot_learning_curves(history: pd.DataFrame, path: Path) -> None:
@@ -80,20 +61,20 @@ def plot_learning_curves(history: pd.DataFrame, path: Path) -> None:
         for i, (_, curve) in enumerate(others.groupby("trial_id")):
             axes.plot(curve["epoch"], curve[column], label="" if i else "other trials", **_OTHER)
         axes.plot(best["epoch"], best[column], label=f"best trial {top['trial_id']}", **_BEST)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlabel("epoch")
     left, right = panels
     for level, colour in zip(LEVELS, (_BLUE, _GREEN), strict=True):
         if f"{level}_harmonic" in best:
             name = f"best trial, {_TITLES[level].lower()} part"
-            left.plot(best["epoch"], best[f"{level}_harmonic"], "--", color=colour, label=name)
+            left.plot(
+                best["epoch"], best[f"{level}_harmonic"], "--", marker=".", color=colour, label=name
+            )
     left.scatter(top["epoch"], top["objective"], **_STAR)
     _percent_axis(left.yaxis)
     left.set_ylabel("objective: mean of harmonic means")
     right.set_yscale("log")
-    right.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    right.yaxis.set_major_formatter("{x:g}")
-    right.yaxis.set_minor_formatter(NullFormatter())
+    _log_axis(right.yaxis)
     right.set_ylabel("loss (log scale)")
     _title(left, "Objective", f"best {_percent(top['objective'])}, epoch {int(top['epoch'])}")
     _title(right, "Training loss")
@@ -122,47 +103,23 @@ def plot_parameters(trials: pd.DataFrame, path: Path) -> None:
             axes.scatter(part[name], part["objective"], label=label, **style)
         if failed.any():
             # At the bottom whatever the scale: a failed trial has no objective.
-            place = axes.get_xaxis_transform()
-            bad = trials.loc[failed, name]
-            axes.scatter(
-                bad, np.full(len(bad), 0.04), marker="x", c="k", label="failed", transform=place
-            )
+            x, place = trials.loc[failed, name], axes.get_xaxis_transform()
+            axes.plot(x, np.full(len(x), 0.04), "kx", label="failed", transform=place)
         if len(best):
             axes.scatter(best[name], best["objective"], label="best", **_STAR)
         _title(axes, word, f"best {best[name].iloc[0]:.3g}" if len(best) else "")
         log = name != "strength" and (trials[name].dropna() > 0).all()
-        axes.set_xscale("log" if log else "linear")
+        if log:
+            axes.set_xscale("log")
+            _log_axis(axes.xaxis)
         axes.set_xlabel(f"{name} (log scale)" if log else name)
     panels[0].margins(y=0.15)
+    if best.empty:
+        panels[0].set_ylim(0.0, 1.0)
     panels[0].set_ylabel("objective")
     _percent_axis(panels[0].yaxis)
     _legend(figure, panels)
     _save(figure, path)
-
-
-def trade_off_table(table: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
-    """Seen against unseen accuracy of each level and score by itself, over thresholds.
-
-    Args:
-        table: a score table with `super_NAME` and `sub_NAME` for every name of `scores`.
-
-    Returns:
-        level, score, tau, seen, unseen, harmonic; tau ascending within a level and score. At most
-        `MAX_CURVE_POINTS` of each, with both ends and the best. A level without known or without
-        novel rows is left out.
-
-    Raises:
-        ValueError: a missing column, scores that are not finite.
-    """
-    parts = []
-    for level in LEVELS:
-        for name in scores if level_rows(table, level).judged else ():
-            taus, seen, unseen = _curve(table, level, score_values(table, level, name))
-            points = {"tau": taus, "seen": seen, "unseen": unseen}
-            points["harmonic"] = harmonic(seen, unseen)
-            parts.append(pd.DataFrame({"level": level, "score": name, **points}))
-    columns = ["level", "score", "tau", "seen", "unseen", "harmonic"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
 def plot_trade_off(table: pd.DataFrame, rule: Rule, path: Path) -> None:
@@ -188,12 +145,12 @@ def plot_trade_off(table: pd.DataFrame, rule: Rule, path: Path) -> None:
             continue
         _iso_lines(axes)
         for name in (name for name in names if f"{level}_{name}" in table):
-            _, seen, unseen = _curve(table, level, score_values(table, level, name))
+            _, seen, unseen = thinned_curve(table, level, score_values(table, level, name))
             axes.plot(unseen, seen, color=colours[name], lw=1.8, label=name)
         if level == "sub":
             novel = score_values(table, "super", rule.super_score) > rule.super_tau
             own = score_values(table, "sub", rule.sub_score)
-            _, seen, unseen = _curve(table, level, np.where(novel, own.max() + 1.0, own))
+            _, seen, unseen = thinned_curve(table, level, np.where(novel, own.max() + 1.0, own))
             label = f"{rule.sub_score} after the super-class rule"
             axes.plot(unseen, seen, "--", color=colours[rule.sub_score], lw=1.4, label=label)
         for label, values, style in found:
@@ -204,34 +161,6 @@ def plot_trade_off(table: pd.DataFrame, rule: Rule, path: Path) -> None:
         _title(axes, _TITLES[level], f"chosen: {', '.join(shown)}")
     _legend(figure, panels)
     _save(figure, path)
-
-
-def tau_map(table: pd.DataFrame, rule: Rule, *, n: int = 60) -> TauMap:
-    """The objective of a rule's two scores over a grid of thresholds, the rule's own among them.
-
-    Args:
-        n: thresholds a side, at equal steps in the share of rows that they let through.
-
-    Raises:
-        ValueError: no level with known and novel rows, a missing column.
-    """
-    super_score = score_values(table, "super", rule.super_score)
-    sub_score = score_values(table, "sub", rule.sub_score)
-    grids = _grid(super_score, rule.super_tau, n), _grid(sub_score, rule.sub_tau, n)
-    # The first tau of each level that lets a row through; the super level looks at its own only.
-    first = np.searchsorted(grids[0].taus, super_score), np.searchsorted(grids[1].taus, sub_score)
-    looked_at = {"super": (first[0], np.zeros_like(first[1])), "sub": first}
-    shape = len(grids[0].taus), len(grids[1].taus)
-    parts = []
-    for level in LEVELS:
-        known, right = level_rows(table, level)
-        if known.any() and not known.all():
-            seen = _let_through(looked_at[level], right, shape) / known.sum()
-            missed = _let_through(looked_at[level], ~known, shape) / (~known).sum()
-            parts.append(harmonic(seen, 1.0 - missed))
-    if not parts:
-        raise ValueError("a tau map needs a level with known and novel rows, but got none")
-    return TauMap(*grids, np.mean(parts, axis=0))
 
 
 def plot_tau_map(table: pd.DataFrame, rule: Rule, path: Path) -> None:
@@ -246,7 +175,8 @@ def plot_tau_map(table: pd.DataFrame, rule: Rule, path: Path) -> None:
     found = tau_map(table, rule)
     x, y = found.super_grid, found.sub_grid
     values = found.objective.T
-    mesh = axes.pcolormesh(x.shares, y.shares, values, cmap="cividis", shading="nearest")
+    style: dict[str, Any] = {"cmap": "cividis", "vmin": 0.0, "vmax": values.max() or 1.0}
+    mesh = axes.pcolormesh(x.shares, y.shares, values, shading="nearest", **style)
     _percent_axis(figure.colorbar(mesh, label="objective").ax.yaxis)
     own = np.searchsorted(x.taus, rule.super_tau), np.searchsorted(y.taus, rule.sub_tau)
     axes.scatter(x.shares[own[0]], y.shares[own[1]], label="chosen rule", clip_on=False, **_STAR)
@@ -293,35 +223,6 @@ def plot_score_histograms(table: pd.DataFrame, rule: Rule, path: Path) -> None:
     panels[0].set_ylabel("share of the known, of the novel images")
     _legend(figure, panels)
     _save(figure, path)
-
-
-def _curve(table: pd.DataFrame, level: str, score: Array) -> tuple[Array, Array, Array]:
-    """Taus, seen and unseen of a level by itself, thinned."""
-    known, right = level_rows(table, level)
-    curve = sweep(score, right, known)
-    best = int(np.argmax(harmonic(curve.seen, curve.unseen)))
-    steps = np.linspace(0, len(curve.taus) - 1, MAX_CURVE_POINTS - 1).round().astype(np.int64)
-    kept = np.union1d(steps, best)
-    return curve.taus[kept], curve.seen[kept], curve.unseen[kept]
-
-
-def _grid(score: Array, tau: float, n: int) -> Grid:
-    """Thresholds at quantiles of a score, one that lets nothing through, and `tau`."""
-    ordered = np.sort(score)
-    lowest = np.nextafter(ordered[0], -np.inf)
-    taus = np.concatenate([[tau, lowest], np.quantile(ordered, np.linspace(0.0, 1.0, n))])
-    shares = np.searchsorted(ordered, taus, side="right") / len(ordered)
-    # Of those that decide alike only the first stays: that is `tau` where it is one of them.
-    shares, first = np.unique(shares, return_index=True)
-    return Grid(taus[first], shares)
-
-
-def _let_through(first: tuple[Ints, Ints], rows: Bools, shape: tuple[int, int]) -> Array:
-    """How many of some rows each pair of taus lets through, [P, Q]; first: lowest taus that do."""
-    inside = rows & (first[0] < shape[0]) & (first[1] < shape[1])
-    cells = first[0][inside] * shape[1] + first[1][inside]
-    counts = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
-    return counts.cumsum(axis=0).cumsum(axis=1).astype(np.float64)
 
 
 def _figure(n: int, size: tuple[float, float], **options: Any) -> tuple[Figure, list[Axes]]:
@@ -385,6 +286,14 @@ def _iso_lines(axes: Axes) -> None:
 def _percent_axis(axis: Axis) -> None:
     axis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     axis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %")
+
+
+def _log_axis(axis: Axis) -> None:
+    """Ticks such as 0.001, with 2 and 5 between where the range drawn so far is short."""
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 50.0 * low else (1.0,)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _percent(share: float | None) -> str:

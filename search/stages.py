@@ -19,6 +19,7 @@ from hierclf import report
 from hierclf.bundle import save_rule
 from hierclf.config import Config
 from hierclf.crossfit import cross_fit
+from hierclf.curves import trade_off_table
 from hierclf.metrics import constant_answers, objective, six_accuracies
 from hierclf.prepare import Prepared
 from hierclf.splits import sub_parts
@@ -187,7 +188,7 @@ def threshold_stage(run: Run, table: pd.DataFrame) -> tuple[Rule, HeldOut]:
         f"{found.rule.sub_score} > {found.rule.sub_tau:.4g} a novel sub-class; "
         f"regret against the exact sweep {found.regret:.2f} points"
     )
-    curve = report.trade_off_table(table, names)
+    curve = trade_off_table(table, names)
     curve.to_csv(run.folder.path / "trade_off.csv", index=False)
     found.trials.to_csv(run.folder.path / "tau_trials.csv", index=False)
     held_out.cells.to_csv(run.folder.path / "cross_fit.csv", index=False)

@@ -55,8 +55,9 @@ def tune(
             raise ValueError(f"--time-budget must be above 0 seconds, but got {time_budget}")
         if resume is not None and (name or config or overrides):
             raise ValueError("--resume takes the run's own configuration: leave out other options")
-        if config is None and data in (None, "demo"):
-            config = ROOT / "configs" / "demo.yaml"
+        if config is None:
+            demo = data is None or data.startswith("demo")
+            config = ROOT / "configs" / ("demo.yaml" if demo else "paper.yaml")
         # Ray, MLflow and torch are imported once the command line has proved right.
         settings = load_config(config, overrides) if resume is None else None
         from search.job import run_job

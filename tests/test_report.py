@@ -2,26 +2,26 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from drawn_tables import NOISE, draw_table
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from PIL import Image
 from sklearn.metrics import roc_curve
 
+from hierclf.curves import MAX_CURVE_POINTS, tau_map, trade_off_table
 from hierclf.exact import best_rule
 from hierclf.metrics import objective
 from hierclf.report import (
-    MAX_CURVE_POINTS,
     plot_learning_curves,
     plot_parameters,
     plot_score_histograms,
     plot_tau_map,
     plot_trade_off,
-    tau_map,
-    trade_off_table,
 )
 from hierclf.thresholds import Rule, evaluate_rule, level_rows, score_values, sweep
 
@@ -72,7 +72,7 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     said: list[str] = []
     write = Axes.text
 
-    def spy(self: Axes, x: float, y: float, s: str, **options: object) -> object:
+    def spy(self: Axes, x: float, y: float, s: str, **options: Any) -> Any:
         said.append(s)
         return write(self, x, y, s, **options)
 
@@ -126,6 +126,18 @@ def test_a_failed_trial_is_never_the_best(tmp_path: Path, texts: list[str]) -> N
     plot_parameters(trials, tmp_path / "plot.png")
     assert "best 0.25" in texts
     assert "best 0.5" not in texts
+
+
+def test_failed_trials_are_in_view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *args, **options: saved.append(self))
+    _, trials = draw_trials()
+    trials.loc[6, ["lr", "weight_decay", "strength"]] = 10.0, 1e-9, 5.0
+    plot_parameters(trials, tmp_path / "plot.png")
+    limits = [axes.get_xlim() for axes in saved[0].axes]
+    assert limits[0][1] > 10.0
+    assert limits[1][0] < 1e-9
+    assert limits[2][1] > 5.0
 
 
 @pytest.mark.parametrize("level", ["super", "sub"])
@@ -182,7 +194,7 @@ def test_the_trade_off_plot_says_which_level_is_missing(tmp_path: Path, texts: l
 def test_the_trade_off_plot_shows_what_the_rule_reaches(tmp_path: Path, texts: list[str]) -> None:
     table = TABLES["both levels"]
     plot_trade_off(table, RULE, tmp_path / "plot.png")
-    expected = evaluate_rule(table, RULE)
+    expected: dict[str, Any] = evaluate_rule(table, RULE)
     for level in ("super", "sub"):
         shares = (
             f"{x} {100 * expected[f'{level}_{x}']:.1f} %" for x in ("seen", "unseen", "harmonic")
