@@ -120,9 +120,7 @@ class SearchConfig(_Strict):
         for name in ("lr", "weight_decay"):
             low = getattr(self, name).low
             if low <= 0:
-                raise ValueError(
-                    f"{name}.low > 0 must hold (it is searched in log), but got {low}"
-                )
+                raise ValueError(f"{name}.low > 0 must hold (it is searched in log), but got {low}")
         if not (self.strength.low >= 0 and self.strength.high <= 3):
             raise ValueError(f"strength must lie within 0 to 3, but got {self.strength}")
         return self
@@ -131,7 +129,7 @@ class SearchConfig(_Strict):
 class ThresholdConfig(_Strict):
     """The search for score and tau of each head."""
 
-    scores: tuple[str, ...] = ("msp", "max_logit", "energy", "knn")
+    scores: tuple[str, ...] = ("msp", "max_logit", "energy", "knn", "mahalanobis")
     """Names of scores to choose among; msp always, since the paper's rule is compared with."""
     trials: Annotated[int, Field(ge=1)] = 200
 

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, softmax
 
+from hierclf.gaussian import fit_mahalanobis, score_mahalanobis, unit_rows
+
 Floats = NDArray[np.float32]
 State = dict[str, np.ndarray]
 
@@ -104,7 +106,7 @@ def fit_knn(
         raise ValueError(f"`bank_limit >= k` must hold, but got bank_limit={bank_limit}, k={k}")
     if len(features) > bank_limit:
         features = features[_stratified_rows(labels, limit=bank_limit, seed=seed)]
-    return {"bank": _unit_rows(features), "k": np.array([k], dtype=np.int64)}
+    return {"bank": unit_rows(features), "k": np.array([k], dtype=np.int64)}
 
 
 def score_knn(state: State, features: np.ndarray) -> Floats:
@@ -125,7 +127,7 @@ def score_knn(state: State, features: np.ndarray) -> Floats:
     result = np.empty(len(features), dtype=np.float32)
     step = max(1, CHUNK_CELLS // len(bank))
     for start in range(0, len(features), step):
-        similarity = _unit_rows(features[start : start + step]) @ bank.T
+        similarity = unit_rows(features[start : start + step]) @ bank.T
         similarity.partition(len(bank) - k, axis=1)
         result[start : start + step] = 1.0 - similarity[:, len(bank) - k]
     # Rounding makes the distance to an identical image a little negative.
@@ -154,11 +156,20 @@ def knn_score(*, k: int = KNN_K, bank_limit: int = KNN_BANK_LIMIT) -> Score:
     )
 
 
+def mahalanobis_score() -> Score:
+    """`fit_mahalanobis` and `score_mahalanobis`, on the classes of each level."""
+    return Score(
+        fit=lambda features, logits, labels: fit_mahalanobis(features, labels),
+        score=lambda state, features, logits: score_mahalanobis(state, features),
+    )
+
+
 SCORES: dict[str, Score] = {
     "msp": logit_score(msp),
     "max_logit": logit_score(max_logit),
     "energy": energy_score(),
     "knn": knn_score(),
+    "mahalanobis": mahalanobis_score(),
 }
 
 
@@ -256,12 +267,6 @@ def _check_finite(name: str, array: np.ndarray) -> None:
 
 def _float64(logits: np.ndarray) -> NDArray[np.float64]:
     return np.asarray(logits, dtype=np.float64)
-
-
-def _unit_rows(features: np.ndarray) -> Floats:
-    array = np.asarray(features, dtype=np.float32)
-    norm = np.linalg.norm(array, axis=1, keepdims=True)
-    return array / np.maximum(norm, np.finfo(np.float32).tiny)
 
 
 def _stratified_rows(labels: np.ndarray, *, limit: int, seed: int) -> NDArray[np.int64]:

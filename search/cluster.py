@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 # Read by Ray and its workers when they start, so they are set before ray is imported.
 _ENVIRONMENT = {
-    "RAY_AUTH_MODE": "token",  # only this user's processes may submit work
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",  # a report a poll: 2 s would throttle short epochs
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
@@ -16,6 +15,7 @@ _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune would end its search and let the job go on
     "TUNE_GLOBAL_CHECKPOINT_S": "1",  # a killed search loses at most a second of its book-keeping
     "THP_MEM_ALLOC_ENABLE": "1",  # torch: huge pages for large CPU tensors, far fewer page faults
     "PYTHONWARNINGS": "ignore",
@@ -68,6 +68,8 @@ def start_ray(address: str | None) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         if address is None:
+            # Only this user's processes may submit work; another's cluster has its own rule.
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
             ray.init(
                 address="local",
                 # Ray Train frees a stopped trial's resources through the dashboard's state service.
@@ -80,9 +82,12 @@ def start_ray(address: str | None) -> None:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise ValueError(
-            f"--address must name a running Ray cluster, but got {address}: {reason}"
-        ) from None
+        what = (
+            "Ray must start on this machine, but it did not"
+            if address is None
+            else f"--address must name a running Ray cluster, but got {address}"
+        )
+        raise ValueError(f"{what}: {reason}") from None
     try:
         list_actors(limit=1)
     except Exception as error:  # several kinds of client errors, all meaning that it is not there

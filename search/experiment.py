@@ -18,22 +18,32 @@ METRIC = "best_objective"
 
 
 class KeepBest(Callback):
-    """Delete the checkpoints of finished trials, all but the best one's, as the search goes on."""
+    """Delete the checkpoints of finished trials, all but the best one's, as the search goes on.
+
+    The trials themselves say which is best: nothing need be remembered when a search is resumed.
+    """
 
     def __init__(self, storage: str) -> None:
         self._storage = Path(storage)
-        self._best: tuple[float, str] | None = None
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        value = float((trial.last_result or {}).get(METRIC, -1.0))
-        loser = trial.trial_id
-        if self._best is None or value > self._best[0]:
-            loser = self._best[1] if self._best else ""
-            self._best = (value, trial.trial_id)
-        if loser:
-            shutil.rmtree(self._storage / f"train-{loser}", ignore_errors=True)
+        self._sweep([other for other in trials if other.is_finished() or other is trial])
+
+    def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
+        # A trial that was stopped early may have written once more while it ended.
+        self._sweep([trial for trial in trials if trial.is_finished()])
+
+    def _sweep(self, finished: list[Trial]) -> None:
+        def value(trial: Trial) -> float:
+            return float((trial.last_result or {}).get(METRIC, -1.0))
+
+        best = max(finished, key=value, default=None)
+        for trial in finished:
+            if trial is not best:
+                folder = self._storage / f"train-{trial.trial_id}"
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def run_experiment(
@@ -51,7 +61,7 @@ def run_experiment(
 
     Args:
         job: what every trial does; `job.storage` is the folder of the experiment.
-        n_trials: how many trials `search_alg` suggests; 1 for a grid in `param_space`.
+        n_trials: how many trials `search_alg` suggests, or the grid in `param_space` has.
         callbacks: besides the progress display.
     """
     # The trial's driver only waits for its workers, but Tune refuses an empty request: a crumb of
@@ -68,7 +78,7 @@ def run_experiment(
             tune_config=tune.TuneConfig(
                 metric=METRIC,
                 mode="max",
-                num_samples=n_trials,
+                num_samples=1 if search_alg is None else n_trials,
                 search_alg=search_alg,
                 scheduler=scheduler,
                 max_concurrent_trials=job.plan.trials_at_a_time,
@@ -90,13 +100,13 @@ def run_experiment(
 
 
 def trials_table(results: tune.ResultGrid, *, epochs: int) -> pd.DataFrame:
-    """One row a trial, best first.
+    """One row a trial, best first, failed ones last.
 
     Args:
         epochs: of a trial that was not stopped early.
 
     Columns: trial_id, status (`finished`, `stopped early`, `failed`), lr, weight_decay, strength,
-    objective and the metrics of the best epoch, best_epoch, epochs, seconds, failure.
+    epochs, best_epoch, seconds, failure, then objective and the metrics of the best epoch.
     """
     rows = []
     for result in _each(results):
@@ -121,12 +131,18 @@ def trials_table(results: tune.ResultGrid, *, epochs: int) -> pd.DataFrame:
             row["best_epoch"] = int(best["epoch"])
             row |= {key: float(best[key]) for key in _SHOWN if key in best}
         rows.append(row)
-    table = pd.DataFrame(rows)
-    if "objective" not in table:
-        table["objective"] = float("nan")
-    return table.sort_values("objective", ascending=False, ignore_index=True)
+    table = pd.DataFrame(rows, columns=[*_TRIAL, *_SHOWN])
+    failed = table["status"] == "failed"
+    order = table.assign(failed=failed).sort_values(
+        ["failed", "objective"], ascending=[True, False], ignore_index=True
+    )
+    return order.drop(columns="failed")
 
 
+_TRIAL = (
+    *("trial_id", "status", "lr", "weight_decay", "strength"),
+    *("epochs", "best_epoch", "seconds", "failure"),
+)
 _SHOWN = (
     "objective",
     "super_harmonic",
@@ -146,6 +162,8 @@ def history_table(results: tune.ResultGrid) -> pd.DataFrame:
     ]
     kept = ("trial_id", "epoch", *_SHOWN)
     table = pd.concat(histories, ignore_index=True)
+    # The last epoch is reported twice (see trial.py), and so is one that a retry ran again.
+    table = table.drop_duplicates(["trial_id", "epoch"], keep="last", ignore_index=True)
     return table[[name for name in kept if name in table]]
 
 

@@ -1,27 +1,35 @@
 """The main job as its stages: prepare, search, confirm, thresholds, refit, register."""
 
 import re
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
+from hierclf.backbones import build_backbone
 from hierclf.cache import default_cache_dir
 from hierclf.config import Config, load_config
 from hierclf.prepare import Prepared, prepare
+from hierclf.scores import SCORES
+from hierclf.sources import open_source
+from hierclf.train import pick_precision
 from search import tracking
+from search.choose_rule import threshold_stage
 from search.cluster import Plan, plan_resources, start_ray
 from search.progress import Steps, console
+from search.run import Run
 from search.run_folder import RunFolder, read_json
 from search.stages import (
-    Run,
     confirm_stage,
     refit_stage,
     register_stage,
     search_stage,
-    threshold_stage,
 )
 from search.summary import print_summary, save_plots, write_summary
 
@@ -57,9 +65,10 @@ def run_job(
         f"[bold]hierclf[/bold] run {title}: {config.model.backbone} on {config.data.path}"
     )
 
-    with folder.timed("prepare"):
-        prepared = _prepare(config, cache_dir)
+    with _undone_on_error(folder, new=resume is None), folder.timed("prepare"):
+        _check(config)
         plan = _start(config, options)
+        prepared = _prepare(config, cache_dir)
         uri = options["mlflow_uri"] or tracking.default_uri(results)
         experiment_id = tracking.open_store(uri, EXPERIMENT, results / "mlartifacts")
         params = config.model_dump(mode="json")
@@ -133,6 +142,7 @@ def _open_run(
         if not folder.config.is_file():
             raise ValueError(f"--resume must name a run in {results / 'runs'}, but got {resume!r}")
         kept = read_json(folder.options)
+        kept["address"] = options["address"] or kept["address"]  # the cluster may be a new one
         return folder, load_config(folder.config), kept
     assert config is not None
     config = _absolute(config)
@@ -148,19 +158,40 @@ def _open_run(
     return folder, config, options
 
 
+@contextmanager
+def _undone_on_error(folder: RunFolder, *, new: bool) -> Iterator[None]:
+    """A run that did not get as far as its first stage leaves its name free."""
+    try:
+        yield
+    except BaseException:
+        if new:
+            shutil.rmtree(folder.path, ignore_errors=True)
+        raise
+
+
 def _absolute(config: Config) -> Config:
     """The same with absolute paths: Ray's workers run in other folders."""
     tree = config.model_dump()
-    for section, key in (("data", "path"), ("model", "weights")):
+    words = {"data": ("path", "demo"), "model": ("weights", "default", "none")}
+    for section, (key, *reserved) in words.items():
         path = Path(tree[section][key])
-        if path.exists():
+        if tree[section][key] not in reserved and path.exists():
             tree[section][key] = str(path.resolve())
     return Config.model_validate(tree)
 
 
-def _prepare(config: Config, cache_dir: Path) -> Prepared:
-    import torch
+def _check(config: Config) -> None:
+    """Refuse at once what preparation or the first trial would refuse after minutes."""
+    open_source(config.data.path)
+    build_backbone(config.model.backbone, config.model.weights)
+    names = config.thresholds.scores
+    if not names or not set(names) <= set(SCORES):
+        raise ValueError(
+            f"thresholds.scores must be one or more of {', '.join(SCORES)}, but got {list(names)}"
+        )
 
+
+def _prepare(config: Config, cache_dir: Path) -> Prepared:
     steps = Steps()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -188,7 +219,7 @@ def _prepare(config: Config, cache_dir: Path) -> Prepared:
 
 
 def _start(config: Config, options: dict[str, Any]) -> Plan:
-    import ray
+    import ray  # not before search.cluster has set what it reads while it is imported
 
     start_ray(options["address"])
     capacity = ray.cluster_resources()
@@ -199,8 +230,12 @@ def _start(config: Config, options: dict[str, Any]) -> Plan:
         workers=options["gpus_per_trial"],
         n_trials=config.search.trials,
     )
+    precision = config.train.precision
+    if precision != "auto":
+        pick_precision(precision, torch.device("cuda" if plan.use_gpu else "cpu"))
     waiting = config.search.trials - plan.trials_at_a_time
     console.print(
-        f"  resources: {plan.describe()}" + (f"; {waiting} trials wait" if waiting > 0 else "")
+        f"  resources: {plan.describe()}"
+        + (f"; {waiting} more wait{'s' if waiting == 1 else ''}" if waiting > 0 else "")
     )
     return plan

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 console = Console(highlight=False, soft_wrap=True)
-PLAIN_LINE_EVERY_S = 10.0
+PLAIN_LINE_EVERY_S = 30.0
 
 
 def duration(seconds: float) -> str:
@@ -99,23 +99,26 @@ class TrialProgress(Callback):
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        self._ended(trial, "")
+        self._ended(trials, trial, "")
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        self._ended(trial, " failed")
+        self._ended(trials, trial, " failed")
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         if self._bar is not None:
             self._bar.stop()
 
-    def _ended(self, trial: Trial, how: str) -> None:
+    def _ended(self, trials: list[Trial], trial: Trial, how: str) -> None:
         self._done.add(trial.trial_id)
-        done, result = len(self._done), trial.last_result or {}
+        # What an earlier process finished counts, but says nothing about the time left.
+        done = sum(other.is_finished() or other is trial for other in trials)
+        result = trial.last_result or {}
         if self._bar is not None:
             self._bar.update(self._task, completed=done)
-        left = (time.monotonic() - self._started) / done * (self._n_trials - done)
+        each = (time.monotonic() - self._started) / len(self._done)
+        left = each * (self._n_trials - done)
         words = [f"  {self._stage} {done}/{self._n_trials}{how or _outcome(result)}"]
         tuned = {key: trial.config[key] for key in ("lr", "weight_decay", "strength")}
         words.append(" ".join(f"{key}={value:.3g}" for key, value in tuned.items()))
@@ -134,7 +137,8 @@ def _outcome(result: dict[str, Any]) -> str:
     value = float(result.get("best_objective", 0.0))
     if result.get("failure"):
         return " failed"
-    return f"  objective {100 * value:5.1f} after {result.get('epoch', 0)} epochs" if value else ""
+    epochs = f"{result.get('epoch', 0)} epoch{'s' if result.get('epoch') != 1 else ''}"
+    return f"  objective {100 * value:5.1f} after {epochs}" if value else ""
 
 
 def _bar() -> Progress:

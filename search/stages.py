@@ -1,10 +1,10 @@
-"""The stages of the main job after preparation; each leaves its result as files in the run folder.
+"""The stages that train, and the registration; each leaves its result as files in the run folder.
 
 A stage whose file is there is not repeated: it is read.
 """
 
 import io
-from dataclasses import dataclass
+import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,17 +15,10 @@ from PIL import Image
 from ray import tune
 from ray.tune.search.optuna import OptunaSearch
 
-from hierclf import report
 from hierclf.bundle import save_rule
-from hierclf.config import Config
-from hierclf.crossfit import cross_fit
-from hierclf.curves import trade_off_table
-from hierclf.metrics import constant_answers, objective, six_accuracies
-from hierclf.prepare import Prepared
-from hierclf.splits import sub_parts
-from hierclf.thresholds import PAPER_RULE, Rule, evaluate_rule, true_labels
-from search import tracking
-from search.cluster import Plan
+from hierclf.metrics import objective
+from hierclf.thresholds import Rule
+from search.choose_rule import HeldOut
 from search.experiment import (
     METRIC,
     KeepBest,
@@ -35,47 +28,10 @@ from search.experiment import (
     trials_table,
 )
 from search.halving import PersistentASHA
-from search.progress import console
 from search.registry import register_model
-from search.run_folder import RunFolder, read_json
+from search.run import Run, search_folds
+from search.run_folder import read_json
 from search.space import distributions, first_trials
-from search.tau import search_rule
-from search.trial import Job
-from search.trial_logger import TrialLogger
-
-
-@dataclass(frozen=True)
-class Run:
-    """What every stage needs to know."""
-
-    name: str
-    folder: RunFolder
-    config: Config
-    prepared: Prepared
-    plan: Plan
-    cache_dir: Path
-    time_budget_s: float | None
-    mlflow_uri: str
-    experiment_id: str
-    parent_run_id: str
-
-    def job(self, stage: str, config: Config, folds: list[str], epochs: int, results: bool) -> Job:
-        """The job of a stage's trials."""
-        storage = self.folder.ray / stage
-        storage.mkdir(parents=True, exist_ok=True)
-        return Job(
-            config=config.model_dump(),
-            folds=tuple(folds),
-            epochs=epochs,
-            results=results,
-            cache_dir=str(self.cache_dir),
-            plan=self.plan,
-            storage=str(storage),
-        )
-
-    def logger(self, stage: str) -> TrialLogger:
-        """The MLflow logger of a stage's trials."""
-        return TrialLogger(self.mlflow_uri, self.experiment_id, self.parent_run_id, stage=stage)
 
 
 class Best(NamedTuple):
@@ -87,18 +43,6 @@ class Best(NamedTuple):
     strength: float
     epochs: int
     objective: float
-
-
-class HeldOut(NamedTuple):
-    """The six accuracies on classes that chose nothing, by rule, and the rules chosen per cell."""
-
-    accuracies: dict[str, dict[str, float | None]]
-    cells: pd.DataFrame
-
-
-def search_folds(run: Run) -> list[str]:
-    """The folds that hyper-parameters are chosen on: the first of each kind."""
-    return [name for name in ("sub0", "super0") if name in run.prepared.folds]
 
 
 def search_stage(run: Run) -> Best:
@@ -135,7 +79,7 @@ def search_stage(run: Run) -> Best:
     if good.empty:
         raise ValueError(
             f"at least one trial must succeed, but all {len(trials)} failed; the first: "
-            f"{trials['failure'].iloc[0] if len(trials) else 'none was started'}"
+            f"{''.join(trials['failure'].head(1)) or 'no epoch was finished in time'}"
         )
     run.folder.write_table(run.folder.history, history_table(results))
     top = good.iloc[0]
@@ -161,7 +105,7 @@ def confirm_stage(run: Run, best: Best) -> pd.DataFrame:
     job = run.job("confirm", run.config, names, best.epochs, results=True)
     results = run_experiment(
         job,
-        n_trials=1,
+        n_trials=n_jobs,
         stage="confirm",
         param_space=_fixed(best) | {"folds": tune.grid_search(shares)},
         callbacks=[run.logger("confirm")],
@@ -173,85 +117,8 @@ def confirm_stage(run: Run, best: Best) -> pd.DataFrame:
     table = pd.concat(tables, ignore_index=True).sort_values(["fold", "split"], kind="stable")
     table = table.reset_index(drop=True)
     run.folder.write_table(run.folder.scores, table)
+    shutil.rmtree(job.storage)  # the folds' networks have served
     return table
-
-
-def threshold_stage(run: Run, table: pd.DataFrame) -> tuple[Rule, HeldOut]:
-    """Optuna over the score and tau of each head; figures from classes that chose nothing."""
-    names = run.config.thresholds.scores
-    held_out = held_out_accuracies(run, table)
-    if run.folder.thresholds.is_file():
-        return Rule.from_dict(read_json(run.folder.thresholds)["rule"]), held_out
-    found = search_rule(table, names, trials=run.config.thresholds.trials, seed=run.config.seed)
-    console.print(
-        f"  {found.rule.super_score} > {found.rule.super_tau:.4g} is a novel super-class, "
-        f"{found.rule.sub_score} > {found.rule.sub_tau:.4g} a novel sub-class; "
-        f"regret against the exact sweep {found.regret:.2f} points"
-    )
-    curve = trade_off_table(table, names)
-    curve.to_csv(run.folder.path / "trade_off.csv", index=False)
-    found.trials.to_csv(run.folder.path / "tau_trials.csv", index=False)
-    held_out.cells.to_csv(run.folder.path / "cross_fit.csv", index=False)
-    run.folder.plots.mkdir(exist_ok=True)
-    report.plot_trade_off(table, found.rule, run.folder.plots / "trade_off.png")
-    report.plot_tau_map(table, found.rule, run.folder.plots / "tau_map.png")
-    report.plot_score_histograms(table, found.rule, run.folder.plots / "scores.png")
-    metrics = {
-        f"held_out.{k}": v for k, v in held_out.accuracies["chosen"].items() if v is not None
-    }
-    tracking.log_thresholds(
-        run.mlflow_uri,
-        run.parent_run_id,
-        run.experiment_id,
-        f"{run.name}-thresholds",
-        {
-            **metrics,
-            "regret_points": found.regret,
-            "super_tau": found.rule.super_tau,
-            "sub_tau": found.rule.sub_tau,
-        },
-        found.trials.rename(columns={"value": "objective"}),
-        [
-            run.folder.path / "trade_off.csv",
-            run.folder.plots / "trade_off.png",
-            run.folder.plots / "tau_map.png",
-        ],
-    )
-    chosen = {
-        "rule": found.rule.to_dict(),
-        "objective": found.value,
-        "exact_rule": found.exact_rule.to_dict(),
-        "exact_objective": found.exact_value,
-        "regret_points": found.regret,
-    }
-    run.folder.write_json(run.folder.thresholds, chosen)
-    return found.rule, held_out
-
-
-def held_out_accuracies(run: Run, table: pd.DataFrame) -> HeldOut:
-    """Accuracies on folds and sub-classes that chose neither hyper-parameters nor thresholds.
-
-    Thresholds are cross-fitted: each image is judged by a rule chosen without its sub-class. The
-    folds of the hyper-parameter search are not reported, nor the sub-classes that they hid.
-    """
-    folds = run.prepared.folds
-    parts = sub_parts(
-        run.prepared.cache.hierarchy,
-        sub_folds=run.config.folds.sub,
-        seed=run.config.seed,
-    )
-    searched = search_folds(run)
-    reported = [name for name in folds if name not in (*searched, "all")]
-    fitted = cross_fit(table, parts, run.config.thresholds.scores, reported)
-    chosen = fitted.predictions[fitted.predictions["part"] != 0]
-    rows = table.iloc[chosen.index]
-    truth = true_labels(rows)
-    accuracies = {
-        "chosen": six_accuracies(*truth, chosen["pred_super"], chosen["pred_sub"]),
-        "paper": evaluate_rule(rows, PAPER_RULE),
-        **constant_answers(*truth, rows["super_pred"], rows["sub_pred"]),
-    }
-    return HeldOut(accuracies, fitted.cells)
 
 
 def refit_stage(run: Run, best: Best, rule: Rule) -> Path:
@@ -267,6 +134,7 @@ def refit_stage(run: Run, best: Best, rule: Rule) -> Path:
         )
         (trial_id,) = _finished(results, best.epochs)
         run.folder.take_model(final_checkpoint(job, trial_id) / "model")
+        shutil.rmtree(job.storage)
     save_rule(run.folder.model, rule)
     return run.folder.model
 

@@ -13,9 +13,11 @@ from rich.table import Table
 
 from hierclf import report
 from hierclf.thresholds import PAPER_RULE, Rule
+from search.choose_rule import HeldOut
 from search.progress import console, duration
+from search.run import Run
 from search.run_folder import RunFolder
-from search.stages import Best, HeldOut, Run
+from search.stages import Best
 
 _VERSIONS = ("hierclf", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy", "pandas")
 _PARTS = {"overall": "all", "seen": "seen", "unseen": "new", "harmonic": "H"}

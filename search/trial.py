@@ -81,7 +81,11 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
             logging_config=ray.train.LoggingConfig(log_level="ERROR"),
         ),
     )
-    trainer.fit()
+    metrics = trainer.fit().metrics
+    if metrics:
+        # Tune may end this function before it has looked at the last report of the callback's
+        # queue: said again, the last epoch is never lost.
+        tune.report(metrics)
 
 
 def train_loop(job: dict[str, Any]) -> None:
@@ -123,7 +127,8 @@ def _train(runs: list[FoldRun], config: Config, prepared: Prepared, job: dict[st
         except NonFiniteLossError as error:
             # The same would happen again: the trial ends here, as bad as can be, with its reason.
             failure = f"epoch {epoch}: {error}"
-            ray.train.report({"epoch": epoch, "objective": 0.0, "failure": failure})
+            worst = {"objective": 0.0, "best_objective": 0.0}  # the search learns from these
+            ray.train.report({"epoch": epoch, **worst, "failure": failure})
             return
         metrics = {"epoch": epoch, "loss": loss, **_epoch_metrics(runs)}
         metrics["epoch_seconds"] = time.monotonic() - started

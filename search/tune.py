@@ -7,7 +7,7 @@ python search/tune.py --data PATH --config configs/paper.yaml --gpus 4
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -31,7 +31,7 @@ def tune(
     resume: Annotated[str | None, Option(help="go on with the run of this name")] = None,
     trials: Annotated[int | None, Option(help="trials of the search")] = None,
     time_budget: Annotated[float | None, Option(help="seconds for the search's trials")] = None,
-    gpus: Annotated[int | None, Option(help="GPUs in all; left out: all; 0: CPUs")] = None,
+    gpus: Annotated[int | None, Option(min=0, help="left out: all there are; 0: CPUs")] = None,
     gpus_per_trial: Annotated[int, Option(min=1, help="workers of a trial, a GPU each")] = 1,
     address: Annotated[str | None, Option(help="a running Ray cluster, such as auto")] = None,
     mlflow_uri: Annotated[str | None, Option(help="an MLflow server; else a local store")] = None,
@@ -53,8 +53,12 @@ def tune(
         }
         if time_budget is not None and time_budget <= 0:
             raise ValueError(f"--time-budget must be above 0 seconds, but got {time_budget}")
-        if resume is not None and (name or config or overrides):
-            raise ValueError("--resume takes the run's own configuration: leave out other options")
+        fixed = (time_budget, gpus, mlflow_uri, name, config)
+        if resume is not None and (overrides or gpus_per_trial != 1 or fixed != (None,) * 5):
+            raise ValueError(
+                "--resume goes on with the run's own options: give none but --results, --address "
+                "and --debug beside it"
+            )
         if config is None:
             demo = data is None or data.startswith("demo")
             config = ROOT / "configs" / ("demo.yaml" if demo else "paper.yaml")
@@ -65,5 +69,19 @@ def tune(
         run_job(settings, name=name, resume=resume, results=results, options=options)
 
 
+def main() -> None:
+    """Run the command; a mistake in its options is one line, too."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(tune)
+    try:
+        sys.exit(app(standalone_mode=False))
+    except _USAGE_ERROR as error:
+        print(f"tune.py: error: {error.format_message()}", file=sys.stderr)
+        sys.exit(2)
+
+
+# Typer's own class of wrong options, by whatever name the installed version has it.
+_USAGE_ERROR: Any = typer.BadParameter.__base__
+
 if __name__ == "__main__":
-    typer.run(tune)
+    main()

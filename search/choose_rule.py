@@ -1,0 +1,110 @@
+"""The stage that chooses scores and thresholds, and measures them on classes that chose nothing."""
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from hierclf import report
+from hierclf.crossfit import cross_fit
+from hierclf.curves import trade_off_table
+from hierclf.metrics import constant_answers, six_accuracies
+from hierclf.splits import sub_parts
+from hierclf.thresholds import PAPER_RULE, Rule, decide, evaluate_rule, true_labels
+from search import tracking
+from search.progress import console
+from search.run import Run, search_folds
+from search.run_folder import read_json
+from search.tau import TauSearch, search_rule
+
+
+class HeldOut(NamedTuple):
+    """The six accuracies on classes that chose nothing, by rule, and the rules chosen per cell."""
+
+    accuracies: dict[str, dict[str, float | None]]
+    cells: pd.DataFrame
+
+
+def threshold_stage(run: Run, table: pd.DataFrame) -> tuple[Rule, HeldOut]:
+    """Optuna over the score and tau of each head; figures from classes that chose nothing."""
+    names = run.config.thresholds.scores
+    held_out = held_out_accuracies(run, table)
+    if run.folder.thresholds.is_file():
+        return Rule.from_dict(read_json(run.folder.thresholds)["rule"]), held_out
+    found = search_rule(table, names, trials=run.config.thresholds.trials, seed=run.config.seed)
+    rule = found.rule
+    console.print(
+        f"  {rule.super_score} > {rule.super_tau:.4g} is a novel super-class, "
+        f"{rule.sub_score} > {rule.sub_tau:.4g} a novel sub-class; "
+        f"regret against the exact search {found.regret:.2f} points"
+    )
+    super_pred, sub_pred = decide(table, rule)
+    decided = table.assign(super_decision=super_pred, sub_decision=sub_pred)
+    run.folder.write_table(run.folder.scores, decided)
+    _write_curves(run, table, found, held_out)
+    _log(run, found, held_out)
+    chosen = {
+        "rule": rule.to_dict(),
+        "objective": found.value,
+        "exact_rule": found.exact_rule.to_dict(),
+        "exact_objective": found.exact_value,
+        "regret_points": found.regret,
+    }
+    run.folder.write_json(run.folder.thresholds, chosen)
+    return rule, held_out
+
+
+def held_out_accuracies(run: Run, table: pd.DataFrame) -> HeldOut:
+    """Accuracies on folds and sub-classes that chose neither hyper-parameters nor thresholds.
+
+    Thresholds are cross-fitted: each image is judged by a rule chosen without its sub-class. The
+    folds of the hyper-parameter search are not reported, nor the sub-classes that they hid.
+    """
+    folds = run.prepared.folds
+    parts = sub_parts(
+        run.prepared.cache.hierarchy,
+        sub_folds=run.config.folds.sub,
+        seed=run.config.seed,
+    )
+    searched = search_folds(run)
+    reported = [name for name in folds if name not in (*searched, "all")]
+    fitted = cross_fit(table, parts, run.config.thresholds.scores, reported)
+    chosen = fitted.predictions[fitted.predictions["part"] != 0]
+    rows = table.iloc[chosen.index]
+    truth = true_labels(rows)
+    accuracies = {
+        "chosen": six_accuracies(*truth, chosen["pred_super"], chosen["pred_sub"]),
+        "paper": evaluate_rule(rows, PAPER_RULE),
+        **constant_answers(*truth, rows["super_pred"], rows["sub_pred"]),
+    }
+    return HeldOut(accuracies, fitted.cells)
+
+
+def _write_curves(run: Run, table: pd.DataFrame, found: TauSearch, held_out: HeldOut) -> None:
+    folder, plots = run.folder.path, run.folder.plots
+    curve = trade_off_table(table, run.config.thresholds.scores)
+    curve.to_csv(folder / "trade_off.csv", index=False)
+    found.trials.to_csv(folder / "tau_trials.csv", index=False)
+    held_out.cells.to_csv(folder / "cross_fit.csv", index=False)
+    plots.mkdir(exist_ok=True)
+    report.plot_trade_off(table, found.rule, plots / "trade_off.png")
+    report.plot_tau_map(table, found.rule, plots / "tau_map.png")
+    report.plot_score_histograms(table, found.rule, plots / "scores.png")
+
+
+def _log(run: Run, found: TauSearch, held_out: HeldOut) -> None:
+    figures = held_out.accuracies["chosen"].items()
+    metrics = {f"held_out.{key}": value for key, value in figures if value is not None}
+    taus = {"super_tau": found.rule.super_tau, "sub_tau": found.rule.sub_tau}
+    tracking.log_thresholds(
+        run.mlflow_uri,
+        run.parent_run_id,
+        run.experiment_id,
+        f"{run.name}-thresholds",
+        {**metrics, **taus, "regret_points": found.regret},
+        found.trials.rename(columns={"value": "objective"}),
+        [
+            run.folder.path / "trade_off.csv",
+            run.folder.plots / "trade_off.png",
+            run.folder.plots / "tau_map.png",
+        ],
+    )

@@ -1,0 +1,50 @@
+"""What every stage of a run needs to know."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hierclf.config import Config
+from hierclf.prepare import Prepared
+from search.cluster import Plan
+from search.run_folder import RunFolder
+from search.trial import Job
+from search.trial_logger import TrialLogger
+
+
+@dataclass(frozen=True)
+class Run:
+    """What every stage needs to know."""
+
+    name: str
+    folder: RunFolder
+    config: Config
+    prepared: Prepared
+    plan: Plan
+    cache_dir: Path
+    time_budget_s: float | None
+    mlflow_uri: str
+    experiment_id: str
+    parent_run_id: str
+
+    def job(self, stage: str, config: Config, folds: list[str], epochs: int, results: bool) -> Job:
+        """The job of a stage's trials."""
+        storage = self.folder.ray / stage
+        storage.mkdir(parents=True, exist_ok=True)
+        return Job(
+            config=config.model_dump(),
+            folds=tuple(folds),
+            epochs=epochs,
+            results=results,
+            cache_dir=str(self.cache_dir),
+            plan=self.plan,
+            storage=str(storage),
+        )
+
+    def logger(self, stage: str) -> TrialLogger:
+        """The MLflow logger of a stage's trials."""
+        return TrialLogger(self.mlflow_uri, self.experiment_id, self.parent_run_id, stage=stage)
+
+
+def search_folds(run: Run) -> list[str]:
+    """The folds that hyper-parameters are chosen on: the first of each kind."""
+    return [name for name in ("sub0", "super0") if name in run.prepared.folds]
