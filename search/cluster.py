@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import warnings
 from typing import NamedTuple
 
@@ -68,13 +69,17 @@ def start_ray(address: str | None) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         if address is None:
-            # Only this user's processes may submit work; another's cluster has its own rule.
-            os.environ.setdefault("RAY_AUTH_MODE", "token")
+            port = _free_port()
+            # Other Ray instances may run on this machine: every process of this one shall ask its
+            # own state service. Left to look for one, it finds several and asks none.
+            os.environ["RAY_API_SERVER_ADDRESS"] = f"http://127.0.0.1:{port}"
+            # Ray itself sees to it that only this user's processes may submit work: a token.
             ray.init(
                 address="local",
                 # Ray Train frees a stopped trial's resources through the dashboard's state service.
                 include_dashboard=True,
                 dashboard_host="127.0.0.1",
+                dashboard_port=port,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
@@ -95,6 +100,12 @@ def start_ray(address: str | None) -> None:
             "Ray's state service must answer, or stopped trials never free their resources; "
             f"install ray[default] and start the head node with its dashboard ({error})"
         ) from None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def plan_resources(

@@ -142,7 +142,7 @@ def _open_run(
         if not folder.config.is_file():
             raise ValueError(f"--resume must name a run in {results / 'runs'}, but got {resume!r}")
         kept = read_json(folder.options)
-        kept["address"] = options["address"] or kept["address"]  # the cluster may be a new one
+        kept["address"] = options["address"]  # where a run goes on need not be where it began
         return folder, load_config(folder.config), kept
     assert config is not None
     config = _absolute(config)

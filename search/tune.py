@@ -37,7 +37,7 @@ def tune(
     mlflow_uri: Annotated[str | None, Option(help="an MLflow server; else a local store")] = None,
     results: Annotated[Path, Option(help="where runs and the MLflow store go")] = Path("results"),
     seed: Annotated[int | None, Option(min=0)] = None,
-    debug: Annotated[bool, Option(help="show tracebacks")] = False,
+    debug: Annotated[bool, Option("--debug", help="show tracebacks")] = False,
 ) -> None:
     """Search hyper-parameters and thresholds, and register the best model."""
     with one_line_errors("tune.py", debug=debug):
