@@ -17,7 +17,13 @@ from hierclf.score_table import fold_table
 from hierclf.scores import SCORES, ScoreInputs, State, fit_scores, score_columns
 from hierclf.splits import Fold
 from hierclf.tensor_files import load_tensors, save_tensors
-from hierclf.train import make_optimisation, network_outputs, pick_precision, train_epoch
+from hierclf.train import (
+    NonFiniteLossError,
+    make_optimisation,
+    network_outputs,
+    pick_precision,
+    train_epoch,
+)
 
 Wrap = Callable[[nn.Module], nn.Module]
 
@@ -89,7 +95,11 @@ class FoldRun:
             )
 
     def outputs(self, rows: np.ndarray) -> ScoreInputs:
-        """Features and logits of the given images under evaluation, float32 arrays."""
+        """Features and logits of the given images under evaluation, float32 arrays.
+
+        Raises:
+            NonFiniteLossError: some are not finite; the last step has destroyed the network.
+        """
         outputs = network_outputs(
             self.net,
             self.inputs,
@@ -99,6 +109,11 @@ class FoldRun:
             batch_size=self.config.train.eval_batch_size,
             precision=self.precision,
         )
+        if not all(bool(torch.isfinite(tensor).all()) for tensor in outputs):
+            raise NonFiniteLossError(
+                "the network's outputs must stay finite, but are not; lower lr "
+                f"(now {self.config.train.lr:g}) or set train.clip_norm"
+            )
         return ScoreInputs(*(tensor.numpy() for tensor in outputs))
 
     def fitted_scores(self, names: tuple[str, ...]) -> State:

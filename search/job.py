@@ -230,6 +230,11 @@ def _start(config: Config, options: dict[str, Any]) -> Plan:
         workers=options["gpus_per_trial"],
         n_trials=config.search.trials,
     )
+    if config.train.batch_size < 2 * plan.workers:
+        raise ValueError(
+            f"train.batch_size must give each of the {plan.workers} workers of a trial 2 images or "
+            f"more, but got {config.train.batch_size}"
+        )
     precision = config.train.precision
     if precision != "auto":
         pick_precision(precision, torch.device("cuda" if plan.use_gpu else "cpu"))

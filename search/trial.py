@@ -122,15 +122,12 @@ def _train(runs: list[FoldRun], config: Config, prepared: Prepared, job: dict[st
         return
     for epoch in range(done.get("epoch", 0) + 1, last + 1):
         started = time.monotonic()
-        try:
-            loss = sum(run.train_epoch(epoch) for run in runs) / len(runs)
-        except NonFiniteLossError as error:
+        metrics, failure = _run_epoch(runs, epoch)
+        if failure:
             # The same would happen again: the trial ends here, as bad as can be, with its reason.
-            failure = f"epoch {epoch}: {error}"
             worst = {"objective": 0.0, "best_objective": 0.0}  # the search learns from these
             ray.train.report({"epoch": epoch, **worst, "failure": failure})
             return
-        metrics = {"epoch": epoch, "loss": loss, **_epoch_metrics(runs)}
         metrics["epoch_seconds"] = time.monotonic() - started
         better = metrics["objective"] > best
         best = max(best, metrics["objective"])
@@ -146,6 +143,35 @@ def _train(runs: list[FoldRun], config: Config, prepared: Prepared, job: dict[st
             saved = time.monotonic()
         else:
             ray.train.report(metrics)
+
+
+def _run_epoch(runs: list[FoldRun], epoch: int) -> tuple[dict[str, Any], str]:
+    """Train every fold once and look at it: its metrics, and why it failed where it did."""
+    losses, failure = [], ""
+    for run in runs:
+        try:
+            losses.append(run.train_epoch(epoch))
+        except NonFiniteLossError as error:
+            failure = str(error)
+        failure = _shared_failure(failure, run.device)
+        if failure:
+            return {}, f"epoch {epoch}: {failure}"
+    try:
+        metrics = _epoch_metrics(runs)
+    except NonFiniteLossError as error:
+        metrics, failure = {}, f"epoch {epoch}: {error}"
+    # Only the first worker evaluates, so that only it can have failed here.
+    failure = _shared_failure(failure, runs[0].device)
+    return {"epoch": epoch, "loss": sum(losses) / len(losses), **metrics}, failure
+
+
+def _shared_failure(failure: str, device: torch.device) -> str:
+    """A failure of any worker ends the epoch of all: one that went on would wait for ever."""
+    if ray.train.get_context().get_world_size() == 1:
+        return failure
+    flag = torch.tensor(float(bool(failure)), device=device)
+    torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
+    return failure or ("another worker's loss was not finite" if flag else "")
 
 
 def _epoch_metrics(runs: list[FoldRun]) -> dict[str, float]:

@@ -4,6 +4,7 @@ python search/tune.py                                  # the demo set
 python search/tune.py --data PATH --config configs/paper.yaml --gpus 4
 """
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -43,7 +44,8 @@ def tune(
     with one_line_errors("tune.py", debug=debug):
         overrides = list(set_ or [])
         given = {"data.path": data, "search.trials": trials, "seed": seed}
-        overrides += [f"{key}={value}" for key, value in given.items() if value is not None]
+        # As JSON: a path such as 2024 or `a: b` stays text.
+        overrides += [f"{key}={json.dumps(v)}" for key, v in given.items() if v is not None]
         options = {
             "time_budget": time_budget,
             "gpus": gpus,

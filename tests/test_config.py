@@ -64,7 +64,7 @@ def test_paper_yaml_is_the_papers_recipe() -> None:
 def test_a_wrong_override_is_one_line_with_key_rule_and_value(
     override: str, said: list[str]
 ) -> None:
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError, match=r"\S") as caught:
         load_config(None, [override])
     message = str(caught.value)
     assert "\n" not in message
@@ -87,7 +87,7 @@ def test_a_wrong_file_is_one_line_that_names_the_file(
 ) -> None:
     path = tmp_path / "mine.yaml"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="mine.yaml") as caught:
+    with pytest.raises(ValueError, match=r"mine\.yaml") as caught:
         load_config(path)
     assert "\n" not in str(caught.value)
     for part in said:
@@ -95,7 +95,7 @@ def test_a_wrong_file_is_one_line_that_names_the_file(
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="gone.yaml does not exist"):
+    with pytest.raises(ValueError, match=r"gone\.yaml does not exist"):
         load_config(tmp_path / "gone.yaml")
 
 
@@ -147,4 +147,4 @@ def test_searched_values_are_replaced_and_checked() -> None:
 
 def test_a_configuration_cannot_be_changed_in_place() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        Config().train.lr = 0.5  # type: ignore[misc]
+        Config().train.lr = 0.5
