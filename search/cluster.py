@@ -14,6 +14,7 @@ _ENVIRONMENT = {
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_worker_maximum_startup_concurrency": "8",  # a trial is three processes, not one
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune would end its search and let the job go on
@@ -55,7 +56,8 @@ class Plan(NamedTuple):
         if self.use_gpu:
             each += " and 1 GPU"
         workers = f"{self.workers} worker{'s' if self.workers > 1 else ''} a trial"
-        return f"{self.trials_at_a_time} trial(s) at a time, {workers}, {each} a worker"
+        trials = f"{self.trials_at_a_time} trial{'s' if self.trials_at_a_time > 1 else ''}"
+        return f"{trials} at a time, {workers}, {each} a worker"
 
 
 def start_ray(address: str | None) -> None:

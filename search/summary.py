@@ -100,10 +100,10 @@ def _trials_table(trials: pd.DataFrame) -> Table:
 
 def _accuracy_table(held_out: dict[str, dict[str, float | None]]) -> Table:
     table = Table(
-        title="accuracy in % on classes that chose nothing (new: unseen classes; H: harmonic mean)",
+        title="accuracy in % on classes that chose nothing (new: unseen; H: harmonic mean)",
         title_justify="left",
         box=SIMPLE_HEAD,
-        padding=(0, 1),
+        pad_edge=False,
     )
     table.add_column("rule", no_wrap=True)
     for level in ("super", "sub"):
