@@ -16,7 +16,6 @@ from hierclf.backbones import build_backbone
 from hierclf.cache import default_cache_dir
 from hierclf.config import Config, load_config
 from hierclf.prepare import Prepared, prepare
-from hierclf.scores import SCORES
 from hierclf.sources import open_source
 from hierclf.train import pick_precision
 from search import tracking
@@ -184,11 +183,6 @@ def _check(config: Config) -> None:
     """Refuse at once what preparation or the first trial would refuse after minutes."""
     open_source(config.data.path)
     build_backbone(config.model.backbone, config.model.weights)
-    names = config.thresholds.scores
-    if not names or not set(names) <= set(SCORES):
-        raise ValueError(
-            f"thresholds.scores must be one or more of {', '.join(SCORES)}, but got {list(names)}"
-        )
 
 
 def _prepare(config: Config, cache_dir: Path) -> Prepared:

@@ -1,8 +1,10 @@
 """Fixtures that several test modules share."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from searches import TINY, Ended, Place, tiny, tune
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +38,25 @@ def mlflow_experiment(
 
     folder = tmp_path_factory.mktemp("mlartifacts")
     return tracking.open_store(mlflow_uri, request.module.__name__, folder)
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Where the searches of all tests go; they share an image cache."""
+    folder = tmp_path_factory.mktemp("search")
+    (folder / "tiny.yaml").write_text(TINY)
+    return Place(folder / "cache", folder / "tiny.yaml", folder / "results")
+
+
+@pytest.fixture(scope="session")
+def finished(place: Place) -> Ended:
+    """A tiny search, run to its end as `one`; it takes about a minute."""
+    ended = tune(*tiny(place, "one"), cache=place.cache)
+    assert ended.code == 0, ended
+    return ended
+
+
+@pytest.fixture
+def run(place: Place, finished: Ended) -> Path:
+    """The folder of `finished`."""
+    return place.run("one")

@@ -74,10 +74,10 @@ def test_short_work_is_silent_and_long_work_says_how_long_it_takes(
     for done in range(5):
         steps("decoding", done, 4)
     assert screen.getvalue() == ""
-    for done, now in ((0, 0.0), (1, 11.0), (2, 15.0), (4, 30.0)):
+    for done, now in ((0, 0.0), (1, 40.0), (2, 60.0), (4, 100.0)):
         clock[0] = now
         steps("computing", done, 4)
     assert screen.getvalue().splitlines() == [
-        "  computing: 1/4, about 33 s left",
+        "  computing: 1/4, about 2 min 0 s left",
         "  computing: 4/4, about 0 s left",
     ]

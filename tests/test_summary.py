@@ -45,7 +45,7 @@ def figures(**held_out: float | None) -> dict[str, Any]:
     row = dict.fromkeys(ACCURACIES, 1.0) | held_out
     rule = {"super_score": "max_logit", "super_tau": -12.3456789}
     rule |= {"sub_score": "energy", "sub_tau": 0.000123456}
-    return {"held_out": {name: row for name in summary._ROWS}, "rule": rule}
+    return {"held_out": dict.fromkeys(summary._ROWS, row), "rule": rule}
 
 
 def test_the_tables_fit_80_columns_without_wrapping(run: Any, screen: io.StringIO) -> None:
