@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def apart(place: Place) -> Place:
-    """Results of their own: nothing here takes part in the registry of the search that ends well."""
+    """Results of their own, so that the other search has its model registry for itself."""
     return place._replace(results=place.results.with_name("other results"))
 
 
