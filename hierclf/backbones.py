@@ -9,7 +9,6 @@ from typing import Any, Literal, NamedTuple, cast
 import safetensors
 import safetensors.torch
 import torch
-import torchvision
 from torch import Tensor, nn
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -52,7 +51,7 @@ def build_backbone(name: str, weights: str) -> Backbone:
         if published:
             raise ValueError("model.weights must be none or a file for smallnet, but got 'default'")
         backbone = Backbone(smallnet(), 128, (0.5,) * 3, (0.25,) * 3, "bilinear")
-    elif name in torchvision.models.list_models(include=["resnet*", "resnext*", "wide_resnet*"]):
+    elif name in _torchvision_resnets(name):
         backbone = _torchvision_resnet(name, published)
     else:
         backbone = _timm_backbone(name, published)
@@ -85,7 +84,18 @@ def smallnet(width: int = 16) -> nn.Module:
     )
 
 
+def _torchvision_resnets(name: str) -> list[str]:
+    """Torchvision's names of this family; its import takes seconds, which others are spared."""
+    if not name.startswith(("resnet", "resnext", "wide_resnet")):
+        return []
+    import torchvision
+
+    return torchvision.models.list_models(include=["resnet*", "resnext*", "wide_resnet*"])
+
+
 def _torchvision_resnet(name: str, published: bool) -> Backbone:
+    import torchvision
+
     try:
         module = torchvision.models.get_model(name, weights="DEFAULT" if published else None)
     except (OSError, RuntimeError) as error:  # no network, or a download cut short

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.covariance import ledoit_wolf
 
 CHUNK = 4096
 
@@ -29,6 +28,9 @@ def fit_mahalanobis(features: np.ndarray, labels: np.ndarray) -> dict[str, np.nd
     Raises:
         ValueError: within no class do the features vary.
     """
+    # Imported here: it takes more than a second, and prediction does not need it.
+    from sklearn.covariance import ledoit_wolf
+
     unit = unit_rows(features).astype(np.float64)
     classes, index = np.unique(labels, return_inverse=True)
     sums = np.zeros((len(classes), unit.shape[1]))

@@ -129,7 +129,7 @@ def plot_trade_off(table: pd.DataFrame, rule: Rule, path: Path) -> None:
     also a novel sub-class; the dashed line is the rule's sub-score with that applied.
     """
     figure, panels = _figure(2, (10, 5.9))
-    skipped = {"label", "known", "pred", "prob"}
+    skipped = {"label", "known", "pred", "prob", "decision"}
     parts = [name.partition("_") for name in table.columns]
     names = dict.fromkeys(x for level, _, x in parts if level in LEVELS and x not in skipped)
     colours = {name: _CURVES[i % len(_CURVES)] for i, name in enumerate(names)}
@@ -263,7 +263,7 @@ def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
     pairs = [zip(*axes.get_legend_handles_labels(), strict=True) for axes in panels]
     entries = {label: handle for pair in pairs for handle, label in pair}
     if entries:
-        handles, columns = list(entries.values()), min(len(entries), 4)
+        handles, columns = list(entries.values()), min(len(entries), 3)
         figure.legend(
             handles, list(entries), loc="outside lower center", ncols=columns, frameon=False
         )

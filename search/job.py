@@ -4,7 +4,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -83,8 +83,10 @@ def run_job(
         _run_stages(run, results, started)
     except BaseException as error:
         status = "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"
-        tracking.finish_search(uri, parent, {}, [], status)
-        console.print(f"  go on later with: python search/tune.py --resume {title}")
+        with suppress(ValueError):  # MLflow may be gone too; what ended the run matters more
+            tracking.finish_search(uri, parent, {}, [], status)
+        place = "" if results == Path("results") else f" --results {results}"
+        console.print(f"  go on later with: python search/tune.py --resume {title}{place}")
         raise
 
 
@@ -98,8 +100,8 @@ def _run_stages(run: Run, results: Path, started: float) -> None:
         best = search_stage(run)
     with folder.timed("confirm"):
         console.print(
-            f"[bold]confirm[/bold]  the best trial ({100 * best.objective:.1f}) for {best.epochs} "
-            f"epochs on all {len(run.prepared.folds) - 1} class-holdout folds"
+            f"[bold]confirm[/bold]  the best trial ({100 * best.objective:.1f}) on all "
+            f"{len(run.prepared.folds) - 1} class-holdout folds, epochs: {best.epochs}"
         )
         table = confirm_stage(run, best)
     with folder.timed("thresholds"):

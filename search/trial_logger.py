@@ -114,7 +114,10 @@ class TrialLogger(LoggerCallback):
         self._open.discard(facts.trial_id)
         last = trial.last_result or {}
         tags = {}
-        if failed:
+        if last.get("failure"):  # a loss that was not finite: Tune itself knows of no error
+            failed = True
+            tags["error"] = str(last["failure"])
+        elif failed:
             tags["error"] = _reason(trial)
         elif by := self._stopped.get(facts.trial_id, None if last.get("done") else "search"):
             tags["stopped_early"] = by
@@ -134,12 +137,12 @@ class TrialLogger(LoggerCallback):
             logger.warning("MLflow: %d entries could not be written", len(self._queue))
 
     def _facts(self, trial: Trial) -> _Facts:
-        params = trial.evaluated_params or tracking.flatten(trial.config, ".")
+        params = tracking.flatten(trial.config, ".")
         number = (trial.experiment_tag or trial.trial_id).split("_")[0]
         return _Facts(
             trial_id=trial.trial_id,
             name=f"{self._stage} {number}",
-            params={key.replace("/", "."): str(value) for key, value in params.items()},
+            params={key: str(value) for key, value in params.items()},
         )
 
     def _run(self, client: tracking.MlflowClient, facts: _Facts) -> str:

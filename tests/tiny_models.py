@@ -64,5 +64,5 @@ def tiny_bundle(rule: Rule | None = None) -> Bundle:
         hierarchy=HIERARCHY,
         scores=("msp", "knn"),
         states={"knn.bank": bank, "knn.k": np.array([2])},
-        rule=rule or Rule("msp", 0.3, "knn", 1.0),
+        rule=rule or Rule("msp", 0.3, "knn", 0.967),
     )
