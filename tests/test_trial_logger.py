@@ -38,8 +38,8 @@ def local_ray() -> Iterator[None]:
 
 def stand_in(trial_id: str = "t1", **values: Any) -> Any:
     """What the logger asks of a Tune trial."""
-    facts = {"evaluated_params": {"lr": 0.1}, "experiment_tag": "1_lr=0.1", "last_result": {}}
-    return SimpleNamespace(trial_id=trial_id, config={}, **(facts | values))
+    facts = {"config": {"lr": 0.1}, "experiment_tag": "1_lr=0.1", "last_result": {}}
+    return SimpleNamespace(trial_id=trial_id, **(facts | values))
 
 
 def runs(store: tuple[str, str], parent: str) -> dict[str, Any]:
