@@ -16,6 +16,10 @@ from search.trial import Job, run_trial
 METRIC = "best_objective"
 """What Tune and Optuna maximise: the best epoch so far, so that a late dip does no harm."""
 
+# A trial's driver only waits for its workers, but Tune refuses an empty request: a crumb of the
+# head node, which every Ray cluster has.
+_DRIVER = {"cpu": 0, "node:__internal_head__": 0.001}
+
 
 class KeepBest(Callback):
     """Delete the checkpoints of finished trials, all but the best one's, as the search goes on.
@@ -64,10 +68,7 @@ def run_experiment(
         n_trials: how many trials `search_alg` suggests, or the grid in `param_space` has.
         callbacks: besides the progress display.
     """
-    # The trial's driver only waits for its workers, but Tune refuses an empty request: a crumb of
-    # the head node, which every Ray cluster has.
-    resources = {"cpu": 0, "node:__internal_head__": 0.001}
-    trainable = tune.with_resources(tune.with_parameters(run_trial, job=job), resources)
+    trainable = tune.with_resources(tune.with_parameters(run_trial, job=job), _DRIVER)
     path = str(Path(job.storage) / "tune")
     if tune.Tuner.can_restore(path):
         tuner = tune.Tuner.restore(path, trainable, resume_errored=True)

@@ -80,17 +80,21 @@ def run_job(
         experiment_id, parent,
     )  # fmt: skip
     try:
-        _run_stages(run, results, started)
+        _run_stages(run, started)
     except BaseException as error:
-        status = "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"
-        with suppress(ValueError):  # MLflow may be gone too; what ended the run matters more
-            tracking.finish_search(uri, parent, {}, [], status)
-        place = "" if results == Path("results") else f" --results {results}"
-        console.print(f"  go on later with: python search/tune.py --resume {title}{place}")
+        _say_how_to_go_on(run, results, error)
         raise
 
 
-def _run_stages(run: Run, results: Path, started: float) -> None:
+def _say_how_to_go_on(run: Run, results: Path, error: BaseException) -> None:
+    status = "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"
+    with suppress(ValueError):  # MLflow may be gone too; what ended the run matters more
+        tracking.finish_search(run.mlflow_uri, run.parent_run_id, {}, [], status)
+    place = "" if results == Path("results") else f" --results {results}"
+    console.print(f"  go on later with: python search/tune.py --resume {run.name}{place}")
+
+
+def _run_stages(run: Run, started: float) -> None:
     folder = run.folder
     with folder.timed("search"):
         console.print(
@@ -123,7 +127,7 @@ def _run_stages(run: Run, results: Path, started: float) -> None:
     metrics = {f"held_out.{key}": value for key, value in figures.items() if value is not None}
     kept = [folder.config, folder.trials.with_suffix(".csv"), folder.summary, folder.plots]
     tracking.finish_search(run.mlflow_uri, run.parent_run_id, metrics, kept)
-    print_summary(run, summary, registered, results)
+    print_summary(run, summary, registered)
 
 
 def _open_run(

@@ -60,7 +60,7 @@ def save_plots(folder: RunFolder) -> None:
     report.plot_parameters(pd.read_parquet(folder.trials), folder.plots / "parameters.png")
 
 
-def print_summary(run: Run, summary: dict[str, Any], registered: str, results: Path) -> None:
+def print_summary(run: Run, summary: dict[str, Any], registered: str) -> None:
     """Best trials, thresholds, accuracies beside the paper's rule, and what to type next."""
     console.print()
     console.print(_trials_table(pd.read_parquet(run.folder.trials).head(5)))

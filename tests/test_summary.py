@@ -49,7 +49,7 @@ def figures(**held_out: float | None) -> dict[str, Any]:
 
 
 def test_the_tables_fit_80_columns_without_wrapping(run: Any, screen: io.StringIO) -> None:
-    summary.print_summary(run, figures(), "version 1 is the first champion", Path("results"))
+    summary.print_summary(run, figures(), "version 1 is the first champion")
     lines = screen.getvalue().splitlines()
     table = lines[: next(i for i, line in enumerate(lines) if line.startswith("novel super"))]
     assert max(map(len, table)) <= 80
@@ -64,7 +64,7 @@ def test_the_tables_fit_80_columns_without_wrapping(run: Any, screen: io.StringI
 
 def test_what_was_not_measured_is_a_dash(run: Any, screen: io.StringIO) -> None:
     given = figures(super_unseen=None, super_harmonic=None)
-    summary.print_summary(run, given, "registered", Path("results"))
+    summary.print_summary(run, given, "registered")
     text = screen.getvalue()
     assert "nan" not in text.lower()
     assert "None" not in text
@@ -75,7 +75,7 @@ def test_what_was_not_measured_is_a_dash(run: Any, screen: io.StringIO) -> None:
 
 
 def test_the_end_is_the_two_commands_to_type_next(run: Any, screen: io.StringIO) -> None:
-    summary.print_summary(run, figures(), "registered", Path("results"))
+    summary.print_summary(run, figures(), "registered")
     lines = screen.getvalue().splitlines()
     assert lines[-3:] == [
         "next:",
@@ -88,5 +88,5 @@ def test_the_end_is_the_two_commands_to_type_next(run: Any, screen: io.StringIO)
 
 def test_a_server_is_named_as_it_was_given(run: Any, screen: io.StringIO) -> None:
     run.mlflow_uri = "http://127.0.0.1:5000"
-    summary.print_summary(run, figures(), "registered", Path("results"))
+    summary.print_summary(run, figures(), "registered")
     assert "http://127.0.0.1:5000" in screen.getvalue()
