@@ -170,7 +170,7 @@ def test_a_search_with_a_failed_trial_is_resumed_in_the_same_runs(
     assert sorted(run.info.status for run in first.values()) == ["FAILED", "FINISHED"]
     (failed,) = (run for run in first.values() if run.info.status == "FAILED")
     assert failed.data.tags["error"].endswith("no luck")
-    assert failed.data.params == {"fails_at": "2"}
+    assert failed.data.params == {"lr": "0.1", "mended": str(mended), "fails_at": "2"}
     mended.touch()
     tune.Tuner.restore(str(tmp_path / "x"), trainable(), resume_errored=True).fit()
     second = runs(store, parent_of(logger))
