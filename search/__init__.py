@@ -1,0 +1,28 @@
+"""The application: searches with Ray, Optuna and MLflow around the core `hierclf`.
+
+What Ray reads while it is imported is set here, since any module of this package may be the first
+to import it.
+"""
+
+import os
+
+_ENVIRONMENT = {
+    # What a cluster started by `ray start` asks for, and what keeps others out of a local one; set
+    # later than at the import it would come too late. An open cluster: RAY_AUTH_MODE=disabled.
+    "RAY_AUTH_MODE": "token",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",  # a report a poll: 2 s would throttle short epochs
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_worker_maximum_startup_concurrency": "8",  # a trial is three processes, not one
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune would end its search and let the job go on
+    "TUNE_GLOBAL_CHECKPOINT_S": "1",  # a killed search loses at most a second of its book-keeping
+    "THP_MEM_ALLOC_ENABLE": "1",  # torch: huge pages for large CPU tensors, far fewer page faults
+    "PYTHONWARNINGS": "ignore",
+}
+for _name, _value in _ENVIRONMENT.items():
+    os.environ.setdefault(_name, _value)

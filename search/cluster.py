@@ -6,28 +6,9 @@ import socket
 import warnings
 from typing import NamedTuple
 
-# Read by Ray and its workers when they start, so they are set before ray is imported.
-_ENVIRONMENT = {
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",  # a report a poll: 2 s would throttle short epochs
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
-    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_worker_maximum_startup_concurrency": "8",  # a trial is three processes, not one
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_DEDUP_LOGS": "0",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune would end its search and let the job go on
-    "TUNE_GLOBAL_CHECKPOINT_S": "1",  # a killed search loses at most a second of its book-keeping
-    "THP_MEM_ALLOC_ENABLE": "1",  # torch: huge pages for large CPU tensors, far fewer page faults
-    "PYTHONWARNINGS": "ignore",
-}
-for _name, _value in _ENVIRONMENT.items():
-    os.environ.setdefault(_name, _value)
-
-import optuna  # noqa: E402
-import ray  # noqa: E402
-from ray.util.state import list_actors  # noqa: E402
+import optuna
+import ray
+from ray.util.state import list_actors
 
 MAX_CPU_TRIALS = 4
 """Without GPUs at most this many trials run at a time; more cores make each trial faster."""
@@ -75,7 +56,6 @@ def start_ray(address: str | None) -> None:
             # Other Ray instances may run on this machine: every process of this one shall ask its
             # own state service. Left to look for one, it finds several and asks none.
             os.environ["RAY_API_SERVER_ADDRESS"] = f"http://127.0.0.1:{port}"
-            # Ray itself sees to it that only this user's processes may submit work: a token.
             ray.init(
                 address="local",
                 # Ray Train frees a stopped trial's resources through the dashboard's state service.
