@@ -1,4 +1,4 @@
-"""The stage that chooses scores and thresholds, and measures them on classes that chose nothing."""
+"""The stage that chooses scores and thresholds, and measures them by cross-fitting."""
 
 from typing import NamedTuple
 
@@ -18,14 +18,14 @@ from search.tau import TauSearch, search_rule
 
 
 class HeldOut(NamedTuple):
-    """The six accuracies on classes that chose nothing, by rule, and the rules chosen per cell."""
+    """The cross-fitted six accuracies, by rule, and the rule chosen for each cell."""
 
     accuracies: dict[str, dict[str, float | None]]
     cells: pd.DataFrame
 
 
 def threshold_stage(run: Run, table: pd.DataFrame) -> tuple[Rule, HeldOut]:
-    """Optuna over the score and tau of each head; figures from classes that chose nothing."""
+    """Optuna over the score and tau of each head; figures by cross-fitting."""
     names = run.config.thresholds.scores
     held_out = held_out_accuracies(run, table)
     if run.folder.thresholds.is_file():
@@ -54,10 +54,12 @@ def threshold_stage(run: Run, table: pd.DataFrame) -> tuple[Rule, HeldOut]:
 
 
 def held_out_accuracies(run: Run, table: pd.DataFrame) -> HeldOut:
-    """Accuracies on folds and sub-classes that chose neither hyper-parameters nor thresholds.
+    """Accuracies by thresholds that were chosen without the sub-class they judge.
 
-    Thresholds are cross-fitted: each image is judged by a rule chosen without its sub-class. The
-    folds of the hyper-parameter search are not reported, nor the sub-classes that they hid.
+    The folds of the hyper-parameter search are not reported, nor the sub-classes that its sub fold
+    hid. What its super fold hid is reported, by networks of other folds: leaving that out would
+    leave out a whole super-class. So thresholds and figures share no sub-class; hyper-parameters
+    and figures share no network, but that one super-class.
     """
     folds = run.prepared.folds
     parts = sub_parts(

@@ -100,7 +100,7 @@ def _trials_table(trials: pd.DataFrame) -> Table:
 
 def _accuracy_table(held_out: dict[str, dict[str, float | None]]) -> Table:
     table = Table(
-        title="accuracy in % on classes that chose nothing (new: unseen; H: harmonic mean)",
+        title="accuracy in %; thresholds chosen without the sub-class judged (new: unseen)",
         title_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
