@@ -1,8 +1,9 @@
 """Backbones by name, and their weights: published, from a file, or none.
 
-Shape legend: B images, D features.
+Shape legend: B images, D features, P classes that published weights were trained on.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
@@ -13,7 +14,19 @@ from torch import Tensor, nn
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _HEAD_PREFIXES = ("fc.", "classifier.", "head.", "super_head.", "sub_head.", "heads.")
+_CLASSIFIERS = ("fc", "classifier", "head", "head.fc")
 _WRAPPER_PREFIXES = ("module.", "backbone.")
+
+
+class Prior(NamedTuple):
+    """The classifier that the weights were trained with: logits = features @ weight.T + bias.
+
+    Attributes:
+        weight: float32 [P, D]. bias: float32 [P].
+    """
+
+    weight: Tensor
+    bias: Tensor
 
 
 class Backbone(NamedTuple):
@@ -24,6 +37,7 @@ class Backbone(NamedTuple):
         n_features: D.
         mean, std: normalisation of images in [0, 1].
         interpolation: how evaluation images are resized.
+        prior: the weights' own classifier, where they come with one.
     """
 
     module: nn.Module
@@ -31,6 +45,7 @@ class Backbone(NamedTuple):
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     interpolation: Literal["bilinear", "bicubic"]
+    prior: Prior | None = None
 
 
 def build_backbone(name: str, weights: str) -> Backbone:
@@ -56,7 +71,7 @@ def build_backbone(name: str, weights: str) -> Backbone:
     else:
         backbone = _timm_backbone(name, published)
     if weights not in ("default", "none"):
-        _load_file(backbone.module, Path(weights), name)
+        backbone = backbone._replace(prior=_load_file(backbone, Path(weights), name))
     return backbone
 
 
@@ -100,9 +115,10 @@ def _torchvision_resnet(name: str, published: bool) -> Backbone:
         module = torchvision.models.get_model(name, weights="DEFAULT" if published else None)
     except (OSError, RuntimeError) as error:  # no network, or a download cut short
         raise _no_download(name, error) from None
-    n_features = int(module.fc.in_features)
-    module.fc = nn.Identity()
-    return Backbone(module, n_features, IMAGENET_MEAN, IMAGENET_STD, "bilinear")
+    classifier, module.fc = module.fc, nn.Identity()
+    n_features = int(classifier.in_features)
+    prior = _prior(classifier.state_dict(), n_features) if published else None
+    return Backbone(module, n_features, IMAGENET_MEAN, IMAGENET_STD, "bilinear", prior)
 
 
 def _timm_backbone(name: str, published: bool) -> Backbone:
@@ -118,7 +134,7 @@ def _timm_backbone(name: str, published: bool) -> Backbone:
             f"model.backbone must be smallnet, a torchvision ResNet or a timm model, got {name!r}"
         )
     try:
-        module = timm.create_model(name, pretrained=published, num_classes=0)
+        module = timm.create_model(name, pretrained=published, num_classes=None if published else 0)
     except Exception as error:  # the hub client raises many kinds, all meaning "not fetched"
         raise _no_download(name, error) from None
     cfg = timm.data.resolve_model_data_config(module)
@@ -127,7 +143,9 @@ def _timm_backbone(name: str, published: bool) -> Backbone:
     )
     # What comes out of the pooled, headless model; num_features may be of an earlier layer.
     n_features = cast(int, module.head_hidden_size)
-    return Backbone(module, n_features, cfg["mean"], cfg["std"], interpolation)
+    prior = _prior(module.state_dict(), n_features) if published else None
+    module.reset_classifier(0)  # type: ignore[operator]
+    return Backbone(module, n_features, cfg["mean"], cfg["std"], interpolation, prior)
 
 
 def _no_download(name: str, error: Exception) -> ValueError:
@@ -138,8 +156,9 @@ def _no_download(name: str, error: Exception) -> ValueError:
     )
 
 
-def _load_file(module: nn.Module, path: Path, name: str) -> None:
-    """Load a state dict into the backbone, heads left out."""
+def _load_file(backbone: Backbone, path: Path, name: str) -> Prior | None:
+    """Load a state dict into the backbone, heads left out; returns the classifier in it, if any."""
+    module = backbone.module
     loaded = {_bare_key(key): tensor for key, tensor in read_state(path).items()}
     expected = module.state_dict()
     # What is called a head may hold a layer of the backbone, too: ConvNeXt's head.norm does.
@@ -159,6 +178,18 @@ def _load_file(module: nn.Module, path: Path, name: str) -> None:
     if complaints:
         raise ValueError(f"{path} must hold the weights of {name}, but: {', '.join(complaints)}")
     module.load_state_dict(found, strict=False)
+    return _prior(loaded, backbone.n_features)
+
+
+def _prior(state: Mapping[str, Tensor], n_features: int) -> Prior | None:
+    """The linear classifier of a state dict, under one of the names that libraries give it."""
+    for name in _CLASSIFIERS:
+        weight, bias = state.get(f"{name}.weight"), state.get(f"{name}.bias")
+        if weight is None or bias is None or weight.ndim != 2 or weight.shape[1] != n_features:
+            continue
+        if bias.shape == weight.shape[:1] and len(bias) > 1:
+            return Prior(weight.detach().float(), bias.detach().float())
+    return None
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

@@ -88,6 +88,10 @@ class FoldConfig(_Strict):
     """Folds that each hide one part of the sub-classes."""
     super: Annotated[int, Field(ge=0)] = 5
     """Folds that each hide one whole super-class; at most one for each is made."""
+    mixed: Annotated[int, Field(ge=0)] = 0
+    """Folds that each hide one whole super-class and a share of the sub-classes of the others."""
+    mixed_share: Annotated[float, Field(gt=0, lt=1)] = 0.4
+    """That share."""
     val_fraction: Annotated[float, Field(gt=0, lt=0.9)] = 0.15
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from hierclf.augment import augment, center_view
-from hierclf.backbones import Backbone, build_backbone
+from hierclf.backbones import Backbone
 from hierclf.cache import ImageCache
 from hierclf.config import Config
 from hierclf.locking import locked
@@ -33,6 +33,7 @@ def view_strengths(n_views: int, max_strength: float) -> np.ndarray:
 def open_features(
     cache: ImageCache,
     config: Config,
+    backbone: Backbone,
     *,
     directory: Path,
     device: torch.device,
@@ -43,10 +44,12 @@ def open_features(
     The key holds everything that the features depend on: the images, the weights themselves, the
     input size and the views; so a changed weights file or image makes a new bank.
 
+    Args:
+        backbone: what `config.model` names, built.
+
     Returns:
         float32 memory map [V + 1, N, D], read-only.
     """
-    backbone = build_backbone(config.model.backbone, config.model.weights)
     path = directory / f"features-{_key(cache, backbone, config)}.npy"
     with locked(path.with_suffix(".lock")):
         if not path.is_file():

@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
-from hierclf.backbones import Backbone
+from hierclf.backbones import Backbone, Prior
+from hierclf.scores import ScoreInputs
 
 
 class Outputs(NamedTuple):
@@ -74,3 +76,10 @@ def known_outputs(outputs: Outputs, n_super: int, n_sub: int) -> Outputs:
     return outputs._replace(
         super_logits=outputs.super_logits[:, :n_super], sub_logits=outputs.sub_logits[:, :n_sub]
     )
+
+
+def score_inputs(outputs: Outputs, prior: Prior | None) -> ScoreInputs:
+    """What the network says as float32 arrays, with the logits of the weights' own classifier."""
+    features, super_logits, sub_logits = (tensor.float().cpu() for tensor in outputs)
+    prior_logits = None if prior is None else linear(features, *prior).numpy()
+    return ScoreInputs(features.numpy(), super_logits.numpy(), sub_logits.numpy(), prior_logits)

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from hierclf.backbones import build_backbone
+from hierclf.backbones import Backbone, Prior, build_backbone
 from hierclf.cache import ImageCache, open_cache
 from hierclf.config import Config
 from hierclf.features import open_features
+from hierclf.scores import PRIOR_SCORES
 from hierclf.sources import open_source
 from hierclf.splits import Fold, plan_folds, refit_fold
 
@@ -23,11 +24,13 @@ class Prepared(NamedTuple):
     Attributes:
         folds: by name, in the planned order; the last, `all`, hides nothing.
         features: float32 [V + 1, N, D] memory map, or None unless the backbone is frozen.
+        prior: the classifier that the weights came with, where scores look at it.
     """
 
     cache: ImageCache
     folds: dict[str, Fold]
     features: np.ndarray | None
+    prior: Prior | None
 
 
 def prepare(
@@ -60,22 +63,52 @@ def prepare(
         max_bad_share=config.data.max_bad_share,
         progress=report("decoding images"),
     )
-    folds = plan_folds(
-        cache.super_labels,
-        cache.sub_labels,
-        cache.hierarchy,
-        sub_folds=config.folds.sub,
-        super_folds=config.folds.super,
-        val_fraction=config.folds.val_fraction,
-        seed=config.seed,
-    )
-    folds.append(refit_fold(cache.super_labels, cache.sub_labels))
+    folds = plan(cache, config)
+    # Whoever calls this first is told of a wrong backbone, before any training is started.
+    backbone = build_backbone(config.model.backbone, config.model.weights)
+    prior = _prior_for_scores(config, backbone)
     features = None
     if config.model.freeze == "backbone":
         features = open_features(
-            cache, config, directory=directory, device=device, progress=report("computing features")
+            cache,
+            config,
+            backbone,
+            directory=directory,
+            device=device,
+            progress=report("computing features"),
         )
-    else:
-        # Whoever calls this first is told of a wrong backbone, before any training is started.
-        build_backbone(config.model.backbone, config.model.weights)
-    return Prepared(cache, {fold.name: fold for fold in folds}, features)
+    return Prepared(cache, {fold.name: fold for fold in folds}, features, prior)
+
+
+def plan(cache: ImageCache, config: Config) -> list[Fold]:
+    """The folds of a configuration, the refit's last."""
+    labels = cache.super_labels, cache.sub_labels
+    folds = plan_folds(
+        *labels,
+        cache.hierarchy,
+        sub_folds=config.folds.sub,
+        super_folds=config.folds.super,
+        mixed_folds=config.folds.mixed,
+        mixed_share=config.folds.mixed_share,
+        val_fraction=config.folds.val_fraction,
+        seed=config.seed,
+    )
+    return [*folds, refit_fold(*labels)]
+
+
+def _prior_for_scores(config: Config, backbone: Backbone) -> Prior | None:
+    """The weights' own classifier if a score looks at it; ValueError where there is none to use."""
+    names = [name for name in config.thresholds.scores if name in PRIOR_SCORES]
+    if not names:
+        return None
+    if config.model.freeze != "backbone":
+        # Its input are the features that it was trained on; those of a network trained on differ.
+        raise ValueError(
+            f"the score {names[0]} needs model.freeze=backbone, but got {config.model.freeze}"
+        )
+    if backbone.prior is None:
+        raise ValueError(
+            f"the score {names[0]} needs weights that hold their own classifier, but those of "
+            f"{config.model.backbone} ({config.model.weights}) hold none"
+        )
+    return backbone.prior

@@ -13,9 +13,8 @@ from hierclf.augment import augment, center_view
 from hierclf.backbones import build_backbone
 from hierclf.cache import ImageCache, open_cache
 from hierclf.config import Config, parse_config
-from hierclf.features import open_features, view_strengths
-
-CPU = torch.device("cpu")
+from hierclf.features import ProgressFn, view_strengths
+from hierclf.features import open_features as open_bank
 
 
 def write_weights(path: Path, seed: int = 0) -> Path:
@@ -45,6 +44,15 @@ def config_of(weights: Path, **train: object) -> Config:
     )
 
 
+def open_features(
+    cache: ImageCache, config: Config, directory: Path, progress: ProgressFn | None = None
+) -> np.ndarray:
+    backbone = build_backbone(config.model.backbone, config.model.weights)
+    return open_bank(
+        cache, config, backbone, directory=directory, device=torch.device("cpu"), progress=progress
+    )
+
+
 def refuse(*args: object, **options: object) -> NoReturn:
     raise AssertionError("features were computed again")
 
@@ -56,7 +64,7 @@ def banks(tmp_path: Path) -> list[str]:
 def test_view_0_is_the_backbone_applied_to_the_centre_view(
     tmp_path: Path, cache: ImageCache, weights: Path
 ) -> None:
-    bank = open_features(cache, config_of(weights), directory=tmp_path, device=CPU)
+    bank = open_features(cache, config_of(weights), tmp_path)
     assert (bank.shape, bank.dtype) == ((3, 12, 128), np.float32)
     backbone = build_backbone("smallnet", str(weights))
     views = center_view(
@@ -82,7 +90,7 @@ def test_later_views_are_augmented_each_stronger_than_the_one_before(
         return augment(images, size=size, strength=strength, generator=generator)
 
     monkeypatch.setattr("hierclf.features.augment", watch)
-    bank = open_features(cache, config_of(weights), directory=tmp_path, device=CPU)
+    bank = open_features(cache, config_of(weights), tmp_path)
     assert used == [1.0] * 3 + [2.0] * 3  # twelve images in batches of five
     assert view_strengths(2, 2.0).tolist() == [0.0, 1.0, 2.0]
     for view, other in ((0, 1), (0, 2), (1, 2)):
@@ -98,14 +106,12 @@ def test_a_second_open_computes_nothing(
         calls.append((done, total))
 
     config = config_of(weights)
-    first = np.array(
-        open_features(cache, config, directory=tmp_path, device=CPU, progress=progress)
-    )
+    first = np.array(open_features(cache, config, tmp_path, progress=progress))
     assert calls[-1] == (36, 36)
     assert [done for done, _ in calls] == sorted({done for done, _ in calls})
     calls.clear()
     monkeypatch.setattr("hierclf.features._compute", refuse)
-    second = open_features(cache, config, directory=tmp_path, device=CPU, progress=progress)
+    second = open_features(cache, config, tmp_path, progress=progress)
     assert isinstance(second, np.memmap)
     assert not second.flags.writeable
     np.testing.assert_array_equal(first, second)
@@ -118,7 +124,7 @@ def test_the_same_bank_is_computed_again_from_the_same_seed(
     made = []
     for name in ("a", "b"):
         torch.manual_seed(ord(name))  # the state of the global generator plays no part
-        made.append(open_features(cache, config_of(weights), directory=tmp_path / name, device=CPU))
+        made.append(open_features(cache, config_of(weights), tmp_path / name))
     np.testing.assert_array_equal(made[0], made[1])
 
 
@@ -137,20 +143,20 @@ def test_what_features_depend_on_makes_a_new_bank(
     tmp_path: Path, cache: ImageCache, weights: Path, change: dict[str, object]
 ) -> None:
     config = config_of(weights)
-    open_features(cache, config, directory=tmp_path, device=CPU)
+    open_features(cache, config, tmp_path)
     tree = config.model_dump()
     for key, value in change.items():
         tree[key] = tree[key] | value if isinstance(value, dict) else value
-    open_features(cache, parse_config(tree), directory=tmp_path, device=CPU)
+    open_features(cache, parse_config(tree), tmp_path)
     assert len(banks(tmp_path)) == 2
 
 
 def test_changed_weights_under_the_same_name_make_a_new_bank(
     tmp_path: Path, cache: ImageCache, weights: Path
 ) -> None:
-    first = open_features(cache, config_of(weights), directory=tmp_path, device=CPU)
+    first = open_features(cache, config_of(weights), tmp_path)
     write_weights(weights, seed=1)
-    second = open_features(cache, config_of(weights), directory=tmp_path, device=CPU)
+    second = open_features(cache, config_of(weights), tmp_path)
     assert len(banks(tmp_path)) == 2
     assert not np.array_equal(first, second)
 
@@ -158,26 +164,26 @@ def test_changed_weights_under_the_same_name_make_a_new_bank(
 def test_the_same_weights_under_another_name_are_the_same_bank(
     tmp_path: Path, cache: ImageCache, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    open_features(cache, config_of(weights), directory=tmp_path, device=CPU)
+    open_features(cache, config_of(weights), tmp_path)
     moved = weights.rename(tmp_path / "other.safetensors")
     monkeypatch.setattr("hierclf.features._compute", refuse)
-    open_features(cache, config_of(moved), directory=tmp_path, device=CPU)
+    open_features(cache, config_of(moved), tmp_path)
 
 
 def test_changed_images_make_a_new_bank(tmp_path: Path, cache: ImageCache, weights: Path) -> None:
-    open_features(cache, config_of(weights), directory=tmp_path, device=CPU)
+    open_features(cache, config_of(weights), tmp_path)
     other = open_cache(make_source(shape=(20, 20), fingerprint="f1"), size=None, directory=tmp_path)
-    open_features(other, config_of(weights), directory=tmp_path, device=CPU)
+    open_features(other, config_of(weights), tmp_path)
     assert len(banks(tmp_path)) == 2
 
 
 def test_what_the_heads_are_trained_with_makes_no_new_bank(
     tmp_path: Path, cache: ImageCache, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    open_features(cache, config_of(weights), directory=tmp_path, device=CPU)
+    open_features(cache, config_of(weights), tmp_path)
     monkeypatch.setattr("hierclf.features._compute", refuse)
     config = config_of(weights, lr=0.5, weight_decay=0.5, strength=2, epochs=3)
-    open_features(cache, config, directory=tmp_path, device=CPU)
+    open_features(cache, config, tmp_path)
 
 
 def test_an_interrupted_computation_leaves_nothing_that_looks_whole(
@@ -188,10 +194,10 @@ def test_an_interrupted_computation_leaves_nothing_that_looks_whole(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        open_features(cache, config_of(weights), directory=tmp_path, device=CPU, progress=stop)
+        open_features(cache, config_of(weights), tmp_path, progress=stop)
     assert banks(tmp_path) == []
     assert not list(tmp_path.glob(".features-*"))
-    open_features(cache, config_of(weights), directory=tmp_path, device=CPU)
+    open_features(cache, config_of(weights), tmp_path)
     assert len(banks(tmp_path)) == 1
 
 
@@ -203,4 +209,4 @@ def test_a_full_disk_is_said_before_anything_is_computed(
 
     monkeypatch.setattr("hierclf.features.shutil.disk_usage", lambda directory: Usage())
     with pytest.raises(ValueError, match=r"^the features need 0.0 GB in .* lower train.views"):
-        open_features(cache, config_of(weights), directory=tmp_path, device=CPU)
+        open_features(cache, config_of(weights), tmp_path)

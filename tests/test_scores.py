@@ -1,26 +1,27 @@
-"""Claims about novelty scores, against sklearn, torch and hand counts."""
+"""Claims about all scores alike: their form, the set of them, what they refuse."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from safetensors.numpy import load_file, save_file
-from sklearn.neighbors import NearestNeighbors
+from drawn_scores import drawn, far, score, stored
 
-from hierclf import scores
 from hierclf.scores import (
+    PRIOR_SCORES,
     SCORES,
     ScoreInputs,
     energy,
-    fit_knn,
     fit_scores,
     knn_score,
-    max_logit,
     msp,
     score_columns,
-    score_knn,
 )
+from hierclf.scores import rows as rows_module
+from hierclf.scores.rows import by_chunks, stratified_rows, unit_rows
+
+OF_LOGITS = {"msp", "max_logit", "energy", "entropy", "gen", *PRIOR_SCORES}
+LOOKS_AT_FEATURES = sorted(set(SCORES) - OF_LOGITS)
+NEEDS_SPREAD = sorted(set(LOOKS_AT_FEATURES) - {"knn", "nnguide"})
 
 
 def draw_inputs(n: int, *, seed: int = 0) -> ScoreInputs:
@@ -29,91 +30,66 @@ def draw_inputs(n: int, *, seed: int = 0) -> ScoreInputs:
     return ScoreInputs(*arrays)
 
 
-@pytest.fixture
-def logits() -> np.ndarray:
-    return (5 * np.random.default_rng(1).normal(size=(50, 8))).astype(np.float32)
-
-
-def test_msp_is_one_minus_the_largest_probability(logits: np.ndarray) -> None:
-    theirs = 1 - torch.softmax(torch.tensor(logits), dim=1).amax(1).numpy()
-    assert msp(logits).dtype == np.float32
-    np.testing.assert_allclose(msp(logits), theirs, atol=1e-6)
-    assert msp(np.log([[0.6, 0.3, 0.1]])) == pytest.approx(0.4)
-
-
-def test_msp_still_orders_images_that_float32_would_call_certain() -> None:
-    first, second = msp(np.array([[25.0, 0.0], [30.0, 0.0]], dtype=np.float32))
-    assert first > second > 0
-
-
-def test_energy_is_the_negative_logsumexp_and_nears_max_logit_when_cold(
-    logits: np.ndarray,
-) -> None:
-    theirs = -2.0 * torch.logsumexp(torch.tensor(logits) / 2.0, dim=1).numpy()
-    np.testing.assert_allclose(energy(logits, temperature=2.0), theirs, rtol=1e-5)
-    np.testing.assert_allclose(energy(logits, temperature=1e-3), max_logit(logits), atol=1e-2)
-    np.testing.assert_array_equal(max_logit(logits), -logits.max(1))
-
-
-def test_energy_refuses_a_temperature_of_zero(logits: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"`temperature > 0` must hold, but got temperature=0"):
-        energy(logits, temperature=0.0)
-
-
-@pytest.mark.parametrize("k", [1, 5, 200])
-def test_knn_agrees_with_sklearn(k: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    train, test = draw_inputs(200).features, draw_inputs(33, seed=1).features
-    monkeypatch.setattr(scores, "CHUNK_CELLS", 200 * 7)  # 33 images in chunks of 7
-    theirs = NearestNeighbors(n_neighbors=k, metric="cosine").fit(train).kneighbors(test)[0][:, -1]
-    ours = score_knn(fit_knn(train, np.zeros(200, dtype=int), k=k), test)
-    assert ours.dtype == np.float32
-    np.testing.assert_allclose(ours, theirs, atol=1e-6)
-
-
-def test_knn_of_zeros_is_far_and_of_a_bank_image_is_near() -> None:
-    train = draw_inputs(20).features
-    state = fit_knn(train, np.zeros(20, dtype=int), k=1)
-    distance = score_knn(state, np.stack([np.zeros(16, dtype=np.float32), 3 * train[4]]))
-    np.testing.assert_allclose(distance, [1.0, 0.0], atol=1e-6)
-    assert distance.min() >= 0
-
-
-def test_a_thinned_bank_keeps_every_class_in_its_share_and_is_repeatable() -> None:
-    labels = np.repeat([0, 1, 2], [600, 300, 3])
-    features = np.eye(3, dtype=np.float32)[labels]
-    bank = fit_knn(features, labels, bank_limit=90)["bank"]
-    assert bank.shape == (90, 3)
-    counts = bank.sum(axis=0)
-    assert counts[2] >= 1
-    assert counts[0] / counts[1] == pytest.approx(2, abs=0.1)
-    ramp = np.random.default_rng(0).normal(size=(903, 4)).astype(np.float32)
-    first, second = (fit_knn(ramp, labels, bank_limit=90)["bank"] for _ in range(2))
-    np.testing.assert_array_equal(first, second)
-
-
-@pytest.mark.parametrize(("k", "limit"), [(0, 100), (21, 100), (5, 4)])
-def test_knn_refuses_a_bank_smaller_than_k(k: int, limit: int) -> None:
-    with pytest.raises(ValueError, match="must hold, but got"):
-        fit_knn(draw_inputs(20).features, np.zeros(20, dtype=int), k=k, bank_limit=limit)
-
-
-def test_knn_refuses_features_of_another_width() -> None:
-    state = fit_knn(draw_inputs(20).features, np.zeros(20, dtype=int))
-    with pytest.raises(ValueError, match="must have the bank's D=16, but got D=4"):
-        score_knn(state, np.zeros((2, 4), dtype=np.float32))
+@pytest.mark.parametrize("level", ["super", "sub"])
+@pytest.mark.parametrize("name", SCORES)
+def test_images_of_known_classes_score_lower_than_images_far_away(name: str, level: str) -> None:
+    train, (known, _) = drawn(), drawn(seed=2)
+    near, away = score(name, level, train, known), score(name, level, train, far())
+    assert near.dtype == away.dtype == np.float32
+    assert np.median(away) > np.quantile(near, 0.9)
 
 
 def test_columns_are_there_for_both_levels_and_survive_safetensors(tmp_path: Path) -> None:
-    train, test = draw_inputs(40), draw_inputs(10, seed=1)
-    labels = np.arange(40) % 3
-    states = fit_scores(train, labels, labels)
-    save_file(states, tmp_path / "scores.safetensors")
-    columns = score_columns(load_file(tmp_path / "scores.safetensors"), test)
+    (train, labels), (test, _) = drawn(), drawn(10, seed=1)
+    states = fit_scores(train, *labels)
+    columns = score_columns(stored(states, tmp_path), test)
     assert sorted(columns) == sorted(f"{level}_{s}" for level in ("super", "sub") for s in SCORES)
     assert all(c.dtype == np.float32 and c.shape == (10,) for c in columns.values())
+    for name, column in score_columns(states, test).items():
+        np.testing.assert_array_equal(columns[name], column, err_msg=name)
     np.testing.assert_array_equal(columns["super_msp"], msp(test.super_logits))
     np.testing.assert_array_equal(columns["sub_energy"], energy(test.sub_logits))
     np.testing.assert_array_equal(columns["super_knn"], columns["sub_knn"])
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_few_images_of_many_features_and_a_class_of_one_image_are_enough(name: str) -> None:
+    (train, labels), (test, _) = drawn(13, 40), drawn(5, 40, seed=1)
+    one_of_six = np.flatnonzero(labels.sub_labels == 6)[0]
+    rows = np.append(np.flatnonzero(labels.sub_labels != 6), one_of_six)
+    few = ScoreInputs(*(array[rows] for array in train))
+    columns = score_columns(
+        fit_scores(few, *(array[rows] for array in labels), scores={name: SCORES[name]}),
+        test,
+        scores={name: SCORES[name]},
+    )
+    assert all(np.isfinite(column).all() for column in columns.values())
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_an_image_s_score_does_not_depend_on_which_others_are_scored_with_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, new = drawn(), far(20)
+    whole = score(name, "sub", train, new)
+    monkeypatch.setattr(rows_module, "CHUNK_CELLS", 1)  # one image a chunk
+    np.testing.assert_allclose(score(name, "sub", train, new), whole, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NEEDS_SPREAD)
+def test_features_without_any_spread_are_refused_in_one_line(name: str) -> None:
+    train, labels = drawn(12)
+    flat = train._replace(features=np.full((12, 4), 0.1, dtype=np.float32))
+    with pytest.raises(ValueError, match=r"`features` must vary .* 12 images.*without any spread"):
+        SCORES[name].fit(flat, labels, "sub")
+
+
+@pytest.mark.parametrize("level", ["super", "sub"])
+@pytest.mark.parametrize("name", LOOKS_AT_FEATURES)
+def test_other_features_than_in_training_are_refused(name: str, level: str) -> None:
+    new = drawn(5)[0]
+    with pytest.raises(ValueError, match="must have D=12 as in training, but got D=5"):
+        score(name, level, drawn(), new._replace(features=new.features[:, :5]))
 
 
 def test_another_k_is_one_more_entry() -> None:
@@ -127,10 +103,10 @@ def test_another_k_is_one_more_entry() -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-@pytest.mark.parametrize("field", ScoreInputs._fields)
+@pytest.mark.parametrize("field", ["features", "super_logits", "sub_logits", "prior_logits"])
 def test_inputs_that_are_not_finite_are_refused_by_name_and_row(field: str, bad: float) -> None:
-    inputs = draw_inputs(20)
-    labels = np.zeros(20, dtype=int)
+    inputs = draw_inputs(20)._replace(prior_logits=np.zeros((20, 4), dtype=np.float32))
+    labels = np.arange(20) % 3
     states = fit_scores(inputs, labels, labels)
     getattr(inputs, field)[7, 1] = bad
     message = f"`{field}` must be finite, but got NaN or infinity in 1 of 20 rows, first in row 7"
@@ -146,3 +122,22 @@ def test_inputs_and_labels_of_another_length_are_refused() -> None:
         fit_scores(inputs, np.zeros(19, dtype=int), np.zeros(20, dtype=int))
     with pytest.raises(ValueError, match=r"`sub_logits` must be of shape \[20, ...\]"):
         score_columns({}, inputs._replace(sub_logits=inputs.sub_logits[:3]))
+
+
+def test_zero_rows_stay_zero() -> None:
+    assert (unit_rows(np.zeros((2, 3))) == 0).all()
+
+
+def test_chunks_put_the_rows_of_all_arrays_together_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows_module, "CHUNK_CELLS", 6)
+    first, second = np.arange(10.0)[:, None], np.arange(10)
+    result = by_chunks(lambda a, b: a[:, 0] + 10 * b, first, second, cells=2)
+    np.testing.assert_array_equal(result, 11 * np.arange(10))
+    assert by_chunks(lambda a: a[:, 0], first[:0], cells=2).shape == (0,)
+
+
+def test_thinning_out_to_as_many_images_as_classes_keeps_one_of_each() -> None:
+    labels = np.repeat([4, 7, 9], [50, 20, 1])
+    kept = stratified_rows(labels, limit=3, seed=0)
+    np.testing.assert_array_equal(labels[kept], [4, 7, 9])
+    np.testing.assert_array_equal(stratified_rows(labels, limit=71, seed=0), np.arange(71))

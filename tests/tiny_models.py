@@ -1,15 +1,20 @@
 """An untrained model and random pictures, for tests of what surrounds the network."""
 
 import io
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from PIL import Image
 
 from hierclf.backbones import build_backbone
-from hierclf.bundle import Bundle, Preprocessing
+from hierclf.bundle import Bundle, Preprocessing, save_bundle
+from hierclf.calibrate import NovelCurve
+from hierclf.calibration import Calibration
 from hierclf.labels import Hierarchy
 from hierclf.model import TwoHeadNet, TwoHeads
+from hierclf.table_file import save_score_table
 from hierclf.thresholds import Rule
 
 SIZE = 32
@@ -65,4 +70,38 @@ def tiny_bundle(rule: Rule | None = None) -> Bundle:
         scores=("msp", "knn"),
         states={"knn.bank": bank, "knn.k": np.array([2])},
         rule=rule or Rule("msp", 0.3, "knn", 0.967),
+        calibration=Calibration(2.0, 1.5, NovelCurve(3.0, -1.0), NovelCurve(2.0, -1.9)),
     )
+
+
+def tiny_table(n: int = 600) -> pd.DataFrame:
+    """A score table of `HIERARCHY` with the scores of `tiny_bundle`.
+
+    Two sub folds hide two sub-classes each, two super folds a super-class each. `knn` is the better
+    score of the sub level, `msp` that of the super level.
+    """
+    rng = np.random.default_rng(0)
+    sub, fold = rng.integers(0, 4, n), rng.integers(0, 4, n)
+    sup = np.asarray(HIERARCHY.sub_to_super)[sub]
+    super_known = sup != fold - 2
+    sub_known = super_known & (sub % 2 != fold)
+    columns: dict[str, np.ndarray] = {
+        "fold": np.array(["sub0", "sub1", "super0", "super1"])[fold],
+        "super_label": sup,
+        "sub_label": sub,
+        "super_known": super_known,
+        "sub_known": sub_known,
+        "super_pred": np.where(super_known & (rng.random(n) < 0.97), sup, 1 - sup),
+        "sub_pred": np.where(sub_known & (rng.random(n) < 0.9), sub, (sub + 1) % 4),
+    }
+    for level, known in (("super", super_known), ("sub", sub_known)):
+        for name, noise in (("msp", 0.6), ("knn", 0.4 if level == "sub" else 0.9)):
+            value = 1.5 * ~known + noise * rng.normal(size=n)
+            columns[f"{level}_{name}"] = (1 / (1 + np.exp(1.5 - 2 * value))).astype(np.float32)
+    return pd.DataFrame(columns)
+
+
+def save_tiny_model(directory: Path, rule: Rule | None = None) -> None:
+    """`tiny_bundle` and `tiny_table` as a model directory."""
+    save_bundle(tiny_bundle(rule), directory)
+    save_score_table(directory, tiny_table(), [0, 1, 0, 1])

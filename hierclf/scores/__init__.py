@@ -1,0 +1,54 @@
+"""Novelty scores from logits and from features: higher = more novel.
+
+`form` says what a score looks like, each family of scores has a file of its own, `registry` names
+them all, `compute` fits and computes a set of them.
+"""
+
+from hierclf.scores.compute import fit_scores, score_columns
+from hierclf.scores.form import (
+    LEVELS,
+    Floats,
+    Labels,
+    Score,
+    ScoreInputs,
+    State,
+    feature_score,
+    logit_score,
+)
+from hierclf.scores.gaussian import fit_mahalanobis, mahalanobis_score, score_mahalanobis
+from hierclf.scores.guide import guide_score
+from hierclf.scores.logit import energy, energy_score, entropy, gen, max_logit, msp
+from hierclf.scores.neighbours import KNN_BANK_LIMIT, KNN_K, fit_knn, knn_score, score_knn
+from hierclf.scores.registry import PRIOR_SCORES, SCORES
+from hierclf.scores.rows import unit_rows
+
+__all__ = [
+    "KNN_BANK_LIMIT",
+    "KNN_K",
+    "LEVELS",
+    "PRIOR_SCORES",
+    "SCORES",
+    "Floats",
+    "Labels",
+    "Score",
+    "ScoreInputs",
+    "State",
+    "energy",
+    "energy_score",
+    "entropy",
+    "feature_score",
+    "fit_knn",
+    "fit_mahalanobis",
+    "fit_scores",
+    "gen",
+    "guide_score",
+    "knn_score",
+    "logit_score",
+    "mahalanobis_score",
+    "max_logit",
+    "msp",
+    "score_columns",
+    "score_knn",
+    "score_mahalanobis",
+    "unit_rows",
+]

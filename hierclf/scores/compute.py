@@ -1,0 +1,103 @@
+"""Fit a set of scores on training images, and compute them for others.
+
+Shape legend: N images, M training images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from hierclf.scores.form import LEVELS, Floats, Labels, Score, ScoreInputs, State
+from hierclf.scores.registry import SCORES
+
+
+def fit_scores(
+    inputs: ScoreInputs,
+    super_labels: np.ndarray,
+    sub_labels: np.ndarray,
+    *,
+    scores: Mapping[str, Score] = SCORES,
+) -> State:
+    """Fit every score on known training images, for both levels.
+
+    Args:
+        inputs: of M training images. super_labels, sub_labels: int [M], known classes only.
+        scores: by name.
+
+    Returns:
+        One flat dict for all: keys `super_NAME.ARRAY`, `sub_NAME.ARRAY`, or `NAME.ARRAY` for a
+        score that is not per level.
+
+    Raises:
+        ValueError: inputs that are not finite or not of one length, too few images for a score.
+    """
+    _check_inputs(inputs)
+    labels = Labels(super_labels, sub_labels)
+    if {len(super_labels), len(sub_labels)} != {len(inputs.features)}:
+        raise ValueError(
+            f"labels must have {len(inputs.features)} rows as `features` has, "
+            f"but got {len(super_labels)} and {len(sub_labels)}"
+        )
+    states: State = {}
+    for name, score in scores.items():
+        for level in LEVELS if score.per_level else ("sub",):
+            fitted = score.fit(inputs, labels, level)
+            states |= {f"{_prefix(score, level, name)}.{key}": a for key, a in fitted.items()}
+    return states
+
+
+def score_columns(
+    states: Mapping[str, np.ndarray],
+    inputs: ScoreInputs,
+    *,
+    scores: Mapping[str, Score] = SCORES,
+) -> dict[str, Floats]:
+    """Every score of every image for both levels: the score table's columns.
+
+    Args:
+        states: from `fit_scores` with the same `scores`. inputs: of N images.
+
+    Returns:
+        `super_NAME` and `sub_NAME` for each score, float32 [N], finite.
+
+    Raises:
+        ValueError: inputs that are not finite or not of one length, scores that are not finite.
+    """
+    _check_inputs(inputs)
+    columns: dict[str, Floats] = {}
+    for name, score in scores.items():
+        for level in LEVELS if score.per_level else ("sub",):
+            start = f"{_prefix(score, level, name)}."
+            own = {k.removeprefix(start): a for k, a in states.items() if k.startswith(start)}
+            column = score.score(own, inputs, level)
+            _check_finite(f"{level}_{name}", column)
+            columns[f"{level}_{name}"] = column
+        if not score.per_level:
+            columns[f"super_{name}"] = columns[f"sub_{name}"]
+    return columns
+
+
+def _prefix(score: Score, level: str, name: str) -> str:
+    return f"{level}_{name}" if score.per_level else name
+
+
+def _check_inputs(inputs: ScoreInputs) -> None:
+    for name, array in inputs._asdict().items():
+        if array is None:
+            continue
+        if array.ndim != 2 or len(array) != len(inputs.features):
+            raise ValueError(
+                f"`{name}` must be of shape [{len(inputs.features)}, ...], but got {array.shape}"
+            )
+        _check_finite(name, array)
+
+
+def _check_finite(name: str, array: np.ndarray) -> None:
+    finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
+    if not finite.all():
+        raise ValueError(
+            f"`{name}` must be finite, but got NaN or infinity in {(~finite).sum()} of "
+            f"{len(array)} rows, first in row {int(np.argmin(finite))}"
+        )

@@ -1,0 +1,77 @@
+"""Scores that look at one head's logits only.
+
+Shape legend: N images, K known classes of a level.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax, logsumexp, softmax
+
+from hierclf.scores.form import Floats, Score, logit_score
+
+GEN_GAMMA = 0.1
+GEN_CLASSES = 100
+
+
+def msp(logits: np.ndarray) -> Floats:
+    """1 - maximum softmax probability, in [0, 1 - 1/K].
+
+    Hendrycks & Gimpel 2017, "A Baseline for Detecting Misclassified and Out-of-Distribution
+    Examples in Neural Networks". The paper's rule "probability < 0.7" is `msp > 0.3`.
+    """
+    # In float64: 1 - p in float32 would merge all confident images into a few values.
+    return (1.0 - softmax(_float64(logits), axis=1).max(axis=1)).astype(np.float32)
+
+
+def max_logit(logits: np.ndarray) -> Floats:
+    """Minus the largest logit (Hendrycks et al. 2022, "Scaling Out-of-Distribution Detection")."""
+    return (-_float64(logits).max(axis=1)).astype(np.float32)
+
+
+def energy(logits: np.ndarray, *, temperature: float = 1.0) -> Floats:
+    """Free energy -T log sum_k exp(logit_k / T), in units of logits.
+
+    Liu et al. 2020, "Energy-based Out-of-distribution Detection".
+
+    Args:
+        temperature: T > 0; towards 0 it becomes `max_logit`.
+    """
+    if not temperature > 0.0:
+        raise ValueError(f"`temperature > 0` must hold, but got temperature={temperature}")
+    return (-temperature * logsumexp(_float64(logits) / temperature, axis=1)).astype(np.float32)
+
+
+def entropy(logits: np.ndarray) -> Floats:
+    """Entropy of the softmax, -sum_k p_k log p_k, in nats, in [0, log K]."""
+    log_probability = log_softmax(_float64(logits), axis=1)
+    return (-(np.exp(log_probability) * log_probability).sum(axis=1)).astype(np.float32)
+
+
+def gen(logits: np.ndarray, *, gamma: float = GEN_GAMMA, max_classes: int = GEN_CLASSES) -> Floats:
+    """Generalized entropy: sum of p^gamma (1 - p)^gamma over the most probable classes, >= 0.
+
+    Liu et al. 2023, "GEN: Pushing the Limits of Softmax-Based Out-of-Distribution Detection",
+    without its minus sign.
+
+    Args:
+        gamma: in (0, 1); the smaller, the more small probabilities count.
+        max_classes: how many classes count, at most; K if there are fewer.
+    """
+    if not 0.0 < gamma < 1.0:
+        raise ValueError(f"`0 < gamma < 1` must hold, but got gamma={gamma}")
+    if max_classes < 1:
+        raise ValueError(f"`max_classes >= 1` must hold, but got max_classes={max_classes}")
+    top = np.sort(softmax(_float64(logits), axis=1), axis=1)[:, -max_classes:]
+    # Rounding can put a probability a little above 1.
+    return ((top * np.maximum(1.0 - top, 0.0)) ** gamma).sum(axis=1).astype(np.float32)
+
+
+def energy_score(*, temperature: float = 1.0) -> Score:
+    """`energy` at a given temperature, in the form of a `Score`."""
+    return logit_score(lambda logits: energy(logits, temperature=temperature))
+
+
+def _float64(logits: np.ndarray) -> NDArray[np.float64]:
+    return np.asarray(logits, dtype=np.float64)

@@ -1,0 +1,62 @@
+"""Rows of a feature matrix: scaled to length 1, thinned out, worked through in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Working memory of one chunk: 2**24 floats of 4 bytes are 64 MiB.
+CHUNK_CELLS = 2**24
+
+
+def unit_rows(features: np.ndarray) -> NDArray[np.float32]:
+    """Rows scaled to length 1, float32; a row of zeros stays."""
+    array = np.asarray(features, dtype=np.float32)
+    norm = np.linalg.norm(array, axis=1, keepdims=True)
+    return array / np.maximum(norm, np.finfo(np.float32).tiny)
+
+
+def check_width(features: np.ndarray, width: int) -> None:
+    """ValueError unless `features` [N, D] have D = width."""
+    if features.shape[1] != width:
+        raise ValueError(
+            f"`features` must have D={width} as in training, but got D={features.shape[1]}"
+        )
+
+
+def by_chunks(
+    function: Callable[..., np.ndarray], *arrays: np.ndarray, cells: int
+) -> NDArray[np.float32]:
+    """Apply a function of rows to some rows at a time, so that memory does not grow with N.
+
+    Args:
+        function: takes n rows of each array, returns [n]. arrays: [N, ...] each.
+        cells: floats that the function needs at once for each row.
+
+    Returns:
+        float32 [N].
+    """
+    result = np.empty(len(arrays[0]), dtype=np.float32)
+    step = max(1, CHUNK_CELLS // max(1, cells))
+    for start in range(0, len(result), step):
+        rows = slice(start, start + step)
+        result[rows] = function(*(array[rows] for array in arrays))
+    return result
+
+
+def stratified_rows(labels: np.ndarray, *, limit: int, seed: int) -> NDArray[np.int64]:
+    """At most `limit` row indices, ascending and seeded; every class has its share.
+
+    Args:
+        labels: int [M]. limit: >= 1; if it is no less than the number of classes, none is lost.
+    """
+    if limit >= len(labels):
+        return np.arange(len(labels))
+    order = np.random.default_rng(seed).permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    _, first, counts = np.unique(labels[order], return_index=True, return_counts=True)
+    # Position within the class as a share of it: 0 for each class's first, so no class is lost.
+    share = (np.arange(len(labels)) - np.repeat(first, counts)) / np.repeat(counts, counts)
+    return np.sort(order[np.argsort(share, kind="stable")[:limit]])
