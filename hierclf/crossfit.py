@@ -10,17 +10,20 @@ Shape legend: N rows of a score table (see `hierclf.thresholds`), C sub-classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from hierclf.exact import BestRule, best_rule
+from hierclf.exact import BestRule, Scores, best_rule
+from hierclf.goals import BALANCED, Goal
 from hierclf.metrics import six_accuracies
 from hierclf.thresholds import Ints, column, decide, true_labels
 
-Choose = Callable[[pd.DataFrame, Sequence[str]], BestRule]
+# The second argument is whatever `cross_fit` was given as scores.
+Choose = Callable[[pd.DataFrame, Any], BestRule]
 
 
 class CrossFit(NamedTuple):
@@ -42,10 +45,11 @@ class CrossFit(NamedTuple):
 def cross_fit(
     table: pd.DataFrame,
     parts: np.ndarray,
-    scores: Sequence[str],
+    scores: Scores,
     report_folds: Sequence[str],
     *,
-    choose: Choose = best_rule,
+    goal: Goal = BALANCED,
+    choose: Choose | None = None,
 ) -> CrossFit:
     """Report every row by a rule that its class did not choose.
 
@@ -57,13 +61,15 @@ def cross_fit(
     Args:
         table: a score table with true labels and `fold`.
         parts: int [C], the part of each sub-class; at least two.
-        scores: names to choose among.
+        scores: what to choose among, as `best_rule` takes it.
         report_folds: names of folds to report; every one of their rows is reported once.
-        choose: (rows, scores) -> rule and its value; `best_rule`, or a search under test.
+        goal: what rules are chosen for.
+        choose: (rows, scores) -> rule and its value; by default `best_rule` for the goal.
 
     Raises:
         ValueError: one part only, a label without a part, an unknown fold, or what `choose` raises.
     """
+    choose = partial(best_rule, goal=goal) if choose is None else choose
     row_part = _row_parts(table, np.asarray(parts))
     hidden = _hidden_supers(table)
     fold = column(table, "fold")

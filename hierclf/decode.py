@@ -1,12 +1,15 @@
-"""From logits to classes: the super-class first, then a sub-class of that super-class.
+"""From logits to classes: the best known super-class and sub-class, by one of three rules.
 
 Shape legend: N images, S known super-classes, C known sub-classes.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from scipy.special import softmax
+
+Decoding = Literal["apart", "masked", "joint"]
+DECODINGS: tuple[Decoding, ...] = get_args(Decoding)
 
 
 class Decoded(NamedTuple):
@@ -24,16 +27,40 @@ class Decoded(NamedTuple):
     sub_prob: np.ndarray
 
 
-def decode(super_logits: np.ndarray, sub_logits: np.ndarray, sub_to_super: np.ndarray) -> Decoded:
-    """Take the most probable super-class, and the most probable sub-class that belongs to it.
+def decode(
+    super_logits: np.ndarray,
+    sub_logits: np.ndarray,
+    sub_to_super: np.ndarray,
+    *,
+    rule: Decoding = "masked",
+) -> Decoded:
+    """Take a known super-class and a known sub-class for every image.
+
+    - `apart`: the most probable class of each level by itself; the two may contradict each other.
+    - `masked`: the most probable super-class, then the most probable sub-class that belongs to it.
+    - `joint`: the sub-class with the highest p(its super-class) * p(sub-class), and its
+      super-class, so that a sure sub head can correct an unsure super head.
 
     Args:
         super_logits: float [N, S]. sub_logits: float [N, C].
         sub_to_super: int64 [C], the column of `super_logits` that each sub-class belongs to.
+        rule: one of `DECODINGS`.
+
+    Raises:
+        ValueError: an unknown rule.
     """
-    super_pred = super_logits.argmax(axis=1)
-    belongs = sub_to_super[None, :] == super_pred[:, None]
-    sub_pred = np.where(belongs, sub_logits, -np.inf).argmax(axis=1)
+    if rule == "apart":
+        super_pred, sub_pred = super_logits.argmax(axis=1), sub_logits.argmax(axis=1)
+    elif rule == "masked":
+        super_pred = super_logits.argmax(axis=1)
+        belongs = sub_to_super[None, :] == super_pred[:, None]
+        sub_pred = np.where(belongs, sub_logits, -np.inf).argmax(axis=1)
+    elif rule == "joint":
+        # Logits serve as log probabilities: the two differ by one number a row and level.
+        sub_pred = (super_logits[:, sub_to_super] + sub_logits).argmax(axis=1)
+        super_pred = sub_to_super[sub_pred]
+    else:
+        raise ValueError(f"`rule` must be one of {', '.join(DECODINGS)}, but got {rule!r}")
     rows = np.arange(len(super_logits))
     return Decoded(
         super_pred,

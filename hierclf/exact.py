@@ -10,7 +10,7 @@ Shape legend: N rows of a table, T cuts of a score (super and sub: Ts, Tb), P po
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from hierclf.goals import BALANCED, Goal
 from hierclf.metrics import objective
 from hierclf.thresholds import (
     Array,
@@ -26,7 +27,6 @@ from hierclf.thresholds import (
     LevelRows,
     Rule,
     evaluate_rule,
-    harmonic,
     level_rows,
     score_values,
     thresholds_between,
@@ -38,13 +38,17 @@ _ROUNDING = 1e-12
 
 
 class BestRule(NamedTuple):
-    """A rule and its `objective` in [0, 1] on the table that chose it."""
+    """A rule and its `objective`, for the goal, on the table that chose it."""
 
     rule: Rule
     value: float
 
 
-def best_rule(table: pd.DataFrame, scores: Sequence[str]) -> BestRule:
+# Names or weighted sums: the same for both levels, or for each of `super` and `sub` its own.
+Scores = Sequence[str] | Mapping[str, Sequence[str]]
+
+
+def best_rule(table: pd.DataFrame, scores: Scores, goal: Goal = BALANCED) -> BestRule:
     """The rule with the highest `objective` on a table, over every pair of scores and of taus.
 
     Exact: no pair of real taus does better (beyond rounding, 1e-12). Both levels are optimised
@@ -52,40 +56,59 @@ def best_rule(table: pd.DataFrame, scores: Sequence[str]) -> BestRule:
     that gains by being let through and just below one that loses can be needed; those are tried by
     best-first branch and bound over super_tau, each with all of sub_tau at once. The bound of an
     interval of super_tau counts the right rows let through at its upper end and the novel rows let
-    through at its lower end. Deterministic; which of several equally good rules is returned is
+    through at its lower end; no more can be had there, since a goal's value never falls when seen
+    or unseen accuracy rises. Deterministic; which of several equally good rules is returned is
     not promised.
 
     A level without known or novel rows is left out of the objective and never says novel.
 
     Args:
         table: a score table (see `hierclf.thresholds`).
-        scores: names; the table has `super_NAME` and `sub_NAME` for each.
+        scores: names or weighted sums (see `score_sum`), for both levels or by level.
+        goal: what to maximise, as the mean over the levels.
 
     Raises:
-        ValueError: no scores, a missing column, no level with both known and novel rows.
+        ValueError: no scores, a missing column, no level with both known and novel rows, a goal
+            that no tau reaches.
     """
-    if not scores:
-        raise ValueError("`scores` must name at least one score, but got none")
+    choice = scores_by_level(scores)
     rows = {level: level_rows(table, level) for level in ("super", "sub")}
     if not any(level.judged for level in rows.values()):
         raise ValueError("a rule needs a level with known and novel rows, but got none")
+    _check_reached(rows, goal)
     gain, loss = np.zeros(len(table), dtype=bool), np.zeros(len(table), dtype=bool)
     cuts: dict[tuple[str, str], _Cuts] = {}
     # The sub level first: super_tau decides at both levels, so it adds its rows to those of sub.
     for level in ("sub", "super"):
         if rows[level].judged:
             gain, loss = gain | rows[level].right, loss | ~rows[level].known
-        for name in scores:
+        for name in choice[level]:
             values = score_values(table, level, name)
             cuts[level, name] = _cuts(values, gain, loss, judged=rows[level].judged)
-    names = list(product(scores, scores))
-    pairs = [_pair(cuts["super", a], cuts["sub", b], rows["super"], rows["sub"]) for a, b in names]
+    names = list(product(choice["super"], choice["sub"]))
+    pairs = [_pair(cuts["super", a], cuts["sub", b], rows, goal) for a, b in names]
     i, super_cut, sub_cut = _branch_and_bound(pairs)
     super_score, sub_score = names[i]
     super_tau = float(cuts["super", super_score].taus[super_cut])
     sub_tau = float(cuts["sub", sub_score].taus[sub_cut])
     rule = Rule(super_score, super_tau, sub_score, sub_tau)
-    return BestRule(rule, objective(evaluate_rule(table, rule)))
+    return BestRule(rule, objective(evaluate_rule(table, rule), goal))
+
+
+def scores_by_level(scores: Scores) -> dict[str, list[str]]:
+    """The scores that each level chooses among; ValueError if a level has none."""
+    by_level = scores if isinstance(scores, Mapping) else {"super": scores, "sub": scores}
+    choice = {level: list(by_level.get(level, ())) for level in ("super", "sub")}
+    if not all(choice.values()):
+        raise ValueError(f"`scores` must name at least one score a level, but got {choice}")
+    return choice
+
+
+def _check_reached(rows: Mapping[str, LevelRows], goal: Goal) -> None:
+    # Both thresholds beyond all scores let every row through: no rule sees more, at either level.
+    for level, (known, right) in rows.items():
+        if rows[level].judged:
+            goal.check_reached(right.sum() / known.sum(), f"the {level} level")
 
 
 class _Cuts(NamedTuple):
@@ -104,7 +127,7 @@ class _Pair:
 
     Attributes:
         super_part: float64 [Ts], what the super level adds to the objective at each super cut.
-        sub_share: what the sub level's harmonic mean is multiplied by: 1, 0.5, or 0 if left out.
+        sub_share: what the sub level's value is multiplied by: 1, 0.5, or 0 if left out.
         right, novel: int64 [2, *], the first super and sub cut of rows right and novel at sub.
         n_known: known rows at sub level.
         n_sub_cuts: Tb.
@@ -116,13 +139,14 @@ class _Pair:
     novel: Ints
     n_known: int
     n_sub_cuts: int
+    goal: Goal
 
     def values(self, right: Array, novel: Array) -> Array:
         """The sub level's part of the objective from counts let through, both [P, Tb]."""
         if self.sub_share == 0.0:
             return np.zeros_like(right)
         seen, unseen = right / self.n_known, 1.0 - novel / self.novel.shape[1]
-        return self.sub_share * harmonic(seen, unseen)
+        return self.sub_share * self.goal.value(seen, unseen)
 
 
 def _cuts(score: Array, gain: Bools, loss: Bools, *, judged: bool) -> _Cuts:
@@ -141,7 +165,8 @@ def _cuts(score: Array, gain: Bools, loss: Bools, *, judged: bool) -> _Cuts:
     return _Cuts(taus, np.searchsorted(taus, score))
 
 
-def _pair(super_cuts: _Cuts, sub_cuts: _Cuts, super_rows: LevelRows, sub_rows: LevelRows) -> _Pair:
+def _pair(super_cuts: _Cuts, sub_cuts: _Cuts, rows: Mapping[str, LevelRows], goal: Goal) -> _Pair:
+    super_rows, sub_rows = rows["super"], rows["sub"]
     n_cuts = len(super_cuts.taus)
     share = 1.0 / (super_rows.judged + sub_rows.judged)
     super_part = np.zeros(n_cuts)
@@ -149,7 +174,7 @@ def _pair(super_cuts: _Cuts, sub_cuts: _Cuts, super_rows: LevelRows, sub_rows: L
         right = _let_through(super_cuts.first[super_rows.right], n_cuts)
         novel = _let_through(super_cuts.first[~super_rows.known], n_cuts)
         seen = right / super_rows.known.sum()
-        super_part = share * harmonic(seen, 1.0 - novel / (~super_rows.known).sum())
+        super_part = share * goal.value(seen, 1.0 - novel / (~super_rows.known).sum())
     first = np.stack([super_cuts.first, sub_cuts.first])
     return _Pair(
         super_part=super_part,
@@ -158,6 +183,7 @@ def _pair(super_cuts: _Cuts, sub_cuts: _Cuts, super_rows: LevelRows, sub_rows: L
         novel=first[:, ~sub_rows.known],
         n_known=int(sub_rows.known.sum()),
         n_sub_cuts=len(sub_cuts.taus),
+        goal=goal,
     )
 
 
@@ -177,7 +203,7 @@ def _let_through_both(first: Ints, points: Ints, n_sub_cuts: int) -> Array:
 
 def _branch_and_bound(pairs: Sequence[_Pair]) -> tuple[int, int, int]:
     """The best (pair, super cut, sub cut); intervals of super cuts, the most promising first."""
-    best, answer = -1.0, (0, 0, 0)
+    best, answer = -np.inf, (0, 0, 0)
     heap = [(-np.inf, i, 0, len(pair.super_part) - 1) for i, pair in enumerate(pairs)]
     heapq.heapify(heap)
     while heap:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
+from hierclf.goals import BALANCED, Goal
 from hierclf.labels import NOVEL
 
 LEVELS = ("super", "sub")
@@ -90,10 +91,11 @@ def constant_answers(
     }
 
 
-def objective(accuracies: Mapping[str, float | None]) -> float:
-    """The balanced objective in [0, 1]: mean over the levels of their harmonic means.
+def objective(accuracies: Mapping[str, float | None], goal: Goal = BALANCED) -> float:
+    """The mean over the levels of a goal's values, in [0, 1]; below 0 where it is not reached.
 
-    A level without known or without novel rows is left out.
+    By default the mean of the harmonic means. A level without known or without novel rows is left
+    out.
 
     Args:
         accuracies: as `six_accuracies` gives it.
@@ -101,8 +103,12 @@ def objective(accuracies: Mapping[str, float | None]) -> float:
     Raises:
         ValueError: no level has both.
     """
-    values = [accuracies[f"{level}_harmonic"] for level in LEVELS]
-    present = [value for value in values if value is not None]
+    sides = [(accuracies[f"{level}_seen"], accuracies[f"{level}_unseen"]) for level in LEVELS]
+    present = [
+        float(goal.value(seen, unseen))
+        for seen, unseen in sides
+        if seen is not None and unseen is not None
+    ]
     if not present:
         raise ValueError("the objective needs a level with known and novel rows, but got none")
     return sum(present) / len(present)

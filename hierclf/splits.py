@@ -1,9 +1,11 @@
 """Class-holdout folds: which classes a model never sees, and which images it trains on.
 
-Two kinds of folds. A `sub` fold hides one part of the sub-classes of every super-class; over all
-sub folds every sub-class is hidden once. A `super` fold hides one whole super-class. In each fold
-the images of the known classes are divided, stratified by sub-class, into train and val; all
-images of hidden classes are held_out, so that no image of a hidden class is ever trained on.
+Three kinds of folds. A `sub` fold hides one part of the sub-classes of every super-class; over all
+sub folds every sub-class is hidden once. A `super` fold hides one whole super-class. A `mixed` fold
+hides both, a super-class and a share of the sub-classes of each other one, as it is where new
+images are of either kind. In each fold the images of the known classes are divided, stratified by
+sub-class, into train and val; all images of hidden classes are held_out, so that no image of a
+hidden class is ever trained on.
 
 Shapes: N images, S super-classes, C sub-classes.
 """
@@ -20,7 +22,7 @@ class Fold:
     """One class-holdout fold.
 
     Attributes:
-        name: `sub0`, `sub1`, ... or `super0`, ..., or `all` for the fold that hides nothing.
+        name: `sub0`, ..., `super0`, ..., `mixed0`, ..., or `all` for the fold that hides nothing.
         known_super: int64, ascending model indices of the super-classes that training shows.
         known_sub: int64, the same for sub-classes.
         train, val, held_out: int64 row indices, ascending, pairwise disjoint.
@@ -66,8 +68,10 @@ def plan_folds(
     super_folds: int,
     val_fraction: float,
     seed: int,
+    mixed_folds: int = 0,
+    mixed_share: float = 0.4,
 ) -> list[Fold]:
-    """Plan the sub folds, then the super folds.
+    """Plan the sub folds, then the super folds, then the mixed folds.
 
     Args:
         super_labels, sub_labels: int64 [N], model indices; no novel ones.
@@ -77,6 +81,9 @@ def plan_folds(
             super-class head needs two known super-classes.
         val_fraction: share of every known sub-class's images that goes to val, at least one image.
         seed: same seed, same folds.
+        mixed_folds: upper limit; at most one for each super-class, and none with S <= 2.
+        mixed_share: in (0, 1), the share of the sub-classes of every super-class left that a mixed
+            fold hides; at least one is hidden and at least one stays, where there are two.
 
     A super-class with a single sub-class is never hidden by a sub fold: that would hide the
     super-class too.
@@ -96,11 +103,30 @@ def plan_folds(
     n_super_folds = min(super_folds, hierarchy.n_super) if hierarchy.n_super > 2 else 0
     order = np.random.default_rng([seed, 1]).permutation(hierarchy.n_super)[:n_super_folds]
     hidden += [(f"super{i}", sub_to_super == s) for i, s in enumerate(order)]
+    n_mixed_folds = min(mixed_folds, hierarchy.n_super) if hierarchy.n_super > 2 else 0
+    hidden += _mixed(sub_to_super, n_mixed_folds, share=mixed_share, seed=seed)
     return [
         _make_fold(name, mask, super_labels, sub_labels, val_fraction, [seed, 2, number])
         for number, (name, mask) in enumerate(hidden)
         if mask.any()
     ]
+
+
+def _mixed(
+    sub_to_super: np.ndarray, n_folds: int, *, share: float, seed: int
+) -> list[tuple[str, np.ndarray]]:
+    """Names and hidden sub-classes, bool [C], of the mixed folds."""
+    if not 0.0 < share < 1.0:
+        raise ValueError(f"`0 < mixed_share < 1` must hold, but got mixed_share={share}")
+    rng = np.random.default_rng([seed, 3])
+    folds = []
+    for i, hidden_super in enumerate(rng.permutation(sub_to_super.max() + 1)[:n_folds]):
+        hidden = sub_to_super == hidden_super
+        for other in np.unique(sub_to_super[~hidden]):
+            subs = rng.permutation(np.flatnonzero(sub_to_super == other))
+            hidden[subs[: min(max(1, round(share * len(subs))), len(subs) - 1)]] = True
+        folds.append((f"mixed{i}", hidden))
+    return folds
 
 
 def refit_fold(super_labels: np.ndarray, sub_labels: np.ndarray) -> Fold:

@@ -6,6 +6,9 @@ A *score table* has one row per fold and image: `fold`, the true `super_label` a
 and scores `super_NAME`, `sub_NAME`, higher = more novel. An image is novel iff its score > tau; a
 novel super-class implies a novel sub-class.
 
+A rule's score is a name or a weighted sum of them (see `score_sum`). What the best threshold is
+depends on a goal (see `goals`).
+
 Shape legend: N rows of a table, V distinct scores, T thresholds.
 """
 
@@ -13,16 +16,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from hierclf.goals import BALANCED, Goal
 from hierclf.labels import NOVEL
 from hierclf.metrics import six_accuracies
+from hierclf.score_sum import find_column, score_terms, sum_columns
 
-Goal = Literal["balanced"]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Array = NDArray[np.float64]
@@ -32,8 +36,10 @@ Array = NDArray[np.float64]
 class Rule:
     """Which score and which tau each level uses: novel iff score > tau, tau in the score's units.
 
+    A score is a name, "energy", or a weighted sum, "0.52*energy + 0.31*super.knn".
+
     Raises:
-        ValueError: an empty score name or a tau that is not finite.
+        ValueError: a score of another form or a tau that is not finite.
     """
 
     super_score: str
@@ -44,8 +50,10 @@ class Rule:
     def __post_init__(self) -> None:
         for level in ("super", "sub"):
             name, tau = getattr(self, f"{level}_score"), getattr(self, f"{level}_tau")
-            if not isinstance(name, str) or not name:
-                raise ValueError(f"`{level}_score` must be a score's name, but got {name!r}")
+            try:
+                score_terms(name, level)
+            except ValueError as error:
+                raise ValueError(f"`{level}_score`: {error}") from None
             if isinstance(tau, bool) or not isinstance(tau, int | float) or not math.isfinite(tau):
                 raise ValueError(f"`{level}_tau` must be a finite number, but got {tau!r}")
 
@@ -87,15 +95,14 @@ class TradeOff:
     seen: Array
     unseen: Array
 
-    def best(self, goal: Goal = "balanced") -> Point:
+    def best(self, goal: Goal = BALANCED) -> Point:
         """The point that serves a goal best; among equals the lowest tau.
 
-        Args:
-            goal: `balanced` maximises the harmonic mean of seen and unseen.
+        Raises:
+            ValueError: no threshold reaches the goal.
         """
-        if goal != "balanced":
-            raise ValueError(f"`goal` must be 'balanced', but got {goal!r}")
-        value = harmonic(self.seen, self.unseen)
+        goal.check_reached(float(self.seen.max()), "this level")
+        value = goal.value(self.seen, self.unseen)
         i = int(np.argmax(value))
         return Point(*(float(a[i]) for a in (self.taus, self.seen, self.unseen, value)))
 
@@ -166,11 +173,22 @@ def level_rows(table: pd.DataFrame, level: str) -> LevelRows:
 
 
 def score_values(table: pd.DataFrame, level: str, name: str) -> Array:
-    """A score's column, float64 [N]; ValueError if it is missing or not finite."""
-    values = column(table, f"{level}_{name}").astype(np.float64)
+    """The values of a score, or of a weighted sum, that a level uses.
+
+    Args:
+        name: as in a `Rule`.
+
+    Returns:
+        float64 [N].
+
+    Raises:
+        ValueError: a column that is missing, values that are not finite, what `score_terms` raises.
+    """
+    values = sum_columns(table, level, name)
     if not np.isfinite(values).all():
+        what = f"{level}_{name}" if f"{level}_{name}" in table else f"{name} ({level} level)"
         raise ValueError(
-            f"`{level}_{name}` must be finite, but got {(~np.isfinite(values)).sum()} bad rows"
+            f"`{what}` must be finite, but got {(~np.isfinite(values)).sum()} bad rows"
         )
     return values
 
@@ -208,16 +226,7 @@ def evaluate_rule(table: pd.DataFrame, rule: Rule) -> dict[str, float | None]:
 
 def column(table: pd.DataFrame, name: str) -> np.ndarray:
     """A score table's column as an array; ValueError that names what there is if it is missing."""
-    if name not in table.columns:
-        there = ", ".join(map(str, table.columns)) or "no column"
-        raise ValueError(f"the score table needs a column {name!r}, but got {there}")
-    return table[name].to_numpy()
-
-
-def harmonic(seen: Array, unseen: Array) -> Array:
-    """`harmonic_mean` of arrays of one shape."""
-    total = seen + unseen
-    return 2.0 * seen * unseen / np.where(total > 0.0, total, 1.0)
+    return np.asarray(find_column(table, name))
 
 
 def thresholds_between(values: Array) -> Array:

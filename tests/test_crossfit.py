@@ -1,14 +1,13 @@
 """Claims about the honest estimate: what chooses a rule never reports on it."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 import pytest
 from drawn_tables import N_SUB_FOLDS, N_SUPER, PARTS, draw_table
 
 from hierclf.crossfit import CrossFit, cross_fit
-from hierclf.exact import BestRule, best_rule
+from hierclf.exact import BestRule, Scores, best_rule
+from hierclf.goals import Goal
 from hierclf.thresholds import PAPER_RULE, evaluate_rule
 
 SCORES = ("msp", "knn")
@@ -19,7 +18,7 @@ def fit_and_watch(table: pd.DataFrame) -> tuple[CrossFit, dict[float, pd.DataFra
     """The estimate, and the rows that chose each rule, found again by the rule's value."""
     choosing: dict[float, pd.DataFrame] = {}
 
-    def choose(rows: pd.DataFrame, scores: Sequence[str]) -> BestRule:
+    def choose(rows: pd.DataFrame, scores: Scores) -> BestRule:
         rule, _ = best_rule(rows, scores)
         # A number of its own for each choice, so that cells lead back to their choosing rows.
         found = BestRule(rule, float(len(choosing)))
@@ -107,6 +106,19 @@ def test_the_honest_estimate_of_pure_noise_is_not_above_what_the_table_chose() -
         assert ours is not None
         assert theirs is not None
         assert ours < theirs
+
+
+def test_goal_and_scores_of_each_level_reach_every_choice() -> None:
+    table = draw_table(1500, seed=5)
+    scores, goal = {"super": ["msp"], "sub": ["knn + msp"]}, Goal("seen-at-least", seen=0.85)
+    found = cross_fit(table, PARTS, scores, FOLDS, goal=goal)
+    by_hand = cross_fit(
+        table, PARTS, scores, FOLDS, choose=lambda rows, names: best_rule(rows, names, goal)
+    )
+    pd.testing.assert_frame_equal(found.cells, by_hand.cells)
+    assert set(found.cells["sub_score"]) == {"knn + msp"}
+    balanced = cross_fit(table, PARTS, scores, FOLDS)
+    assert found.accuracies["sub_seen"] != balanced.accuracies["sub_seen"]
 
 
 def test_bad_parts_and_folds_are_refused_in_one_line() -> None:

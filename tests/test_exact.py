@@ -10,20 +10,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hierclf.exact import best_rule
+from hierclf.goals import BALANCED, Goal
 from hierclf.metrics import objective
-from hierclf.thresholds import Rule, evaluate_rule, level_rows, sweep, thresholds_between
+from hierclf.thresholds import (
+    Rule,
+    evaluate_rule,
+    level_rows,
+    score_values,
+    sweep,
+    thresholds_between,
+)
 
 ALL = ("msp", "max_logit", "energy", "knn")
 
 
-def brute_force(table: pd.DataFrame, scores: tuple[str, ...]) -> float:
+OTHER_GOALS = [
+    Goal("overall", novel_rate=0.1),
+    Goal("overall", novel_rate=0.6),
+    Goal("seen-at-least", seen=0.5),
+    Goal("seen-at-least", seen=0.75),
+]
+
+
+def brute_force(table: pd.DataFrame, scores: tuple[str, ...], goal: Goal = BALANCED) -> float:
     taus = {}
     for level, score in product(("super", "sub"), scores):
-        every = thresholds_between(np.unique(table[f"{level}_{score}"].to_numpy(float)))
+        every = thresholds_between(np.unique(score_values(table, level, score)))
         # A level that cannot be judged never says novel.
         taus[f"{level}_{score}"] = every if level_rows(table, level).judged else every[-1:]
     return max(
-        objective(evaluate_rule(table, Rule(a, float(super_tau), b, float(sub_tau))))
+        objective(evaluate_rule(table, Rule(a, float(super_tau), b, float(sub_tau))), goal)
         for a, b in product(scores, scores)
         for super_tau, sub_tau in product(taus[f"super_{a}"], taus[f"sub_{b}"])
     )
@@ -46,6 +62,67 @@ def test_the_best_pair_of_scores_is_as_good_as_brute_force() -> None:
     assert best_rule(table, scores).value == pytest.approx(brute_force(table, scores), abs=1e-12)
 
 
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([1, None]), st.sampled_from(OTHER_GOALS))
+def test_the_best_rule_for_another_goal_is_as_good_as_brute_force(
+    seed: int, decimals: int | None, goal: Goal
+) -> None:
+    table = draw_table(24, seed=seed, decimals=decimals)
+    judged = [rows for x in ("super", "sub") if (rows := level_rows(table, x)).judged]
+    if not judged:
+        return
+    expected = brute_force(table, ("msp",), goal)
+    reached = all(rows.right.sum() / rows.known.sum() >= (goal.seen or 0) for rows in judged)
+    assert (expected >= 0) == reached
+    if reached:
+        found = best_rule(table, ("msp",), goal)
+        assert found.value == pytest.approx(expected, abs=1e-12)
+        assert found.value == objective(evaluate_rule(table, found.rule), goal)
+    else:
+        with pytest.raises(ValueError, match="highest seen accuracy is"):
+            best_rule(table, ("msp",), goal)
+
+
+def test_the_best_rule_of_sums_is_as_good_as_brute_force() -> None:
+    table = draw_table(18, seed=6)
+    sums = ("0.2*energy + 3*sub.knn", "knn")
+    assert best_rule(table, sums).value == pytest.approx(brute_force(table, sums), abs=1e-12)
+
+
+@pytest.mark.parametrize("seen", [0.85, 0.9])
+def test_both_levels_see_as_much_as_was_asked_for(seen: float) -> None:
+    # Giving the sub level up would leave the super level much freer.
+    table = draw_table(1500, seed=2)
+    rule, value = best_rule(table, ALL, Goal("seen-at-least", seen=seen))
+    found = evaluate_rule(table, rule)
+    assert found["super_seen"] is not None
+    assert found["sub_seen"] is not None
+    assert min(found["super_seen"], found["sub_seen"]) >= seen
+    assert value == pytest.approx((found["super_unseen"] + found["sub_unseen"]) / 2)
+
+
+def test_a_goal_that_no_tau_reaches_names_the_level_and_the_highest_there_is() -> None:
+    table = draw_table(800)
+    known, right = level_rows(table, "sub")
+    highest = right.sum() / known.sum()
+    with pytest.raises(ValueError, match=f"at the sub level .* accuracy is {highest:.4f}"):
+        best_rule(table, ALL, Goal("seen-at-least", seen=highest + 0.001))
+    rule, _ = best_rule(table, ALL, Goal("seen-at-least", seen=highest))
+    assert evaluate_rule(table, rule)["sub_seen"] == pytest.approx(highest)
+
+
+def test_each_level_may_have_scores_of_its_own() -> None:
+    table = draw_table(600, seed=7)
+    scores = {"super": ["msp"], "sub": ["energy", "0.1*energy + super.knn"]}
+    rule, value = best_rule(table, scores)
+    assert rule.super_score == "msp"
+    assert rule.sub_score in scores["sub"]
+    pairs = [best_rule(table, {"super": ["msp"], "sub": [name]}).value for name in scores["sub"]]
+    assert value == max(pairs)
+    with pytest.raises(ValueError, match=r"one score a level, but got .*'sub': \[\]"):
+        best_rule(table, {"super": ["msp"]})
+
+
 def test_no_pair_on_a_fine_grid_beats_the_best_rule_of_a_large_table() -> None:
     # Large enough that intervals are split many times and most are cut off by their bound.
     table = draw_table(2500, seed=1)
@@ -63,11 +140,12 @@ def test_a_search_without_branch_and_bound_finds_the_same_value(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = draw_table(400, seed=seed)
-    values = []
-    for points in (3, 33, 100_000):  # halves, the default, and every super threshold at once
-        monkeypatch.setattr("hierclf.exact._POINTS", points)
-        values.append(best_rule(table, ALL).value)
-    assert values == pytest.approx([values[-1]] * 3, abs=1e-12)
+    for goal in (BALANCED, *OTHER_GOALS):
+        values = []
+        for points in (3, 33, 100_000):  # halves, the default, and every super threshold at once
+            monkeypatch.setattr("hierclf.exact._POINTS", points)
+            values.append(best_rule(table, ALL, goal).value)
+        assert values == pytest.approx([values[-1]] * 3, abs=1e-12)
 
 
 def test_more_scores_are_never_worse_and_the_answer_repeats() -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from hierclf.goals import Goal
 from hierclf.labels import NOVEL
 from hierclf.metrics import (
     constant_answers,
@@ -68,10 +69,15 @@ def test_harmonic_mean_is_zero_for_two_zeros_and_none_for_a_missing_side() -> No
 
 
 def test_objective_averages_the_levels_that_have_both_sides() -> None:
-    assert objective({"super_harmonic": 0.8, "sub_harmonic": 0.6}) == pytest.approx(0.7)
-    assert objective({"super_harmonic": None, "sub_harmonic": 0.6}) == 0.6
+    both = {"super_seen": 0.8, "super_unseen": 0.8, "sub_seen": 0.9, "sub_unseen": 0.45}
+    one, neither = both | {"super_unseen": None}, dict.fromkeys(both)
+    assert objective(both) == pytest.approx(0.7)
+    assert objective(one) == pytest.approx(0.6)
+    assert objective(both, Goal("overall", novel_rate=0.2)) == pytest.approx((0.8 + 0.81) / 2)
+    assert objective(one, Goal("seen-at-least", seen=0.9)) == 0.45
+    assert objective(both, Goal("seen-at-least", seen=0.9)) < 0
     with pytest.raises(ValueError, match="got none"):
-        objective({"super_harmonic": None, "sub_harmonic": None})
+        objective(neither)
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=60))

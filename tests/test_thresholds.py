@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
+from hierclf.goals import BALANCED, Goal
 from hierclf.labels import NOVEL
 from hierclf.thresholds import (
     PAPER_RULE,
@@ -61,8 +62,8 @@ def test_a_score_equal_to_tau_is_known() -> None:
 
 
 def test_rules_survive_json() -> None:
-    rule = Rule("knn", 0.25, "energy", -3.0)
-    assert Rule.from_dict(json.loads(json.dumps(rule.to_dict()))) == rule
+    for rule in (Rule("knn", 0.25, "energy", -3.0), Rule("2*knn + msp", 0.25, "super.knn", 1.0)):
+        assert Rule.from_dict(json.loads(json.dumps(rule.to_dict()))) == rule
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,10 @@ def test_rules_survive_json() -> None:
         ({"super_tau": float("nan")}, "`super_tau` must be a finite number, but got nan"),
         ({"sub_tau": float("inf")}, "`sub_tau` must be a finite number, but got inf"),
         ({"sub_tau": "0.5"}, "`sub_tau` must be a finite number, but got '0.5'"),
-        ({"super_score": ""}, "`super_score` must be a score's name, but got ''"),
+        ({"super_score": ""}, "`super_score`: a score must be a name .*, but got ''"),
+        ({"sub_score": 5}, "`sub_score`: a score must be a name .*, but got 5"),
+        ({"sub_score": "-1*knn"}, r"`sub_score`: a weight must be finite and > 0, but got -1\*knn"),
+        ({"sub_score": "knn + sub.knn"}, "`sub_score`: .* column 'sub_knn' twice"),
         ({"tau": 0.5}, "a rule has the keys"),
     ],
 )
@@ -85,6 +89,8 @@ def test_a_missing_score_and_a_score_that_is_not_finite_are_named() -> None:
         decide(hand_table(), Rule("msp", 0.3, "knn", 0.5))
     with pytest.raises(ValueError, match="`super_msp` must be finite, but got 4 bad rows"):
         decide(hand_table().assign(super_msp=np.nan), PAPER_RULE)
+    with pytest.raises(ValueError, match=r"`2\*msp \(super level\)` must be finite"):
+        decide(hand_table().assign(super_msp=np.nan), Rule("2*msp", 0.3, "msp", 0.5))
 
 
 def test_the_curve_agrees_with_sklearn_when_every_known_row_is_right() -> None:
@@ -122,10 +128,13 @@ def test_the_curve_is_what_counting_at_each_of_its_thresholds_gives(
 def test_no_threshold_beats_the_best_point(rows: list[tuple[int, bool, bool]]) -> None:
     score = np.array([row[0] for row in rows], dtype=float)
     right, known = (np.array([row[i] for row in rows]) for i in (1, 2))
-    best = sweep(score, right, known).best("balanced")
-    for tau in np.arange(-4, 5, 0.5):
-        seen, unseen = (right & (score <= tau))[known].mean(), (score > tau)[~known].mean()
-        assert best.value >= 2 * seen * unseen / max(seen + unseen, 1e-300) - 1e-12
+    highest = right[known].mean()
+    half = [Goal("seen-at-least", seen=highest / 2)] if highest else []
+    for goal in (BALANCED, Goal("overall", novel_rate=0.3), *half):
+        best = sweep(score, right, known).best(goal)
+        for tau in np.arange(-4, 5, 0.5):
+            seen, unseen = (right & (score <= tau))[known].mean(), (score > tau)[~known].mean()
+            assert best.value >= goal.value(seen, unseen) - 1e-12
 
 
 def test_a_curve_needs_known_and_novel_rows_and_finite_scores() -> None:
@@ -137,9 +146,11 @@ def test_a_curve_needs_known_and_novel_rows_and_finite_scores() -> None:
         sweep([0.0], [True, True], [True, False])
 
 
-def test_an_unknown_goal_is_refused() -> None:
-    with pytest.raises(ValueError, match="`goal` must be 'balanced', but got 'fast'"):
-        sweep([0.0, 1.0], [True, True], [True, False]).best("fast")  # type: ignore[arg-type]
+def test_a_goal_that_no_threshold_reaches_is_refused() -> None:
+    curve = sweep([0.0, 1.0, 2.0], [True, False, False], [True, True, False])
+    assert curve.best(Goal("seen-at-least", seen=0.5))[1:] == (0.5, 1.0, 1.0)
+    with pytest.raises(ValueError, match=r"the highest seen accuracy is 0\.5000"):
+        curve.best(Goal("seen-at-least", seen=0.6))
 
 
 def test_thresholds_part_even_neighbouring_floats() -> None:

@@ -1,0 +1,139 @@
+"""Weighted sums of novelty scores, written as text: "0.52*energy + 0.31*knn".
+
+A term is a score's name, with or without a weight before it. `super.NAME` and `sub.NAME` name a
+level's column; without one a term means the column of the head that the sum is for, so that a head
+may look at the other one's scores. A score's name alone is the sum of that one score.
+
+The text is the definition: what is computed is computed from the weights as they are written.
+
+Shape legend: N images.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+LEVELS = ("super", "sub")
+_WEIGHT = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf(?:inity)?)"
+_TERM = re.compile(
+    rf"\s*(?:(?P<weight>{_WEIGHT})\s*\*\s*)?(?P<name>(?:(?:super|sub)\.)?[A-Za-z_]\w*)\s*"
+)
+
+
+def parse_score(text: str) -> tuple[tuple[float, str], ...]:
+    """The terms of a score's text, in its order.
+
+    Returns:
+        (weight, name) of each term; weight 1 where none is written; name may begin with `super.`
+        or `sub.`.
+
+    Raises:
+        ValueError: text of another form, a weight that is not finite and > 0, a term twice.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f"a score must be a name or a weighted sum of names, but got {text!r}")
+    terms: list[tuple[float, str]] = []
+    at = 0
+    while True:
+        found = _TERM.match(text, at)
+        # After a term comes a plus, or the end.
+        if found is None or text[found.end() : found.end() + 1] not in ("", "+"):
+            raise ValueError(
+                "a score must be a name or a sum such as '0.5*energy + 2*sub.knn', "
+                f"but got {text!r}"
+            )
+        weight, name = float(found["weight"] or 1.0), found["name"]
+        if not (math.isfinite(weight) and weight > 0.0):
+            raise ValueError(
+                f"a weight must be finite and > 0, but got {found['weight']}*{name} in {text!r}"
+            )
+        if name in (other for _, other in terms):
+            raise ValueError(
+                f"a score must name each term once, but got {name!r} twice in {text!r}"
+            )
+        terms.append((weight, name))
+        at = found.end() + 1
+        if found.end() == len(text):
+            return tuple(terms)
+
+
+def format_score(terms: Sequence[tuple[float, str]]) -> str:
+    """The text of a weighted sum, weights rounded to 6 significant digits.
+
+    A single term of weight 1 is the name alone. `parse_score` gives the rounded weights back.
+
+    Args:
+        terms: (weight, name), as `parse_score` gives them.
+
+    Raises:
+        ValueError: no terms, and what `parse_score` raises.
+    """
+    written = [(f"{weight:.6g}", name) for weight, name in terms]
+    if len(written) == 1 and written[0][0] == "1":
+        text = written[0][1]
+    else:
+        text = " + ".join(f"{weight}*{name}" for weight, name in written)
+    parse_score(text)
+    return text
+
+
+def score_terms(text: str, level: str) -> list[tuple[float, str, str]]:
+    """The terms of a score that a head uses, each with its column's level.
+
+    Args:
+        level: of the head, `super` or `sub`.
+
+    Returns:
+        (weight, level, name) of each term; its column is `LEVEL_NAME`.
+
+    Raises:
+        ValueError: what `parse_score` raises; one column named twice, with and without its level.
+    """
+    terms = []
+    for weight, name in parse_score(text):
+        prefix, dot, rest = name.partition(".")
+        terms.append((weight, prefix, rest) if dot else (weight, level, name))
+    columns = [f"{own}_{name}" for _, own, name in terms]
+    for column in columns:
+        if columns.count(column) > 1:
+            raise ValueError(
+                f"a score must name each term once, but got column {column!r} twice in {text!r}"
+            )
+    return terms
+
+
+def sum_columns(
+    columns: Mapping[str, Any] | pd.DataFrame, level: str, text: str
+) -> NDArray[np.float64]:
+    """The values of a score's text, float64 [N].
+
+    Args:
+        columns: floats [N] by name, `super_NAME` or `sub_NAME`; or a score table.
+        level: of the head that uses the score.
+
+    Raises:
+        ValueError: a missing column, and what `score_terms` raises.
+    """
+    # Started from the first column, so that a name alone gives exactly its column.
+    first, *others = (
+        weight * np.asarray(find_column(columns, f"{own}_{name}"), dtype=np.float64)
+        for weight, own, name in score_terms(text, level)
+    )
+    for values in others:
+        first = first + values
+    return first
+
+
+def find_column(columns: Mapping[str, Any] | pd.DataFrame, name: str) -> Any:
+    """The column of a name; ValueError that says which there are if it is missing."""
+    if name not in columns:
+        there = ", ".join(map(str, columns)) or "no column"
+        raise ValueError(f"the score table needs a column {name!r}, but got {there}")
+    return columns[name]
