@@ -4,18 +4,19 @@
     thresholds.json      which score and tau each level uses; may be replaced later
     model.safetensors    the network
     scores.safetensors   what the scores learned from the training images
+    score_table.parquet  optional: scores of images whose classes some folds' networks did not
+                         know, to choose thresholds on (see `table_file`)
 
 Nothing is pickled, and nothing in it is executed: a directory from a stranger is safe to load.
 """
 
 import hashlib
-import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import safetensors
@@ -23,16 +24,21 @@ import safetensors.numpy
 import safetensors.torch
 import torch
 
-from hierclf.backbones import build_backbone
+from hierclf.backbones import Prior, build_backbone
+from hierclf.calibration import Calibration
 from hierclf.errors import one_line
 from hierclf.fold_run import FoldRun
+from hierclf.json_file import read_json_object, write_json_object
 from hierclf.labels import Hierarchy
 from hierclf.model import TwoHeadNet, TwoHeads
-from hierclf.scores import SCORES, State
+from hierclf.rule_file import RULE_FILE, load_rule, save_rule
+from hierclf.scores import PRIOR_SCORES, SCORES, State
 from hierclf.thresholds import Rule
 from hierclf.version import package_version
 
 SCHEMA = 1
+SCORE_TABLE = "score_table.parquet"
+_PRIOR = "prior"
 _FILES = ("model.safetensors", "scores.safetensors")
 _VERSIONS = ("hierclf", "torch", "torchvision", "numpy", "pillow")
 
@@ -62,6 +68,8 @@ class Bundle:
         scores: names of the fitted scores.
         states: what `fit_scores` returned.
         rule: scores and thresholds; None until they have been chosen.
+        prior: the classifier that the backbone's weights came with, where scores look at it.
+        calibration: goes with the rule; None leaves probabilities as they are.
     """
 
     net: TwoHeadNet
@@ -72,6 +80,8 @@ class Bundle:
     scores: tuple[str, ...]
     states: State
     rule: Rule | None = None
+    prior: Prior | None = None
+    calibration: Calibration | None = None
 
 
 def bundle_from_run(run: FoldRun, states: State) -> Bundle:
@@ -93,22 +103,25 @@ def bundle_from_run(run: FoldRun, states: State) -> Bundle:
         hierarchy=run.cache.hierarchy,
         scores=run.config.thresholds.scores,
         states=states,
+        prior=run.prior,
     )
 
 
 def save_bundle(bundle: Bundle, directory: Path) -> None:
     """Write a model directory; `bundle.json`, which makes it one, comes last.
 
-    A bundle without a rule leaves no thresholds behind: earlier ones belong to another network.
+    Thresholds and a score table that were there are removed: they belong to another network.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    for name in ("bundle.json", "thresholds.json"):
+    for name in ("bundle.json", RULE_FILE, SCORE_TABLE):
         (directory / name).unlink(missing_ok=True)
     weights = {key: tensor.contiguous() for key, tensor in bundle.net.state_dict().items()}
+    if bundle.prior is not None:
+        weights |= {f"{_PRIOR}.{key}": tensor for key, tensor in bundle.prior._asdict().items()}
     safetensors.torch.save_file(weights, directory / "model.safetensors")
     safetensors.numpy.save_file(bundle.states, directory / "scores.safetensors")
     if bundle.rule is not None:
-        save_rule(directory, bundle.rule)
+        save_rule(directory, bundle.rule, bundle.calibration)
     description = {
         "schema": SCHEMA,
         "backbone": bundle.backbone,
@@ -120,12 +133,7 @@ def save_bundle(bundle: Bundle, directory: Path) -> None:
         "versions": {"python": platform.python_version()}
         | {n: package_version(n) for n in _VERSIONS},
     }
-    _write_json(directory / "bundle.json", description)
-
-
-def save_rule(directory: Path, rule: Rule) -> None:
-    """Write, or replace, the thresholds of a model directory."""
-    _write_json(directory / "thresholds.json", rule.to_dict())
+    write_json_object(directory / "bundle.json", description)
 
 
 def load_bundle(directory: Path | str) -> Bundle:
@@ -151,6 +159,29 @@ def load_hierarchy(directory: Path | str) -> Hierarchy:
         return Hierarchy.from_dict(_description(directory)["hierarchy"])
 
 
+class Card(NamedTuple):
+    """What a model directory says of itself: classes, scores, and a rule if it has one."""
+
+    hierarchy: Hierarchy
+    scores: tuple[str, ...]
+    rule: Rule | None
+    calibration: Calibration | None
+
+
+def load_card(directory: Path | str) -> Card:
+    """Read the small files of a model directory, not its network.
+
+    Raises:
+        ValueError: as `load_bundle`.
+    """
+    directory = Path(directory)
+    with _one_complaint(directory):
+        description = _description(directory)
+        scores = _score_names(description)
+        hierarchy = Hierarchy.from_dict(description["hierarchy"])
+        return Card(hierarchy, scores, *load_rule(directory, scores))
+
+
 @contextmanager
 def _one_complaint(directory: Path) -> Iterator[None]:
     """Whatever is wrong becomes one ValueError that names the directory."""
@@ -174,7 +205,7 @@ def _one_complaint(directory: Path) -> Iterator[None]:
 def _description(directory: Path) -> dict[str, Any]:
     if not directory.is_dir():
         raise ValueError("is no folder")
-    description = _read_json(directory / "bundle.json")
+    description = read_json_object(directory / "bundle.json")
     schema = description["schema"]
     if schema != SCHEMA:
         raise ValueError(f"its schema must be {SCHEMA}, not {schema!r}: update hierclf")
@@ -196,51 +227,50 @@ def _load(directory: Path, description: dict[str, Any]) -> Bundle:
         novel_output=description["novel_output"],
     )
     net = TwoHeadNet(backbone, heads)
-    net.load_state_dict(safetensors.torch.load_file(directory / "model.safetensors"))
-    unknown = sorted(set(description["scores"]) - set(SCORES))
-    if unknown:
-        raise ValueError(f"its scores must be among {sorted(SCORES)}, not {unknown}")
+    weights = safetensors.torch.load_file(directory / "model.safetensors")
+    found = load_rule(directory, _score_names(description))
+    prior = _take_prior(weights, backbone.n_features, _score_names(description))
+    net.load_state_dict(weights)
     return Bundle(
         net=net.eval().to(memory_format=torch.channels_last),
         backbone=description["backbone"],
         novel_output=description["novel_output"],
         preprocessing=Preprocessing(**description["preprocessing"]),
         hierarchy=hierarchy,
-        scores=tuple(description["scores"]),
+        scores=_score_names(description),
         states={
             key: np.asarray(array)
             for key, array in safetensors.numpy.load_file(directory / "scores.safetensors").items()
         },
-        rule=_load_rule(directory / "thresholds.json", description["scores"]),
+        rule=found.rule,
+        prior=prior,
+        calibration=found.calibration,
     )
 
 
-def _load_rule(path: Path, scores: list[str]) -> Rule | None:
-    if not path.is_file():
+def _take_prior(
+    weights: dict[str, torch.Tensor], n_features: int, scores: Sequence[str]
+) -> Prior | None:
+    """Take the prior out of the network's file; ValueError if scores need one that is not there."""
+    found = [weights.pop(f"{_PRIOR}.{key}", None) for key in Prior._fields]
+    if not set(scores) & set(PRIOR_SCORES):
         return None
-    rule = Rule.from_dict(_read_json(path))
-    for name in (rule.super_score, rule.sub_score):
-        if name not in scores:
-            raise ValueError(f"a score of {path.name} must be among {scores}, not {name!r}")
-    return rule
+    weight, bias = found
+    if weight is None or bias is None:
+        raise ValueError("model.safetensors must hold the prior that its scores need, but has none")
+    if weight.shape != (len(bias), n_features) or bias.ndim != 1:
+        raise ValueError(
+            f"its prior must be of shape [P, {n_features}] and [P], "
+            f"but is {list(weight.shape)} and {list(bias.shape)}"
+        )
+    return Prior(weight, bias)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise ValueError(f"has no {path.name}")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path.name} is no valid JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path.name} holds no JSON object, but {type(content).__name__}")
-    return content
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    draft = path.with_name(f".{path.name}.part")
-    draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(path)
+def _score_names(description: dict[str, Any]) -> tuple[str, ...]:
+    unknown = sorted(set(description["scores"]) - set(SCORES))
+    if unknown:
+        raise ValueError(f"its scores must be among {sorted(SCORES)}, not {unknown}")
+    return tuple(description["scores"])
 
 
 def _sha256(path: Path) -> str:

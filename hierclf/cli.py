@@ -1,4 +1,4 @@
-"""The command `hierclf`: check data, write the demo set, predict, evaluate."""
+"""The command `hierclf`: check data, write the demo set, predict, evaluate, choose thresholds."""
 
 import json
 import shlex
@@ -177,6 +177,50 @@ def evaluate(
     if json_file is not None:
         with draft_of(json_file) as draft:
             draft.write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
+
+
+@app.command()
+def thresholds(
+    model: Annotated[Path, typer.Argument(help="A model directory with a score_table.parquet.")],
+    goal: Annotated[
+        Literal["balanced", "overall", "seen-at-least"],
+        typer.Option(
+            help="What to maximise at both levels: the harmonic mean of seen and unseen accuracy; "
+            "the accuracy at --novel-rate; or unseen accuracy where seen is at least --seen."
+        ),
+    ] = "balanced",
+    novel_rate: Annotated[
+        float | None, typer.Option(help="For overall: the share of novel images, in (0, 1).")
+    ] = None,
+    seen: Annotated[
+        float | None, typer.Option(help="For seen-at-least: seen accuracy, in (0, 1].")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be chosen; write nothing.")
+    ] = False,
+) -> None:
+    """Choose a model's thresholds again, for another goal.
+
+    Shows what to expect on classes that did not choose, then replaces thresholds.json in MODEL.
+    """
+    from hierclf.goals import Goal
+
+    wanted = Goal(goal, novel_rate=novel_rate, seen=seen)  # before torch is imported
+    from rich.console import Console
+
+    from hierclf.choose_thresholds import choice_notes, choice_table, choose_thresholds
+    from hierclf.rule_file import save_rule
+
+    choice = choose_thresholds(model, wanted)
+    Console().print(choice_table(choice))
+    for note in choice_notes(choice):
+        print(note)
+    if dry_run:
+        print(f"dry run: {model / 'thresholds.json'} is as it was")
+        return
+    save_rule(model, choice.rule, choice.calibration)
+    print(f"wrote {model / 'thresholds.json'}\nnext:")
+    _say("hierclf", "predict", model, "IMAGES", "--out", "predictions.csv")
 
 
 def _say(*words: object) -> None:

@@ -11,13 +11,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from hierclf.goals import harmonic
 from hierclf.metrics import LEVELS
 from hierclf.thresholds import (
     Array,
     Bools,
     Ints,
     Rule,
-    harmonic,
     level_rows,
     score_values,
     sweep,
@@ -46,6 +46,7 @@ def trade_off_table(table: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
 
     Args:
         table: a score table with `super_NAME` and `sub_NAME` for every name of `scores`.
+        scores: names or weighted sums.
 
     Returns:
         level, score, tau, seen, unseen, harmonic; tau ascending within a level and score. At most
@@ -64,6 +65,37 @@ def trade_off_table(table: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
             parts.append(pd.DataFrame({"level": level, "score": name, **points}))
     columns = ["level", "score", "tau", "seen", "unseen", "harmonic"]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def best_curves(table: pd.DataFrame, level: str, scores: Sequence[str], *, n: int = 3) -> list[str]:
+    """The n scores whose curves come closest to the balanced goal, and `msp` where it is there.
+
+    In the order of `scores`; none at a level without known or without novel rows.
+    """
+    rows = level_rows(table, level)
+    names = [name for name in scores if f"{level}_{name}" in table]
+    if not rows.judged:
+        return []
+    value = {
+        name: sweep(score_values(table, level, name), rows.right, rows.known).best().value
+        for name in names
+    }
+    kept = {"msp", *sorted(names, key=lambda name: -value[name])[:n]}
+    return [name for name in names if name in kept]
+
+
+def pareto_front(trials: pd.DataFrame) -> pd.DataFrame:
+    """The rules of a search that no other one beats at both levels, the best super level first.
+
+    Args:
+        trials: one row a rule with super_value and sub_value, floats; rows without either are left
+            out.
+    """
+    whole = trials.dropna(subset=["super_value", "sub_value"])
+    ranked = whole.sort_values(["super_value", "sub_value"], ascending=False, kind="stable")
+    sub = ranked["sub_value"].to_numpy()
+    best_before = np.concatenate([[-np.inf], np.maximum.accumulate(sub)[:-1]])
+    return ranked[sub > best_before]
 
 
 def tau_map(table: pd.DataFrame, rule: Rule, *, n: int = 60) -> TauMap:

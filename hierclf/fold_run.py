@@ -8,11 +8,12 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from hierclf.backbones import build_backbone
+from hierclf.backbones import Prior, build_backbone
 from hierclf.cache import ImageCache
 from hierclf.config import Config
+from hierclf.decode import DECODINGS, Decoding
 from hierclf.inputs import Inputs, feature_inputs, image_inputs
-from hierclf.model import TwoHeadNet, TwoHeads
+from hierclf.model import TwoHeadNet, TwoHeads, score_inputs
 from hierclf.score_table import fold_table
 from hierclf.scores import SCORES, ScoreInputs, State, fit_scores, score_columns
 from hierclf.splits import Fold
@@ -33,6 +34,7 @@ class FoldRun:
 
     Args:
         features: the feature bank when the backbone is frozen, else None.
+        prior: the classifier that came with the frozen backbone, if scores look at it.
         wrap: called once on the network before training; distributed training passes its own.
         rank, world: which share of every batch this process computes.
 
@@ -48,12 +50,13 @@ class FoldRun:
         device: torch.device,
         *,
         features: np.ndarray | None = None,
+        prior: Prior | None = None,
         wrap: Wrap | None = None,
         rank: int = 0,
         world: int = 1,
     ) -> None:
         self.fold, self.cache, self.config, self.device = fold, cache, config, device
-        self.rank, self.world = rank, world
+        self.rank, self.world, self.prior = rank, world, prior
         self.precision = pick_precision(config.train.precision, device)
         torch.manual_seed(config.seed)
         self.net, self.inputs = _network_and_inputs(fold, cache, config, device, features)
@@ -114,7 +117,7 @@ class FoldRun:
                 "the network's outputs must stay finite, but are not; lower lr "
                 f"(now {self.config.train.lr:g}) or set train.clip_norm"
             )
-        return ScoreInputs(*(tensor.numpy() for tensor in outputs))
+        return score_inputs(outputs, self.prior)
 
     def fitted_scores(self, names: tuple[str, ...]) -> State:
         """Fit the named scores on the fold's training images."""
@@ -127,20 +130,40 @@ class FoldRun:
             scores=scores,
         )
 
-    def table(self, names: tuple[str, ...], states: State) -> pd.DataFrame:
+    def table(
+        self, names: tuple[str, ...], states: State, *, calibrated: bool = True
+    ) -> pd.DataFrame:
         """The score table of the fold's val and held_out images, with the named scores."""
+        tables = self.tables(names, states, decodings=("masked",), calibrated=calibrated)
+        return tables["masked"]
+
+    def tables(
+        self,
+        names: tuple[str, ...],
+        states: State,
+        *,
+        decodings: tuple[Decoding, ...] = DECODINGS,
+        calibrated: bool = True,
+    ) -> dict[Decoding, pd.DataFrame]:
+        """The score table under each of some decodings."""
         rows = np.concatenate([self.fold.val, self.fold.held_out])
         inputs = self.outputs(rows)
-        return fold_table(
-            self.fold,
-            rows,
-            inputs=inputs,
-            columns=score_columns(states, inputs, scores={name: SCORES[name] for name in names}),
-            names=self.cache.names,
-            super_labels=self.cache.super_labels,
-            sub_labels=self.cache.sub_labels,
-            hierarchy=self.cache.hierarchy,
-        )
+        columns = score_columns(states, inputs, scores={name: SCORES[name] for name in names})
+        return {
+            decoding: fold_table(
+                self.fold,
+                rows,
+                inputs=inputs,
+                columns=columns,
+                names=self.cache.names,
+                super_labels=self.cache.super_labels,
+                sub_labels=self.cache.sub_labels,
+                hierarchy=self.cache.hierarchy,
+                decoding=decoding,
+                calibrated=calibrated,
+            )
+            for decoding in decodings
+        }
 
     def save(self, directory: Path) -> None:
         """Write network, optimiser, schedule and scaler into a directory that exists."""

@@ -12,15 +12,18 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from scipy.special import softmax
 
 from hierclf.augment import center_view
 from hierclf.bundle import Bundle, Preprocessing
-from hierclf.decode import decode
+from hierclf.calibrate import novel_probability
+from hierclf.decode import Decoded, decode
 from hierclf.errors import one_line
 from hierclf.images import decode as decode_image
 from hierclf.images import fit_square
 from hierclf.labels import NOVEL
-from hierclf.model import known_outputs
+from hierclf.model import known_outputs, score_inputs
+from hierclf.score_sum import score_terms, sum_columns
 from hierclf.scores import SCORES, ScoreInputs, score_columns
 from hierclf.thresholds import Rule
 
@@ -34,6 +37,8 @@ COLUMNS = (
     "sub_prob",
     "super_score",
     "sub_score",
+    "super_novel_prob",
+    "sub_novel_prob",
 )
 
 # Encoded bytes, or a function that reads them; it is called in another thread, when its turn comes.
@@ -57,7 +62,9 @@ def predict_images(
         One row an image, in order: image, superclass_index and subclass_index (the user's ids,
         the novel id for novel), superclass and subclass (names), super_prob and sub_prob (softmax
         probability of the best known class, whether rejected or not), super_score and sub_score
-        (in the rule's scores; higher = more novel).
+        (the rule's scores or weighted sums, rounded to float32; higher = more novel), and
+        super_novel_prob and sub_novel_prob (probability of being novel by each head's score, where
+        as many images are novel as known; NaN for a model without calibration).
 
     Raises:
         ValueError: the bundle has no thresholds, or an image cannot be read; the image is named.
@@ -174,10 +181,12 @@ def _predict_batch(
 ) -> pd.DataFrame:
     hierarchy = bundle.hierarchy
     inputs = _network_outputs(bundle, np.stack(pixels), device)
-    used = {name: SCORES[name] for name in {rule.super_score, rule.sub_score}}
-    columns = score_columns(bundle.states, inputs, scores=used)
+    texts = {"super": rule.super_score, "sub": rule.sub_score}
+    used = {name for level, text in texts.items() for _, _, name in score_terms(text, level)}
+    columns = score_columns(bundle.states, inputs, scores={name: SCORES[name] for name in used})
     decoded = decode(inputs.super_logits, inputs.sub_logits, np.asarray(hierarchy.sub_to_super))
-    super_score, sub_score = columns[f"super_{rule.super_score}"], columns[f"sub_{rule.sub_score}"]
+    super_prob, sub_prob = _probabilities(bundle, inputs, decoded)
+    super_score, sub_score = (sum_columns(columns, *item) for item in texts.items())
     super_novel = super_score > rule.super_tau
     super_pred = np.where(super_novel, NOVEL, decoded.super_pred)
     sub_pred = np.where(super_novel | (sub_score > rule.sub_tau), NOVEL, decoded.sub_pred)
@@ -188,12 +197,35 @@ def _predict_batch(
         sub_ids,
         [hierarchy.super_name(i) for i in super_pred],
         [hierarchy.sub_name(i) for i in sub_pred],
-        decoded.super_prob,
-        decoded.sub_prob,
-        super_score,
-        sub_score,
+        super_prob,
+        sub_prob,
+        super_score.astype(np.float32),
+        sub_score.astype(np.float32),
+        _novel_probability(bundle, "super", super_score),
+        _novel_probability(bundle, "sub", sub_score),
     )
     return pd.DataFrame(dict(zip(COLUMNS, values, strict=True)))
+
+
+def _probabilities(
+    bundle: Bundle, inputs: ScoreInputs, decoded: Decoded
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of the best known classes, float32 [B] each, at the calibrated temperatures."""
+    if bundle.calibration is None:
+        return decoded.super_prob, decoded.sub_prob
+    rows = np.arange(len(decoded.super_pred))
+    super_logits = inputs.super_logits / bundle.calibration.super_temperature
+    sub_logits = inputs.sub_logits / bundle.calibration.sub_temperature
+    return (
+        softmax(super_logits, axis=1)[rows, decoded.super_pred].astype(np.float32),
+        softmax(sub_logits, axis=1)[rows, decoded.sub_pred].astype(np.float32),
+    )
+
+
+def _novel_probability(bundle: Bundle, level: str, score: np.ndarray) -> np.ndarray:
+    if bundle.calibration is None:
+        return np.full(len(score), np.nan, dtype=np.float32)
+    return novel_probability(bundle.calibration.curve(level), score)
 
 
 def _network_outputs(
@@ -214,4 +246,4 @@ def _network_outputs(
             "take a smaller batch size"
         ) from None
     outputs = known_outputs(outputs, bundle.hierarchy.n_super, bundle.hierarchy.n_sub)
-    return ScoreInputs(*(tensor.float().cpu().numpy() for tensor in outputs))
+    return score_inputs(outputs, bundle.prior)

@@ -17,8 +17,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from hierclf.curves import tau_map, thinned_curve
+from hierclf.curves import best_curves, tau_map, thinned_curve
 from hierclf.metrics import LEVELS
+from hierclf.score_sum import parse_score
+from hierclf.scores import SCORES
 from hierclf.thresholds import (
     PAPER_RULE,
     Bools,
@@ -31,7 +33,7 @@ from hierclf.thresholds import (
 _TITLES = {"super": "Super-class", "sub": "Sub-class"}
 # Okabe and Ito's colours, which colour-blind people can tell apart too.
 _BLUE, _ORANGE, _GREEN, _RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-_CURVES = (_BLUE, _ORANGE, _GREEN, "#CC79A7", "#56B4E9", "#B8A900")
+_CURVES = (_BLUE, _ORANGE, _GREEN, "#CC79A7", "#56B4E9", "#B8A900", "#882255", "#333333")
 _GREY = "#666666"
 _OTHER: dict[str, Any] = {"color": "#A0A0A0", "lw": 0.9, "alpha": 0.7, "marker": ".", "ms": 4}
 _BEST: dict[str, Any] = {"color": _RED, "lw": 2.2, "marker": ".", "ms": 7}
@@ -123,19 +125,24 @@ def plot_parameters(trials: pd.DataFrame, path: Path) -> None:
 
 
 def plot_trade_off(table: pd.DataFrame, rule: Rule, path: Path) -> None:
-    """Seen against unseen accuracy of every score in a table; a rule and the paper's as points.
+    """Seen against unseen accuracy of scores in a table; a rule and the paper's as points.
+
+    Shown are `msp`, the best single scores of each level and the rule's own.
 
     A full line is one level by itself. The points are whole rules, where a novel super-class is
     also a novel sub-class; the dashed line is the rule's sub-score with that applied.
     """
     figure, panels = _figure(2, (10, 5.9))
-    skipped = {"label", "known", "pred", "prob", "decision"}
     parts = [name.partition("_") for name in table.columns]
-    names = dict.fromkeys(x for level, _, x in parts if level in LEVELS and x not in skipped)
-    colours = {name: _CURVES[i % len(_CURVES)] for i, name in enumerate(names)}
-    points = [(f"chosen: {rule.super_score} (super), {rule.sub_score} (sub)", rule, _STAR)]
+    names = dict.fromkeys(x for level, _, x in parts if level in LEVELS and x in SCORES)
+    own = {"super": rule.super_score, "sub": rule.sub_score}
+    shown = {level: best_curves(table, level, list(names)) for level in LEVELS}
+    # A weighted sum is no column; its own colour, and a name that fits into a legend.
+    every = dict.fromkeys([*shown["super"], *shown["sub"], *own.values()])
+    colours = {name: _CURVES[i % len(_CURVES)] for i, name in enumerate(every)}
+    points = [("chosen rule", rule, _STAR)]
     if {"super_msp", "sub_msp"} <= set(table.columns):
-        points.append(("paper: msp, tau 0.3 and 0.5", PAPER_RULE, _DIAMOND))
+        points.append(("paper's rule", PAPER_RULE, _DIAMOND))
     found: list[tuple[str, dict[str, Any], dict[str, Any]]]
     found = [(label, evaluate_rule(table, point), style) for label, point, style in points]
     for level, axes in zip(LEVELS, panels, strict=True):
@@ -144,23 +151,29 @@ def plot_trade_off(table: pd.DataFrame, rule: Rule, path: Path) -> None:
             _say(axes, _TITLES[level], _missing(level_rows(table, level).known))
             continue
         _iso_lines(axes)
-        for name in (name for name in names if f"{level}_{name}" in table):
+        for name in dict.fromkeys([*shown[level], own[level]]):
             _, seen, unseen = thinned_curve(table, level, score_values(table, level, name))
-            axes.plot(unseen, seen, color=colours[name], lw=1.8, label=name)
+            axes.plot(unseen, seen, color=colours[name], lw=1.8, label=_short(name, level))
         if level == "sub":
             novel = score_values(table, "super", rule.super_score) > rule.super_tau
-            own = score_values(table, "sub", rule.sub_score)
-            _, seen, unseen = thinned_curve(table, level, np.where(novel, own.max() + 1.0, own))
-            label = f"{rule.sub_score} after the super-class rule"
+            score = score_values(table, "sub", rule.sub_score)
+            _, seen, unseen = thinned_curve(table, level, np.where(novel, score.max() + 1, score))
+            label = "chosen, after the super rule"
             axes.plot(unseen, seen, "--", color=colours[rule.sub_score], lw=1.4, label=label)
         for label, values, style in found:
             axes.scatter(values[f"{level}_unseen"], values[f"{level}_seen"], label=label, **style)
-        shown = (
+        figures = (
             f"{x} {_percent(found[0][1][f'{level}_{x}'])}" for x in ("seen", "unseen", "harmonic")
         )
-        _title(axes, _TITLES[level], f"chosen: {', '.join(shown)}")
+        _title(axes, _TITLES[level], f"chosen: {', '.join(figures)}")
     _legend(figure, panels)
     _save(figure, path)
+
+
+def _short(score: str, level: str = "") -> str:
+    """A score's name, or that it is a sum of several."""
+    n_terms = len(parse_score(score))
+    return score if n_terms == 1 else f"{level} sum of {n_terms}".strip()
 
 
 def plot_tau_map(table: pd.DataFrame, rule: Rule, path: Path) -> None:
@@ -183,8 +196,8 @@ def plot_tau_map(table: pd.DataFrame, rule: Rule, path: Path) -> None:
     for axis, grid in ((axes.xaxis, x), (axes.yaxis, y)):
         ticks = [int(np.abs(grid.shares - share).argmin()) for share in np.linspace(0, 1, 6)]
         axis.set_ticks(grid.shares[ticks], [f"{grid.taus[i]:.3g}" for i in ticks])
-    axes.set_xlabel(f"super_tau on {rule.super_score} (a tick every 20 % of the images)")
-    axes.set_ylabel(f"sub_tau on {rule.sub_score} (a tick every 20 % of the images)")
+    axes.set_xlabel(f"super_tau on {_short(rule.super_score)} (a tick every 20 % of the images)")
+    axes.set_ylabel(f"sub_tau on {_short(rule.sub_score)} (a tick every 20 % of the images)")
     axes.grid(visible=False)
     chosen, top = values[own[1], own[0]], values.max()
     if values.min() < top - 0.01:
@@ -218,7 +231,7 @@ def plot_score_histograms(table: pd.DataFrame, rule: Rule, path: Path) -> None:
             share = f"{_percent(found.mean())} {where}" if rows.any() else "no images"
             notes.append(f"{word}: {share}")
         _title(axes, _TITLES[level], "; ".join(notes))
-        axes.set_xlabel(f"{name} (higher = more novel)")
+        axes.set_xlabel(f"{_short(name, level)} (higher = more novel)")
         _percent_axis(axes.yaxis)
     panels[0].set_ylabel("share of the known, of the novel images")
     _legend(figure, panels)

@@ -2,11 +2,15 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from hierclf import report
+from hierclf.calibration import calibration_errors
+from hierclf.combine import best_combination
 from hierclf.crossfit import cross_fit
-from hierclf.curves import trade_off_table
+from hierclf.curves import pareto_front, trade_off_table
 from hierclf.metrics import constant_answers, six_accuracies
 from hierclf.splits import sub_parts
 from hierclf.thresholds import PAPER_RULE, Rule, decide, evaluate_rule, true_labels
@@ -37,6 +41,15 @@ def threshold_stage(run: Run, table: pd.DataFrame) -> tuple[Rule, HeldOut]:
         f"{rule.sub_score} > {rule.sub_tau:.4g} a novel sub-class; "
         f"regret against the exact search {found.regret:.2f} points"
     )
+    errors = calibration_errors(table)
+    console.print(
+        "  expected calibration error on known images, before and after temperature scaling: "
+        + ", ".join(
+            f"{level} {100 * (errors[f'{level}_ece'] or 0):.1f} -> "
+            f"{100 * (errors[f'{level}_ece_calibrated'] or 0):.1f} points"
+            for level in ("super", "sub")
+        )
+    )
     super_pred, sub_pred = decide(table, rule)
     decided = table.assign(super_decision=super_pred, sub_decision=sub_pred)
     run.folder.write_table(run.folder.scores, decided)
@@ -48,6 +61,7 @@ def threshold_stage(run: Run, table: pd.DataFrame) -> tuple[Rule, HeldOut]:
         "exact_rule": found.exact_rule.to_dict(),
         "exact_objective": found.exact_value,
         "regret_points": found.regret,
+        "calibration_errors": errors,
     }
     run.folder.write_json(run.folder.thresholds, chosen)
     return rule, held_out
@@ -61,16 +75,13 @@ def held_out_accuracies(run: Run, table: pd.DataFrame) -> HeldOut:
     leave out a whole super-class. So thresholds and figures share no sub-class; hyper-parameters
     and figures share no network, but that one super-class.
     """
-    folds = run.prepared.folds
-    parts = sub_parts(
-        run.prepared.cache.hierarchy,
-        sub_folds=run.config.folds.sub,
-        seed=run.config.seed,
-    )
     searched = search_folds(run)
-    reported = [name for name in folds if name not in (*searched, "all")]
-    fitted = cross_fit(table, parts, run.config.thresholds.scores, reported)
-    chosen = fitted.predictions[fitted.predictions["part"] != 0]
+    reported = [name for name in run.prepared.folds if name not in (*searched, "all")]
+    parts = class_parts(run)
+    names = run.config.thresholds.scores
+    fitted = cross_fit(table, parts, names, reported, choose=best_combination)
+    may_report = reporting_rows(run, table)[fitted.predictions.index.to_numpy()]
+    chosen = fitted.predictions[may_report]
     rows = table.iloc[chosen.index]
     truth = true_labels(rows)
     accuracies = {
@@ -81,11 +92,25 @@ def held_out_accuracies(run: Run, table: pd.DataFrame) -> HeldOut:
     return HeldOut(accuracies, fitted.cells)
 
 
+def class_parts(run: Run) -> NDArray[np.int64]:
+    """The part of each sub-class, int64 [C]: the number of the sub fold that hides it."""
+    config = run.config
+    return sub_parts(run.prepared.cache.hierarchy, sub_folds=config.folds.sub, seed=config.seed)
+
+
+def reporting_rows(run: Run, table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows of the score table figures may be made of, bool [N]; see `held_out_accuracies`."""
+    part = class_parts(run)[table["sub_label"].to_numpy()]
+    # Part 0 is what the search's sub fold hid.
+    return ~table["fold"].isin(search_folds(run)).to_numpy() & (part != 0)
+
+
 def _write_curves(run: Run, table: pd.DataFrame, found: TauSearch, held_out: HeldOut) -> None:
     folder, plots = run.folder.path, run.folder.plots
     curve = trade_off_table(table, run.config.thresholds.scores)
     curve.to_csv(folder / "trade_off.csv", index=False)
     found.trials.to_csv(folder / "tau_trials.csv", index=False)
+    pareto_front(found.trials).to_csv(folder / "pareto.csv", index=False)
     held_out.cells.to_csv(folder / "cross_fit.csv", index=False)
     plots.mkdir(exist_ok=True)
     report.plot_trade_off(table, found.rule, plots / "trade_off.png")
@@ -106,6 +131,7 @@ def _log(run: Run, found: TauSearch, held_out: HeldOut) -> None:
         found.trials.rename(columns={"value": "objective"}),
         [
             run.folder.path / "trade_off.csv",
+            run.folder.path / "pareto.csv",
             run.folder.plots / "trade_off.png",
             run.folder.plots / "tau_map.png",
         ],

@@ -206,14 +206,15 @@ def _prepare(config: Config, cache_dir: Path) -> Prepared:
         + (f", {len(cache.quarantine)} unreadable left out" if len(cache.quarantine) else "")
     )
     names = [name for name in prepared.folds if name != "all"]
-    n_super = sum(name.startswith("super") for name in names)
+    n_super, n_mixed = (sum(x.startswith(kind) for x in names) for kind in ("super", "mixed"))
     console.print(
-        f"  folds: {len(names) - n_super} hide sub-classes, "
+        f"  folds: {len(names) - n_super - n_mixed} hide sub-classes, "
         + (
             f"{n_super} hide a whole super-class"
             if n_super
             else "none hides a super-class (that needs three of them): super_tau stays untested"
         )
+        + (f", {n_mixed} hide both" if n_mixed else "")
     )
     return prepared
 

@@ -35,6 +35,8 @@ _OUTPUTS = {
     "sub_prob": "double",
     "super_score": "double",
     "sub_score": "double",
+    "super_novel_prob": "double",
+    "sub_novel_prob": "double",
 }
 
 

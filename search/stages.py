@@ -15,10 +15,12 @@ from PIL import Image
 from ray import tune
 from ray.tune.search.optuna import OptunaSearch
 
-from hierclf.bundle import save_rule
+from hierclf.calibration import calibrate_rule
 from hierclf.metrics import objective
+from hierclf.rule_file import save_rule
+from hierclf.table_file import save_score_table
 from hierclf.thresholds import Rule
-from search.choose_rule import HeldOut
+from search.choose_rule import HeldOut, class_parts, reporting_rows
 from search.experiment import (
     METRIC,
     KeepBest,
@@ -122,7 +124,7 @@ def confirm_stage(run: Run, best: Best) -> pd.DataFrame:
 
 
 def refit_stage(run: Run, best: Best, rule: Rule) -> Path:
-    """Train the best configuration on every labelled image and give it the thresholds."""
+    """Train the best configuration on every labelled image; give it thresholds and score table."""
     if not run.folder.model.is_dir():
         job = run.job("refit", run.config, ["all"], best.epochs, results=True)
         results = run_experiment(
@@ -135,7 +137,10 @@ def refit_stage(run: Run, best: Best, rule: Rule) -> Path:
         (trial_id,) = _finished(results, best.epochs)
         run.folder.take_model(final_checkpoint(job, trial_id) / "model")
         shutil.rmtree(job.storage)
-    save_rule(run.folder.model, rule)
+    table = pd.read_parquet(run.folder.scores)
+    save_rule(run.folder.model, rule, calibrate_rule(table, rule))
+    report = reporting_rows(run, table)
+    save_score_table(run.folder.model, table, class_parts(run), report=report)
     return run.folder.model
 
 

@@ -104,6 +104,7 @@ def train_loop(job: dict[str, Any]) -> None:
             config,
             device,
             features=prepared.features,
+            prior=prepared.prior,
             wrap=prepare_model if world > 1 else None,
             rank=context.get_world_rank(),
             world=world,
@@ -180,7 +181,7 @@ def _epoch_metrics(runs: list[FoldRun]) -> dict[str, float]:
         return {"objective": 0.0}  # only the first worker's reports are kept
     if not any(len(run.fold.held_out) for run in runs):
         return {"objective": 0.0}
-    return epoch_metrics(pd.concat([run.table(EPOCH_SCORES, {}) for run in runs]))
+    return epoch_metrics(pd.concat([run.table(EPOCH_SCORES, {}, calibrated=False) for run in runs]))
 
 
 def _save(folder: Path, runs: list[FoldRun], metrics: dict[str, Any]) -> None:

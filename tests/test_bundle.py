@@ -12,7 +12,7 @@ import pytest
 import torch
 from tiny_models import HIERARCHY, pictures, tiny_bundle
 
-from hierclf.bundle import load_bundle, load_hierarchy, save_bundle, save_rule
+from hierclf.bundle import load_bundle, load_card, load_hierarchy, save_bundle, save_rule
 from hierclf.predict import predict_images
 from hierclf.thresholds import Rule
 
@@ -124,8 +124,25 @@ def test_a_rule_may_be_replaced_later(directory: Path) -> None:
 
 
 def test_a_rule_on_a_score_that_was_not_fitted_is_refused(directory: Path) -> None:
-    save_rule(directory, Rule("energy", 0.5, "msp", 0.25))
-    assert "energy" in message(directory)
+    for rule in (Rule("energy", 0.5, "msp", 0.25), Rule("msp", 0.5, "msp + sub.energy", 0.25)):
+        save_rule(directory, rule)
+        assert "must be among ['msp', 'knn'], not 'energy'" in message(directory)
+
+
+def test_a_rule_of_sums_survives_and_one_of_another_form_is_refused(directory: Path) -> None:
+    rule = Rule("0.52*msp + 0.31*sub.knn", 0.5, "2*knn", 0.25)
+    save_rule(directory, rule)
+    assert load_bundle(directory).rule == load_card(directory).rule == rule
+    edit(directory / "thresholds.json", super_score="msp + -1*knn")
+    assert "`super_score`: a weight must be finite and > 0" in message(directory)
+
+
+def test_the_card_is_what_the_bundle_says(directory: Path) -> None:
+    card, bundle = load_card(directory), load_bundle(directory)
+    assert card == (bundle.hierarchy, bundle.scores, bundle.rule, bundle.calibration)
+    edit(directory / "thresholds.json", sub_tau=float("nan"))
+    with pytest.raises(ValueError, match="`sub_tau` must be a finite number, but got nan"):
+        load_card(directory)
 
 
 def test_saving_another_network_leaves_no_old_thresholds(directory: Path) -> None:

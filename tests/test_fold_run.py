@@ -14,11 +14,11 @@ from hierclf.config import Config, load_config, parse_config
 from hierclf.demo import DEMO_HIERARCHY
 from hierclf.fold_run import FoldRun
 from hierclf.model import TwoHeadNet, TwoHeads
-from hierclf.scores import SCORES
+from hierclf.scores import PRIOR_SCORES, SCORES
 from hierclf.splits import Fold, plan_folds, refit_fold
 
 CPU = torch.device("cpu")
-ALL_SCORES = tuple(SCORES)
+ALL_SCORES = tuple(name for name in SCORES if name not in PRIOR_SCORES)
 # Model indices that the demo hierarchy gives its 16 known sub-classes.
 PARENTS = np.array(DEMO_HIERARCHY.sub_to_super)
 

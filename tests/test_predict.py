@@ -1,7 +1,9 @@
 """Claims about prediction: the answers, their order, every kind of image, flat memory."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ from tiny_models import HIERARCHY, SIZE, encoded, picture, pictures, tiny_bundle
 from hierclf.bundle import Preprocessing
 from hierclf.images import fit_square
 from hierclf.predict import COLUMNS, pick_device, predict_batches, predict_images
+from hierclf.scores import Score, score_columns
 from hierclf.thresholds import Rule
 
 
@@ -40,10 +43,12 @@ def by_hand(seed: int) -> dict[str, object]:
         "subclass_index": 2 if sub_novel else HIERARCHY.sub_ids[sub_best],
         "superclass": "novel" if super_novel else HIERARCHY.super_names[super_best],
         "subclass": "novel" if sub_novel else HIERARCHY.sub_names[sub_best],
-        "super_prob": super_probs[super_best],
-        "sub_prob": sub_probs[sub_best],
+        "super_prob": float((super_logits[0] / 2.0).softmax(0)[super_best]),
+        "sub_prob": float((sub_logits[0] / 1.5).softmax(0)[sub_best]),
         "super_score": super_score,
         "sub_score": sub_score,
+        "super_novel_prob": 1 / (1 + math.exp(1.0 - 3.0 * super_score)),
+        "sub_novel_prob": 1 / (1 + math.exp(1.9 - 2.0 * sub_score)),
     }
 
 
@@ -76,6 +81,37 @@ def test_a_score_equal_to_tau_is_not_novel() -> None:
     )
     assert at["superclass"][0] != "novel"
     assert below["superclass"][0] == below["subclass"][0] == "novel"
+
+
+def test_a_weighted_sum_is_the_sum_of_the_scores_and_decides_by_it() -> None:
+    def scores(rule: Rule) -> pd.DataFrame:
+        return predict_images(tiny_bundle(rule), pictures(12))
+
+    msp, knn = scores(Rule("msp", 9, "msp", 9)), scores(Rule("knn", 9, "knn", 9))
+    rule = Rule("0.5*msp + 2*knn", 2.08, "0.25*super.msp + 0.5*msp + knn", 1.2)
+    table = scores(rule)
+    expected_super = 0.5 * msp["super_score"] + 2 * knn["super_score"]
+    expected_sub = 0.25 * msp["super_score"] + 0.5 * msp["sub_score"] + knn["sub_score"]
+    np.testing.assert_allclose(table["super_score"], expected_super, rtol=1e-5)
+    np.testing.assert_allclose(table["sub_score"], expected_sub, rtol=1e-5)
+    novel_super, novel_sub = expected_super > rule.super_tau, expected_sub > rule.sub_tau
+    assert (table["superclass"] == "novel").tolist() == novel_super.tolist()
+    assert (table["subclass"] == "novel").tolist() == (novel_super | novel_sub).tolist()
+    assert 0 < novel_super.sum() < (novel_super | novel_sub).sum() < 12
+
+
+def test_only_the_scores_of_the_rule_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[set[str]] = []
+    real = score_columns
+
+    def watch(*args: Any, scores: dict[str, Score]) -> dict[str, Any]:
+        seen.append(set(scores))
+        return real(*args, scores=scores)
+
+    monkeypatch.setattr("hierclf.predict.score_columns", watch)
+    for rule in (Rule("msp", 0, "2*super.msp", 0), Rule("msp", 0, "msp + super.knn", 0)):
+        predict_images(tiny_bundle(rule), pictures(1))
+    assert seen == [{"msp"}, {"msp", "knn"}]
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 64])

@@ -10,6 +10,7 @@ import pytest
 from drawn_tables import NOISE, draw_table
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 from sklearn.metrics import roc_curve
 
@@ -257,6 +258,27 @@ def test_histograms_state_the_shares_on_the_right_side_of_tau(
     assert f"tau 6; known: {below:.1f} % below; novel: {above:.1f} % above" in texts
     plot_score_histograms(table, Rule("knn", 99.0, "energy", 6.0), tmp_path / "plot.png")
     assert "tau 99 (not in view); known: 100.0 % below; novel: 0.0 % above" in texts
+
+
+@pytest.mark.parametrize("plot", PLOTS)
+def test_a_rule_of_sums_is_drawn_and_named(
+    plot: Plot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *args, **options: saved.append(self))
+    rule = Rule("knn + 0.1*energy", 0.5, "0.2*energy + super.knn", 1.5)
+    plot(TABLES["both levels"], rule, tmp_path / "plot.png")
+    words = [text.get_text() for text in saved[0].findobj(Text)]
+    assert any("sum of 2" in text for text in words)
+
+
+def test_the_curve_of_a_sum_is_that_of_a_column_that_holds_it() -> None:
+    table = TABLES["both levels"]
+    held = table.assign(sub_sum=0.2 * table["sub_energy"].astype(float) + table["super_knn"])
+    by_sum = trade_off_table(table, ["0.2*energy + super.knn"]).query("level == 'sub'")
+    by_column = trade_off_table(held.assign(super_sum=0.0), ["sum"]).query("level == 'sub'")
+    for column in ("tau", "seen", "unseen"):
+        np.testing.assert_allclose(by_sum[column], by_column[column], rtol=1e-6)
 
 
 @pytest.mark.parametrize("plot", PLOTS)
