@@ -12,21 +12,12 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from hierclf.scores.form import Prior
+
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _HEAD_PREFIXES = ("fc.", "classifier.", "head.", "super_head.", "sub_head.", "heads.")
 _CLASSIFIERS = ("fc", "classifier", "head", "head.fc")
 _WRAPPER_PREFIXES = ("module.", "backbone.")
-
-
-class Prior(NamedTuple):
-    """The classifier that the weights were trained with: logits = features @ weight.T + bias.
-
-    Attributes:
-        weight: float32 [P, D]. bias: float32 [P].
-    """
-
-    weight: Tensor
-    bias: Tensor
 
 
 class Backbone(NamedTuple):
@@ -188,7 +179,7 @@ def _prior(state: Mapping[str, Tensor], n_features: int) -> Prior | None:
         if weight is None or bias is None or weight.ndim != 2 or weight.shape[1] != n_features:
             continue
         if bias.shape == weight.shape[:1] and len(bias) > 1:
-            return Prior(weight.detach().float(), bias.detach().float())
+            return Prior(*(tensor.detach().float().numpy() for tensor in (weight, bias)))
     return None
 
 

@@ -12,7 +12,7 @@ Nothing is pickled, and nothing in it is executed: a directory from a stranger i
 
 import hashlib
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ import safetensors.numpy
 import safetensors.torch
 import torch
 
-from hierclf.backbones import Prior, build_backbone
+from hierclf.backbones import build_backbone
 from hierclf.calibration import Calibration
 from hierclf.errors import one_line
 from hierclf.fold_run import FoldRun
@@ -32,13 +32,12 @@ from hierclf.json_file import read_json_object, write_json_object
 from hierclf.labels import Hierarchy
 from hierclf.model import TwoHeadNet, TwoHeads
 from hierclf.rule_file import RULE_FILE, load_rule, save_rule
-from hierclf.scores import PRIOR_SCORES, SCORES, State
+from hierclf.scores import SCORES, State
 from hierclf.thresholds import Rule
 from hierclf.version import package_version
 
 SCHEMA = 1
 SCORE_TABLE = "score_table.parquet"
-_PRIOR = "prior"
 _FILES = ("model.safetensors", "scores.safetensors")
 _VERSIONS = ("hierclf", "torch", "torchvision", "numpy", "pillow")
 
@@ -68,7 +67,6 @@ class Bundle:
         scores: names of the fitted scores.
         states: what `fit_scores` returned.
         rule: scores and thresholds; None until they have been chosen.
-        prior: the classifier that the backbone's weights came with, where scores look at it.
         calibration: goes with the rule; None leaves probabilities as they are.
     """
 
@@ -80,7 +78,6 @@ class Bundle:
     scores: tuple[str, ...]
     states: State
     rule: Rule | None = None
-    prior: Prior | None = None
     calibration: Calibration | None = None
 
 
@@ -103,7 +100,6 @@ def bundle_from_run(run: FoldRun, states: State) -> Bundle:
         hierarchy=run.cache.hierarchy,
         scores=run.config.thresholds.scores,
         states=states,
-        prior=run.prior,
     )
 
 
@@ -116,8 +112,6 @@ def save_bundle(bundle: Bundle, directory: Path) -> None:
     for name in ("bundle.json", RULE_FILE, SCORE_TABLE):
         (directory / name).unlink(missing_ok=True)
     weights = {key: tensor.contiguous() for key, tensor in bundle.net.state_dict().items()}
-    if bundle.prior is not None:
-        weights |= {f"{_PRIOR}.{key}": tensor for key, tensor in bundle.prior._asdict().items()}
     safetensors.torch.save_file(weights, directory / "model.safetensors")
     safetensors.numpy.save_file(bundle.states, directory / "scores.safetensors")
     if bundle.rule is not None:
@@ -227,10 +221,8 @@ def _load(directory: Path, description: dict[str, Any]) -> Bundle:
         novel_output=description["novel_output"],
     )
     net = TwoHeadNet(backbone, heads)
-    weights = safetensors.torch.load_file(directory / "model.safetensors")
+    net.load_state_dict(safetensors.torch.load_file(directory / "model.safetensors"))
     found = load_rule(directory, _score_names(description))
-    prior = _take_prior(weights, backbone.n_features, _score_names(description))
-    net.load_state_dict(weights)
     return Bundle(
         net=net.eval().to(memory_format=torch.channels_last),
         backbone=description["backbone"],
@@ -243,27 +235,8 @@ def _load(directory: Path, description: dict[str, Any]) -> Bundle:
             for key, array in safetensors.numpy.load_file(directory / "scores.safetensors").items()
         },
         rule=found.rule,
-        prior=prior,
         calibration=found.calibration,
     )
-
-
-def _take_prior(
-    weights: dict[str, torch.Tensor], n_features: int, scores: Sequence[str]
-) -> Prior | None:
-    """Take the prior out of the network's file; ValueError if scores need one that is not there."""
-    found = [weights.pop(f"{_PRIOR}.{key}", None) for key in Prior._fields]
-    if not set(scores) & set(PRIOR_SCORES):
-        return None
-    weight, bias = found
-    if weight is None or bias is None:
-        raise ValueError("model.safetensors must hold the prior that its scores need, but has none")
-    if weight.shape != (len(bias), n_features) or bias.ndim != 1:
-        raise ValueError(
-            f"its prior must be of shape [P, {n_features}] and [P], "
-            f"but is {list(weight.shape)} and {list(bias.shape)}"
-        )
-    return Prior(weight, bias)
 
 
 def _score_names(description: dict[str, Any]) -> tuple[str, ...]:

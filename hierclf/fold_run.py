@@ -8,14 +8,14 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from hierclf.backbones import Prior, build_backbone
+from hierclf.backbones import build_backbone
 from hierclf.cache import ImageCache
 from hierclf.config import Config
 from hierclf.decode import DECODINGS, Decoding
 from hierclf.inputs import Inputs, feature_inputs, image_inputs
 from hierclf.model import TwoHeadNet, TwoHeads, score_inputs
 from hierclf.score_table import fold_table
-from hierclf.scores import SCORES, ScoreInputs, State, fit_scores, score_columns
+from hierclf.scores import SCORES, Prior, ScoreInputs, State, fit_scores, score_columns
 from hierclf.splits import Fold
 from hierclf.tensor_files import load_tensors, save_tensors
 from hierclf.train import (
@@ -34,7 +34,7 @@ class FoldRun:
 
     Args:
         features: the feature bank when the backbone is frozen, else None.
-        prior: the classifier that came with the frozen backbone, if scores look at it.
+        prior: the classifier that came with the frozen backbone, if scores are fitted with it.
         wrap: called once on the network before training; distributed training passes its own.
         rank, world: which share of every batch this process computes.
 
@@ -117,14 +117,14 @@ class FoldRun:
                 "the network's outputs must stay finite, but are not; lower lr "
                 f"(now {self.config.train.lr:g}) or set train.clip_norm"
             )
-        return score_inputs(outputs, self.prior)
+        return score_inputs(outputs)
 
     def fitted_scores(self, names: tuple[str, ...]) -> State:
         """Fit the named scores on the fold's training images."""
         scores = {name: SCORES[name] for name in names}
         rows = self.fold.train
         return fit_scores(
-            self.outputs(rows),
+            self.outputs(rows)._replace(prior=self.prior),
             self.cache.super_labels[rows],
             self.cache.sub_labels[rows],
             scores=scores,

@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
-from hierclf.backbones import Backbone, Prior
+from hierclf.backbones import Backbone
 from hierclf.scores import ScoreInputs
 
 
@@ -78,8 +77,7 @@ def known_outputs(outputs: Outputs, n_super: int, n_sub: int) -> Outputs:
     )
 
 
-def score_inputs(outputs: Outputs, prior: Prior | None) -> ScoreInputs:
-    """What the network says as float32 arrays, with the logits of the weights' own classifier."""
-    features, super_logits, sub_logits = (tensor.float().cpu() for tensor in outputs)
-    prior_logits = None if prior is None else linear(features, *prior).numpy()
-    return ScoreInputs(features.numpy(), super_logits.numpy(), sub_logits.numpy(), prior_logits)
+def score_inputs(outputs: Outputs) -> ScoreInputs:
+    """What the network says as float32 arrays."""
+    features, super_logits, sub_logits = (tensor.float().cpu().numpy() for tensor in outputs)
+    return ScoreInputs(features, super_logits, sub_logits)

@@ -246,4 +246,4 @@ def _network_outputs(
             "take a smaller batch size"
         ) from None
     outputs = known_outputs(outputs, bundle.hierarchy.n_super, bundle.hierarchy.n_sub)
-    return score_inputs(outputs, bundle.prior)
+    return score_inputs(outputs)

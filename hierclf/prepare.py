@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from hierclf.backbones import Backbone, Prior, build_backbone
+from hierclf.backbones import Backbone, build_backbone
 from hierclf.cache import ImageCache, open_cache
 from hierclf.config import Config
 from hierclf.features import open_features
-from hierclf.scores import PRIOR_SCORES
+from hierclf.scores import PRIOR_SCORES, Prior
 from hierclf.sources import open_source
 from hierclf.splits import Fold, plan_folds, refit_fold
 

@@ -9,6 +9,7 @@ from drawn_scores import drawn, far, score, stored
 from hierclf.scores import (
     PRIOR_SCORES,
     SCORES,
+    Prior,
     ScoreInputs,
     energy,
     fit_scores,
@@ -19,15 +20,16 @@ from hierclf.scores import (
 from hierclf.scores import rows as rows_module
 from hierclf.scores.rows import by_chunks, stratified_rows, unit_rows
 
-OF_LOGITS = {"msp", "max_logit", "energy", "entropy", "gen", *PRIOR_SCORES}
+OF_LOGITS = {"msp", "max_logit", "energy", "entropy", "gen"}
 LOOKS_AT_FEATURES = sorted(set(SCORES) - OF_LOGITS)
-NEEDS_SPREAD = sorted(set(LOOKS_AT_FEATURES) - {"knn", "nnguide"})
+NEEDS_SPREAD = sorted(set(LOOKS_AT_FEATURES) - {"knn", "nnguide", *PRIOR_SCORES})
 
 
 def draw_inputs(n: int, *, seed: int = 0) -> ScoreInputs:
     rng = np.random.default_rng(seed)
     arrays = [rng.normal(size=(n, width)).astype(np.float32) for width in (16, 3, 8)]
-    return ScoreInputs(*arrays)
+    prior = Prior(rng.normal(size=(9, 16)).astype(np.float32), np.zeros(9, dtype=np.float32))
+    return ScoreInputs(arrays[0], arrays[1], arrays[2], prior)
 
 
 @pytest.mark.parametrize("level", ["super", "sub"])
@@ -57,7 +59,7 @@ def test_few_images_of_many_features_and_a_class_of_one_image_are_enough(name: s
     (train, labels), (test, _) = drawn(13, 40), drawn(5, 40, seed=1)
     one_of_six = np.flatnonzero(labels.sub_labels == 6)[0]
     rows = np.append(np.flatnonzero(labels.sub_labels != 6), one_of_six)
-    few = ScoreInputs(*(array[rows] for array in train))
+    few = ScoreInputs(*(array[rows] for array in train[:3]), train.prior)
     columns = score_columns(
         fit_scores(few, *(array[rows] for array in labels), scores={name: SCORES[name]}),
         test,
@@ -103,9 +105,9 @@ def test_another_k_is_one_more_entry() -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-@pytest.mark.parametrize("field", ["features", "super_logits", "sub_logits", "prior_logits"])
+@pytest.mark.parametrize("field", ["features", "super_logits", "sub_logits"])
 def test_inputs_that_are_not_finite_are_refused_by_name_and_row(field: str, bad: float) -> None:
-    inputs = draw_inputs(20)._replace(prior_logits=np.zeros((20, 4), dtype=np.float32))
+    inputs = draw_inputs(20)
     labels = np.arange(20) % 3
     states = fit_scores(inputs, labels, labels)
     getattr(inputs, field)[7, 1] = bad

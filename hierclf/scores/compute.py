@@ -84,9 +84,8 @@ def _prefix(score: Score, level: str, name: str) -> str:
 
 
 def _check_inputs(inputs: ScoreInputs) -> None:
-    for name, array in inputs._asdict().items():
-        if array is None:
-            continue
+    for name in ("features", "super_logits", "sub_logits"):
+        array = getattr(inputs, name)
         if array.ndim != 2 or len(array) != len(inputs.features):
             raise ValueError(
                 f"`{name}` must be of shape [{len(inputs.features)}, ...], but got {array.shape}"

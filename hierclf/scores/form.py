@@ -21,18 +21,29 @@ State = dict[str, np.ndarray]
 LEVELS = ("super", "sub")
 
 
+class Prior(NamedTuple):
+    """The classifier that the backbone's weights were trained with: features @ weight.T + bias.
+
+    Attributes:
+        weight: float32 [P, D]. bias: float32 [P].
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+
+
 class ScoreInputs(NamedTuple):
     """What scores look at, float32: the network's features and what its heads say.
 
     Attributes:
         features: [N, D]. super_logits: [N, S]. sub_logits: [N, C].
-        prior_logits: [N, P], of the classifier that the backbone's weights came with, if any.
+        prior: the classifier that the backbone's weights came with; only fits look at it.
     """
 
     features: np.ndarray
     super_logits: np.ndarray
     sub_logits: np.ndarray
-    prior_logits: np.ndarray | None = None
+    prior: Prior | None = None
 
 
 class Labels(NamedTuple):

@@ -44,5 +44,5 @@ SCORES: dict[str, Score] = {
     "prior_kl": prior_score(fit_prior_kl, score_prior_kl),
     "prior_mass": prior_score(fit_prior_mass, score_prior_mass),
 }
-# Those that look at `ScoreInputs.prior_logits`.
+# Those that are fitted with `ScoreInputs.prior`.
 PRIOR_SCORES = ("prior_kl", "prior_mass")
