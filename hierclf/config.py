@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from hierclf.goals import Goal, Kind
 from hierclf.scores import SCORES
 
 Positive = Annotated[float, Field(gt=0)]
@@ -136,6 +137,24 @@ class ThresholdConfig(_Strict):
     scores: tuple[str, ...] = ("msp", "max_logit", "energy", "knn", "mahalanobis")
     """Names of scores to choose among; msp always, since the paper's rule is compared with."""
     trials: Annotated[int, Field(ge=1)] = 200
+    sampler: Literal["tpe", "gp"] = "tpe"
+    """`gp`, a Gaussian process, takes minutes where `tpe` takes seconds."""
+    goal: Kind = "balanced"
+    """What thresholds serve; `hierclf thresholds` changes it later."""
+    novel_rate: float | None = None
+    """With the goal `overall`: share of novel images, in (0, 1)."""
+    seen: float | None = None
+    """With the goal `seen-at-least`: the seen accuracy to keep, in (0, 1]."""
+
+    @property
+    def target(self) -> Goal:
+        """The goal with its number."""
+        return Goal(self.goal, novel_rate=self.novel_rate, seen=self.seen)
+
+    @model_validator(mode="after")
+    def _goal_is_complete(self) -> "ThresholdConfig":
+        _ = self.target
+        return self
 
     @field_validator("scores")
     @classmethod

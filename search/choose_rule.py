@@ -1,5 +1,6 @@
 """The stage that chooses scores and thresholds, and measures them by cross-fitting."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from hierclf.calibration import calibration_errors
 from hierclf.combine import best_combination
 from hierclf.crossfit import cross_fit
 from hierclf.curves import pareto_front, trade_off_table
+from hierclf.goals import BALANCED, Goal
 from hierclf.metrics import constant_answers, six_accuracies
 from hierclf.splits import sub_parts
 from hierclf.thresholds import PAPER_RULE, Rule, decide, evaluate_rule, true_labels
@@ -31,10 +33,18 @@ class HeldOut(NamedTuple):
 def threshold_stage(run: Run, table: pd.DataFrame) -> tuple[Rule, HeldOut]:
     """Optuna over the score and tau of each head; figures by cross-fitting."""
     names = run.config.thresholds.scores
-    held_out = held_out_accuracies(run, table)
+    goal, held_out = _reached(run, table)
     if run.folder.thresholds.is_file():
         return Rule.from_dict(read_json(run.folder.thresholds)["rule"]), held_out
-    found = search_rule(table, names, trials=run.config.thresholds.trials, seed=run.config.seed)
+    settings = run.config.thresholds
+    found = search_rule(
+        table,
+        names,
+        trials=settings.trials,
+        seed=run.config.seed,
+        goal=goal,
+        sampler=settings.sampler,
+    )
     rule = found.rule
     console.print(
         f"  {rule.super_score} > {rule.super_tau:.4g} is a novel super-class, "
@@ -67,7 +77,20 @@ def threshold_stage(run: Run, table: pd.DataFrame) -> tuple[Rule, HeldOut]:
     return rule, held_out
 
 
-def held_out_accuracies(run: Run, table: pd.DataFrame) -> HeldOut:
+def _reached(run: Run, table: pd.DataFrame) -> tuple[Goal, HeldOut]:
+    """The configuration's goal and its figures; where it can't be reached, the balanced goal's."""
+    goal = run.config.thresholds.target
+    try:
+        return goal, held_out_accuracies(run, table, goal)
+    except ValueError as error:
+        if goal == BALANCED:
+            raise
+        # The networks are trained by now: a goal set too high must not cost them.
+        console.print(f"  {error}: balanced thresholds instead; `hierclf thresholds` changes them")
+        return BALANCED, held_out_accuracies(run, table, BALANCED)
+
+
+def held_out_accuracies(run: Run, table: pd.DataFrame, goal: Goal) -> HeldOut:
     """Accuracies by thresholds that were chosen without the sub-class they judge.
 
     The folds of the hyper-parameter search are not reported, nor the sub-classes that its sub fold
@@ -79,7 +102,8 @@ def held_out_accuracies(run: Run, table: pd.DataFrame) -> HeldOut:
     reported = [name for name in run.prepared.folds if name not in (*searched, "all")]
     parts = class_parts(run)
     names = run.config.thresholds.scores
-    fitted = cross_fit(table, parts, names, reported, choose=best_combination)
+    choose = partial(best_combination, goal=goal)
+    fitted = cross_fit(table, parts, names, reported, choose=choose)
     may_report = reporting_rows(run, table)[fitted.predictions.index.to_numpy()]
     chosen = fitted.predictions[may_report]
     rows = table.iloc[chosen.index]

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from hierclf.config import Config, load_config, parse_config
+from hierclf.goals import BALANCED, Goal
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 
@@ -128,6 +129,16 @@ def test_null_takes_an_option_back(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("train: {clip_norm: 1}\n")
     config = load_config(tmp_path / "a.yaml", ["train.clip_norm=null"])
     assert config.train.clip_norm is None
+
+
+def test_a_goal_comes_with_its_number() -> None:
+    assert Config().thresholds.target == BALANCED
+    config = load_config(None, ["thresholds.goal=overall", "thresholds.novel_rate=0.3"])
+    assert config.thresholds.target == Goal("overall", novel_rate=0.3)
+    with pytest.raises(ValueError, match=r"`seen` must be given with the goal 'seen-at-least'"):
+        load_config(None, ["thresholds.goal=seen-at-least"])
+    with pytest.raises(ValueError, match=r"0 < seen <= 1.* but got seen=1.5"):
+        load_config(None, ["thresholds.goal=seen-at-least", "thresholds.seen=1.5"])
 
 
 def test_a_frozen_backbone_needs_trained_weights() -> None:
