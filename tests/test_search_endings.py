@@ -20,6 +20,8 @@ def apart(place: Place) -> Place:
 def test_two_workers_a_trial_go_on_after_kill_9_in_the_same_runs(apart: Place) -> None:
     options = tiny(apart, "killed", "--gpus-per-trial", "2", "--trials", "2")
     options += ["--set", "train.epochs=1"]
+    # No threshold sees everything: the goal is out of reach, which must not cost the networks.
+    options += ["--set", "thresholds.goal=seen-at-least", "--set", "thresholds.seen=1.0"]
     said = killed_after("  trial 1/2", *options, cache=apart.cache)
     assert "  trial 1/2" in said
     assert not (apart.run("killed") / "summary.json").exists()
@@ -27,6 +29,8 @@ def test_two_workers_a_trial_go_on_after_kill_9_in_the_same_runs(apart: Place) -
     resume = ["--resume", "killed", "--results", str(apart.results)]
     ended = tune(*resume, cache=apart.cache)
     assert ended.code == 0, ended
+    assert "`seen` must be reached by some tau" in ended.out
+    assert "balanced thresholds instead" in ended.out
     trials = pd.read_parquet(apart.run("killed") / "trials.parquet")
     assert trials["status"].tolist() == ["finished", "finished"]
     assert sorted(trials["lr"]) == [1e-4, 2e-3]
