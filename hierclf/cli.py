@@ -1,6 +1,7 @@
 """The command `hierclf`: check data, write the demo set, predict, evaluate, choose thresholds."""
 
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -35,6 +36,9 @@ app = typer.Typer(
 
 def main() -> None:
     """The console script."""
+    # Huge pages for torch's large CPU tensors: it asks for fresh memory for each, and first writes
+    # to small pages take as long as much of the arithmetic. Read when the first tensor is made.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     app(prog_name="hierclf")
 
 

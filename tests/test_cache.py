@@ -3,9 +3,11 @@
 import io
 import json
 import multiprocessing
+import os
 import pickle
 import resource
 import shutil
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 from layouts import HIERARCHY, make_source, png_of, with_bytes
 from PIL import Image
 
+from hierclf import cache_build
 from hierclf.cache import ImageCache, default_cache_dir, load_cache, open_cache
 
 
@@ -180,7 +183,80 @@ def test_a_damaged_cache_is_built_anew(tmp_path: Path, damage: Callable[[Path], 
     np.testing.assert_array_equal(again.sub_labels, source.sub_labels)
 
 
-def test_an_interrupted_build_leaves_nothing_and_the_next_one_succeeds(tmp_path: Path) -> None:
+def _die_after_seven(directory: str, bad: dict[int, bytes], how: int) -> None:
+    """Build with a state on disk after every image, and end by a signal in mid-build."""
+
+    def stop(done: int, total: int) -> None:
+        if done == 7:
+            os.kill(os.getpid(), how)
+
+    cache_build.SAVE_EVERY_S = 0.0
+    open_cache(
+        with_bytes(make_source(), bad),
+        size=None,
+        directory=Path(directory),
+        max_bad_share=0.5,
+        progress=stop,
+    )
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("tail", [b"", b"half an image"])
+def test_an_interrupted_build_goes_on_where_it_ended(tmp_path: Path, how: int, tail: bytes) -> None:
+    bad = {2: b"", 9: b"text"}
+    process = multiprocessing.get_context("spawn").Process(
+        target=_die_after_seven, args=(str(tmp_path), bad, how)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode != 0
+    (left,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    with pytest.raises(ValueError, match="not a complete image cache"):
+        load_cache(left)
+    with (left / "images.u8").open("ab") as file:
+        file.write(tail)  # written after the last state that is known to be on disk
+    source, reads = with_bytes(make_source(), bad), list[int]()
+
+    def read(index: int) -> Any:
+        reads.append(index)
+        return source.read(index)
+
+    counting = replace(source, read=read)
+    again = open_cache(counting, size=None, directory=tmp_path, max_bad_share=0.5)
+    assert sorted(reads) == [6, 7, 8, 9, 10, 11]
+    whole = open_cache(source, size=None, directory=tmp_path / "other", max_bad_share=0.5)
+    np.testing.assert_array_equal(again.images, whole.images)
+    np.testing.assert_array_equal(again.sub_labels, whole.sub_labels)
+    assert again.names == whole.names
+    assert again.quarantine.equals(whole.quarantine)
+    assert [path for path in tmp_path.iterdir() if path.suffix == ".tmp"] == []
+
+
+def test_an_interrupted_build_of_squares_after_all_starts_no_second_first_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = with_bytes(make_source(), {1: png_of(np.full((30, 20, 3), 7, dtype=np.uint8))})
+    monkeypatch.setattr(cache_build, "SAVE_EVERY_S", 0.0)
+
+    def stop(done: int, total: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        open_cache(source, size=None, directory=tmp_path, progress=stop)
+    calls: list[int] = []
+    cache = open_cache(
+        source, size=None, directory=tmp_path, progress=lambda done, total: calls.append(done)
+    )
+    assert calls == list(range(5, 13))
+    assert cache.images.shape == (12, 256, 256, 3)
+
+
+def test_other_data_does_not_go_on_with_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_build, "SAVE_EVERY_S", 0.0)
+
     def stop(done: int, total: int) -> None:
         if done == 5:
             raise KeyboardInterrupt
@@ -188,8 +264,14 @@ def test_an_interrupted_build_leaves_nothing_and_the_next_one_succeeds(tmp_path:
     source = make_source()
     with pytest.raises(KeyboardInterrupt):
         open_cache(source, size=None, directory=tmp_path, progress=stop)
-    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
-    assert len(open_cache(source, size=None, directory=tmp_path).images) == 12
+    (left,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    state = json.loads((left / "progress.json").read_text())
+    (left / "progress.json").write_text(json.dumps(state | {"fingerprint": "other"}))
+    calls: list[int] = []
+    open_cache(
+        source, size=None, directory=tmp_path, progress=lambda done, total: calls.append(done)
+    )
+    assert calls == list(range(1, 13))
 
 
 def test_leftovers_of_a_killed_build_are_cleared(tmp_path: Path) -> None:
@@ -218,6 +300,9 @@ def test_too_little_disk_space_is_said_before_anything_is_written(
     usage = type(shutil.disk_usage(tmp_path))(10**9, 10**9, 100)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(ValueError, match=r"needs 0\.01 GB for 12 images of 512 x 512.* 0\.00 GB"):
+        open_cache(make_source(), size=512, directory=tmp_path)
+    usage = usage._replace(free=12 * 3 * 100**2)
+    with pytest.raises(ValueError, match=r"data\.size=97 would fit"):
         open_cache(make_source(), size=512, directory=tmp_path)
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
 

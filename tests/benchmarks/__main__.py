@@ -9,6 +9,7 @@ HIERCLF_DATA names the real data set, for the figures that want one.
 
 import argparse
 import importlib
+import os
 from pathlib import Path
 
 import torch
@@ -24,6 +25,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
     parser.add_argument("--results", type=Path, default=Path("results"))
     options = parser.parse_args()
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as the command `hierclf` does
     for group in GROUPS:
         importlib.import_module(f"tests.benchmarks.{group}")
     if unknown := sorted(set(options.names) - set(FIGURES)):
