@@ -17,6 +17,9 @@ from hierclf.features import view_strengths
 
 RESIDENT_SHARE = 0.25
 """Of a GPU's free memory, what an image set may take to be kept there as a whole."""
+_ROWS_A_COPY = 4096
+# By the array's id and the device. A copy lives as long as a reader of it.
+_RESIDENT: WeakValueDictionary[tuple[int, str], Tensor] = WeakValueDictionary()
 
 
 class Inputs(NamedTuple):
@@ -79,7 +82,7 @@ def resident_reader(images: np.ndarray, device: torch.device) -> Callable[[np.nd
     key = id(images), str(device)
     pixels = _RESIDENT.get(key)
     if pixels is None:
-        # Row by row: a memory map of pages that were never read is not doubled in main memory.
+        # In parts: of a memory map, only some pages are in main memory at a time.
         pixels = torch.empty(images.shape, dtype=torch.uint8, device=device)
         for start in range(0, len(images), _ROWS_A_COPY):
             rows = slice(start, start + _ROWS_A_COPY)
@@ -92,10 +95,6 @@ def resident_reader(images: np.ndarray, device: torch.device) -> Callable[[np.nd
         return pixels[index.to(device, non_blocking=True)]
 
     return read
-
-
-_ROWS_A_COPY = 4096
-_RESIDENT: WeakValueDictionary[tuple[int, str], Tensor] = WeakValueDictionary()
 
 
 def feature_inputs(
