@@ -71,7 +71,7 @@ def _predict(bundle: Bundle, files: list[tuple[str, bytes]], device: torch.devic
     more_is_better=True,
 )
 def predict_efficiency(device: torch.device) -> Rounds:
-    files, bundle = _rates(device, 6 * _BATCH)
+    files, bundle = _rates(device, 3 * _BATCH)
     net = bundle.inference_net.to(device)
     batch = torch.rand(_BATCH, 3, _SIZE, _SIZE).to(device, memory_format=torch.channels_last)
 
@@ -83,7 +83,6 @@ def predict_efficiency(device: torch.device) -> Rounds:
     return in_turn(
         lambda: _predict(bundle, files, device),
         lambda: len(files) / seconds(forward, device),
-        rounds=7,
     )
 
 
@@ -96,7 +95,7 @@ def predict_efficiency(device: torch.device) -> Rounds:
     more_is_better=True,
 )
 def predict_vs_notebook(device: torch.device) -> Rounds:
-    files, bundle = _rates(device, 4 * _BATCH)
+    files, bundle = _rates(device, 2 * _BATCH)
     net = copy.deepcopy(bundle.net).to(memory_format=torch.contiguous_format).to(device)
     images = [data for _, data in files]
     return in_turn(
