@@ -18,7 +18,7 @@ import torch
 
 from hierclf.augment import augment, center_view
 from hierclf.backbones import Backbone
-from hierclf.cache import ImageCache
+from hierclf.cache import ImageCache, read_rows
 from hierclf.config import Config
 from hierclf.fold_norm import fold_batch_norm
 from hierclf.locking import locked
@@ -101,7 +101,7 @@ def _compute(
             generator = torch.Generator(device).manual_seed(config.seed * 1000 + view)
             for start in range(0, n_images, batch):
                 rows = slice(start, start + batch)
-                images = torch.from_numpy(np.array(cache.images[rows])).to(device)
+                images = torch.from_numpy(read_rows(cache.images, rows)).to(device)
                 if view == 0:
                     pixels = center_view(
                         images,

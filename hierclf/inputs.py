@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hierclf.augment import augment, center_view
+from hierclf.cache import read_rows
 from hierclf.features import view_strengths
 
 RESIDENT_SHARE = 0.25
@@ -70,11 +71,16 @@ def batch_reader(images: np.ndarray, device: torch.device) -> Callable[[np.ndarr
     memory, while the GPU works.
     """
     if device.type == "cpu":
-        return lambda rows: torch.from_numpy(images[rows])
+        return lambda rows: torch.from_numpy(read_rows(images, rows))
     free, _ = torch.cuda.mem_get_info(device)
     if images.nbytes <= RESIDENT_SHARE * free:
         return resident_reader(images, device)
-    return lambda rows: torch.from_numpy(images[rows]).pin_memory().to(device, non_blocking=True)
+
+    def read(rows: np.ndarray) -> Tensor:
+        batch = torch.from_numpy(read_rows(images, rows))
+        return batch.pin_memory().to(device, non_blocking=True)
+
+    return read
 
 
 def resident_reader(images: np.ndarray, device: torch.device) -> Callable[[np.ndarray], Tensor]:
@@ -86,7 +92,7 @@ def resident_reader(images: np.ndarray, device: torch.device) -> Callable[[np.nd
         pixels = torch.empty(images.shape, dtype=torch.uint8, device=device)
         for start in range(0, len(images), _ROWS_A_COPY):
             rows = slice(start, start + _ROWS_A_COPY)
-            pixels[rows].copy_(torch.from_numpy(np.array(images[rows])))
+            pixels[rows].copy_(torch.from_numpy(read_rows(images, rows)))
         _RESIDENT[key] = pixels
 
     def read(rows: np.ndarray, of: np.ndarray = images) -> Tensor:

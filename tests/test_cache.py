@@ -19,8 +19,9 @@ import pytest
 from layouts import HIERARCHY, make_source, png_of, with_bytes
 from PIL import Image
 
+from hierclf import cache as cache_module
 from hierclf import cache_build
-from hierclf.cache import ImageCache, default_cache_dir, load_cache, open_cache
+from hierclf.cache import ImageCache, default_cache_dir, load_cache, open_cache, read_rows
 
 
 def refuse(index: int) -> NoReturn:
@@ -335,6 +336,28 @@ def test_a_size_below_one_is_refused(tmp_path: Path, size: int) -> None:
 def test_a_share_outside_0_to_1_is_refused(tmp_path: Path, share: float) -> None:
     with pytest.raises(ValueError, match="max_bad_share"):
         open_cache(make_source(), size=None, directory=tmp_path, max_bad_share=share)
+
+
+def resident_file_bytes() -> int:
+    """What the process holds of mapped files (Linux)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("RssFile"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("rows", [np.arange(16), slice(0, 16)], ids=["rows", "slice"])
+def test_what_was_read_of_a_large_map_does_not_stay_in_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: Any
+) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (16, 1024, 1024, 3), dtype=np.uint8)
+    images.tofile(tmp_path / "images.u8")
+    mapped = np.memmap(tmp_path / "images.u8", dtype=np.uint8, mode="r", shape=images.shape)
+    before = resident_file_bytes()
+    for limit, stays in ((1 << 30, True), (1 << 20, False)):
+        monkeypatch.setattr(cache_module, "KEPT_BYTES", limit)
+        batch = read_rows(mapped, rows)
+        np.testing.assert_array_equal(batch, images)
+        assert (resident_file_bytes() - before > 20e6) is stays
 
 
 def test_a_pickled_cache_carries_its_path_and_not_its_pixels(tmp_path: Path) -> None:

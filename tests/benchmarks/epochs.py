@@ -51,7 +51,6 @@ def _epoch(device: torch.device, backbone: str, size: int, n_images: int) -> Rou
     return in_turn(
         lambda: rate(seconds(lambda: run.train_epoch(1), device)),
         lambda: rate(seconds(resident, device)),
-        rounds=9,
     )
 
 
@@ -64,7 +63,7 @@ def _epoch(device: torch.device, backbone: str, size: int, n_images: int) -> Rou
     more_is_better=True,
 )
 def epoch_resnet18_64(device: torch.device) -> Rounds:
-    return _epoch(device, "resnet18", 64, 6 * _BATCH if device.type == "cpu" else 100 * _BATCH)
+    return _epoch(device, "resnet18", 64, 3 * _BATCH if device.type == "cpu" else 100 * _BATCH)
 
 
 @figure(
@@ -76,5 +75,5 @@ def epoch_resnet18_64(device: torch.device) -> Rounds:
     more_is_better=True,
 )
 def epoch_lite0_128(device: torch.device) -> Rounds:
-    n_images = 4 * _BATCH if device.type == "cpu" else 100 * _BATCH
+    n_images = 2 * _BATCH if device.type == "cpu" else 100 * _BATCH
     return _epoch(device, "tf_efficientnet_lite0", 128, n_images)
