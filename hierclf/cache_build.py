@@ -54,6 +54,7 @@ def build_cache(
     if not begun.done:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
+    _check_space(path.parent, len(source.images), begun)  # what is done stays if this refuses
     try:
         if not _write_images(source, begun, temporary, progress):
             begun = _Written(fingerprint, MIXED_SIZE)
@@ -100,7 +101,7 @@ def _write_images(
         return image if size is None else fit_square(image, size)
 
     total = len(source.images)
-    need = _check_space(folder.parent, total, written) if start else ""
+    need = _check_space(folder.parent, total, written)
     saved = time.monotonic()
     try:
         with (folder / "images.u8").open("r+b" if start else "wb") as file:
@@ -168,8 +169,9 @@ def _write_tables(source: Source, written: _Written, folder: Path) -> None:
 
 
 def _check_space(directory: Path, total: int, written: _Written) -> str:
-    """Refuse a cache that cannot fit; else the words that say what it needs."""
-    assert written.shape is not None
+    """Refuse a cache that cannot fit; else the words that say what it needs, once that is known."""
+    if written.shape is None:
+        return ""
     height, width, _ = written.shape
     need = total * math.prod(written.shape)
     free = shutil.disk_usage(directory).free + written.n_bytes

@@ -253,6 +253,33 @@ def test_an_interrupted_build_of_squares_after_all_starts_no_second_first_pass(
     assert cache.images.shape == (12, 256, 256, 3)
 
 
+@pytest.mark.parametrize("bad", [{0: b"", 1: b"", 2: b"", 3: b"", 4: b"", 5: b""}, {}])
+def test_what_is_done_survives_a_disk_that_is_too_full_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: dict[int, bytes]
+) -> None:
+    monkeypatch.setattr(cache_build, "SAVE_EVERY_S", 0.0)
+    source, calls = with_bytes(make_source(per_class=6), bad), list[int]()
+
+    def stop(done: int, total: int) -> None:
+        calls.append(done)
+        if done == 5 and len(calls) == 5:
+            raise KeyboardInterrupt
+
+    def build() -> ImageCache:
+        return open_cache(source, size=None, directory=tmp_path, max_bad_share=0.5, progress=stop)
+
+    with pytest.raises(KeyboardInterrupt):
+        build()
+    if not bad:
+        usage = type(shutil.disk_usage(tmp_path))(10**9, 10**9, 100)
+        with monkeypatch.context() as full:
+            full.setattr(shutil, "disk_usage", lambda path: usage)
+            with pytest.raises(ValueError, match=r"but 0\.00 GB are free"):
+                build()
+    assert len(build().images) == len(source.images) - len(bad)
+    assert calls[5:] == list(range(5, len(source.images) + 1))
+
+
 def test_other_data_does_not_go_on_with_what_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
