@@ -15,6 +15,7 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -23,10 +24,12 @@ import safetensors
 import safetensors.numpy
 import safetensors.torch
 import torch
+from torch import nn
 
 from hierclf.backbones import build_backbone
 from hierclf.calibration import Calibration
 from hierclf.errors import one_line
+from hierclf.fold_norm import fold_batch_norm
 from hierclf.fold_run import FoldRun
 from hierclf.json_file import read_json_object, write_json_object
 from hierclf.labels import Hierarchy
@@ -79,6 +82,11 @@ class Bundle:
     states: State
     rule: Rule | None = None
     calibration: Calibration | None = None
+
+    @cached_property
+    def inference_net(self) -> nn.Module:
+        """`net` as predictions use it: the same outputs, to rounding, in less time."""
+        return fold_batch_norm(self.net).to(memory_format=torch.channels_last)
 
 
 def bundle_from_run(run: FoldRun, states: State) -> Bundle:

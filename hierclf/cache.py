@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +26,12 @@ from hierclf.labels import Hierarchy
 from hierclf.locking import locked
 from hierclf.sources import Source
 
-__all__ = ["ImageCache", "ProgressFn", "default_cache_dir", "load_cache", "open_cache"]
+__all__ = ["ImageCache", "ProgressFn", "default_cache_dir", "load_cache", "open_cache", "read_rows"]
 
 # Raise it when the files of a cache change.
 _SCHEMA = 1
+KEPT_BYTES = 1 << 30
+"""Of a larger memory map, what was read does not stay in the process."""
 
 
 def default_cache_dir() -> Path:
@@ -96,6 +99,18 @@ def load_cache(path: Path) -> ImageCache:
         return _load(path)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not a complete image cache: {error}") from error
+
+
+def read_rows(images: NDArray[np.uint8], rows: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
+    """A copy of some rows, uint8 [B, H, W, 3]; memory does not grow with what was read before.
+
+    The system counts the pages of a memory map that were touched as the process's own, and a set
+    that fits no memory would seem to fill it. Given back, they stay in the system's page cache.
+    """
+    batch = images[rows].copy() if isinstance(rows, slice) else images[rows]
+    if images.nbytes > KEPT_BYTES and isinstance(images.base, mmap.mmap):
+        images.base.madvise(mmap.MADV_DONTNEED)
+    return batch
 
 
 def _key(source: Source, size: int | None) -> str:

@@ -2,7 +2,8 @@
 
 images.u8 holds the raw pixels, row after row; super_labels.npy and sub_labels.npy the labels;
 quarantine.csv what could not be read; meta.json the rest. They are written beside their place,
-flushed to disk and renamed: a folder of the final name is complete.
+flushed to disk and renamed: a folder of the final name is complete. An interrupted build leaves its
+images there with progress.json, and the next one goes on from the last state that is on disk.
 
 Shape legend: N readable images, H height, W width.
 """
@@ -13,8 +14,9 @@ import json
 import math
 import os
 import shutil
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,6 +33,11 @@ LEVELS = ("super", "sub")
 QUARANTINE = ["image", "reason"]
 # Side of the squares where a source's images differ in size and no size is set.
 MIXED_SIZE = 256
+# What a configuration takes at least as data.size.
+MIN_SIZE = 16
+# Work that a killed build may lose. Each state costs a wait for the disk.
+SAVE_EVERY_S = 5.0
+_PROGRESS = "progress.json"
 
 
 def build_cache(
@@ -40,31 +47,51 @@ def build_cache(
     fingerprint: str,
     progress: ProgressFn | None,
 ) -> None:
-    """Write the cache folder `path`. The caller holds its lock, so that leftovers are garbage."""
+    """Write the cache folder `path`. The caller holds its lock: nobody else works on leftovers."""
     temporary, replaced = path.with_name(f"{path.name}.tmp"), path.with_name(f"{path.name}.old")
-    for leftover in (temporary, replaced):
-        shutil.rmtree(leftover, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    shutil.rmtree(replaced, ignore_errors=True)
+    begun = _begun(temporary, fingerprint) or _Written(fingerprint, size)
+    if not begun.done:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+    _check_space(path.parent, len(source.images), begun)  # what is done stays if this refuses
     try:
-        written = _write_images(source, size, temporary, progress)
-        if written is None:
-            written = _write_images(source, MIXED_SIZE, temporary, progress)
-            assert written is not None
-        _write_tables(source, written, fingerprint, temporary)
+        if not _write_images(source, begun, temporary, progress):
+            begun = _Written(fingerprint, MIXED_SIZE)
+            whole = _write_images(source, begun, temporary, progress)
+            assert whole
+        _write_tables(source, begun, temporary)
+        (temporary / _PROGRESS).unlink(missing_ok=True)
         _sync(temporary)
         if path.exists():
             path.rename(replaced)
         temporary.rename(path)
         _sync(path.parent)
+    except Exception:  # what would happen again; after an interruption the images are kept
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
     finally:
-        for leftover in (temporary, replaced):
-            shutil.rmtree(leftover, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _begun(folder: Path, fingerprint: str) -> _Written | None:
+    """What an interrupted build of the same cache left on disk, if it can be gone on with."""
+    try:
+        written = _Written(**json.loads((folder / _PROGRESS).read_text(encoding="utf-8")))
+        whole = (folder / "images.u8").stat().st_size >= written.n_bytes
+    except (OSError, TypeError, ValueError):
+        return None
+    return written if whole and written.fingerprint == fingerprint else None
 
 
 def _write_images(
-    source: Source, size: int | None, folder: Path, progress: ProgressFn | None
-) -> _Written | None:
-    """Decode all images into images.u8. None: no size was set and the images differ in size."""
+    source: Source, written: _Written, folder: Path, progress: ProgressFn | None
+) -> bool:
+    """Decode the images that are missing into images.u8, and keep `written` up to date.
+
+    False: no size was set and the images differ in size.
+    """
+    size, start = written.size, written.done
 
     def attempt(index: int) -> NDArray[np.uint8] | str:
         try:
@@ -74,50 +101,65 @@ def _write_images(
         return image if size is None else fit_square(image, size)
 
     total = len(source.images)
-    kept: list[int] = []
-    quarantine: list[tuple[str, str]] = []
-    shape: tuple[int, ...] | None = None
-    need = ""
+    need = _check_space(folder.parent, total, written)
+    saved = time.monotonic()
     try:
-        with (folder / "images.u8").open("wb") as file:
-            for index, result in enumerate(map_ordered(attempt, total)):
+        with (folder / "images.u8").open("r+b" if start else "wb") as file:
+            file.truncate(written.n_bytes)
+            file.seek(written.n_bytes)
+            for result in map_ordered(lambda i: attempt(start + i), total - start):
                 if isinstance(result, str):
-                    quarantine.append((source.images[index], result))
+                    written.quarantine.append((written.done, result))
                 else:
-                    if shape is None:
-                        shape = result.shape
-                        need = _check_space(folder.parent, total, shape)
-                    elif shape != result.shape:
-                        return None
+                    if written.shape is None:
+                        written.shape = list(result.shape)
+                        need = _check_space(folder.parent, total, written)
+                    elif written.shape != list(result.shape):
+                        return False
                     # Writing, not mapping: a full disk is then an error and not a killed process.
                     file.write(np.ascontiguousarray(result).data)
-                    kept.append(index)
+                written.done += 1
                 if progress is not None:
-                    progress(index + 1, total)
+                    progress(written.done, total)
+                if time.monotonic() - saved > SAVE_EVERY_S:
+                    _flush(file)
+                    _save_progress(written, folder)
+                    saved = time.monotonic()
             _flush(file)
     except OSError as error:  # from writing: what cannot be read comes back as its reason
         raise ValueError(f"{need}, but: {error.strerror or error}") from error
-    return _Written(np.array(kept, dtype=np.int64), shape, quarantine)
+    return True
 
 
-def _write_tables(source: Source, written: _Written, fingerprint: str, folder: Path) -> None:
-    quarantine = pd.DataFrame(written.quarantine, columns=QUARANTINE)
+def _save_progress(written: _Written, folder: Path) -> None:
+    """Say what is on disk; renamed into place, so that it is never half."""
+    draft = folder / f"{_PROGRESS}.new"
+    with draft.open("wb") as file:
+        file.write(json.dumps(asdict(written)).encode())
+        _flush(file)
+    draft.replace(folder / _PROGRESS)
+
+
+def _write_tables(source: Source, written: _Written, folder: Path) -> None:
+    bad = [(source.images[index], reason) for index, reason in written.quarantine]
+    quarantine = pd.DataFrame(bad, columns=QUARANTINE)
     if written.shape is None:
         raise ValueError(
             f"none of the {len(source.images)} images can be read; "
             f"first: {quarantine.image[0]}: {quarantine.reason[0]}"
         )
+    kept = np.delete(np.arange(written.done), [index for index, _ in written.quarantine])
     for level, labels in zip(LEVELS, (source.super_labels, source.sub_labels), strict=True):
         with (folder / f"{level}_labels.npy").open("wb") as file:
-            np.save(file, labels[written.kept].astype(np.int64), allow_pickle=False)
+            np.save(file, labels[kept].astype(np.int64), allow_pickle=False)
             _flush(file)
     meta: dict[str, Any] = {
-        "fingerprint": fingerprint,
+        "fingerprint": written.fingerprint,
         "source": source.name,
-        "shape": [len(written.kept), *written.shape],
+        "shape": [len(kept), *written.shape],
         "quarantined": len(quarantine),
         "hierarchy": source.hierarchy.to_dict(),
-        "names": [source.images[i] for i in written.kept],
+        "names": [source.images[i] for i in kept],
     }
     texts = {"meta.json": json.dumps(meta), "quarantine.csv": quarantine.to_csv(index=False)}
     for name, text in texts.items():
@@ -126,15 +168,21 @@ def _write_tables(source: Source, written: _Written, fingerprint: str, folder: P
             _flush(file)
 
 
-def _check_space(directory: Path, total: int, shape: tuple[int, ...]) -> str:
-    """Refuse a cache that cannot fit; else the words that say what it needs."""
-    need, free = total * math.prod(shape), shutil.disk_usage(directory).free
+def _check_space(directory: Path, total: int, written: _Written) -> str:
+    """Refuse a cache that cannot fit; else the words that say what it needs, once that is known."""
+    if written.shape is None:
+        return ""
+    height, width, _ = written.shape
+    need = total * math.prod(written.shape)
+    free = shutil.disk_usage(directory).free + written.n_bytes
     words = (
         f"the image cache in {directory} needs {need / 1e9:.2f} GB for {total} images of "
-        f"{shape[1]} x {shape[0]} (a smaller size needs less; HIERCLF_CACHE names another folder)"
+        f"{width} x {height} (a smaller size needs less; HIERCLF_CACHE names another folder)"
     )
     if need > free:
-        raise ValueError(f"{words}, but {free / 1e9:.2f} GB are free")
+        side = math.isqrt(int(0.95 * free) // (3 * total))
+        fits = f"; data.size={side} would fit" if side >= MIN_SIZE else ""
+        raise ValueError(f"{words}, but {free / 1e9:.2f} GB are free{fits}")
     return words
 
 
@@ -152,10 +200,17 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Written:
-    """What one pass over the images wrote."""
+    """How far a pass over the images has come; as it is stored in progress.json."""
 
-    kept: NDArray[np.int64]  # [N] positions in the source
-    shape: tuple[int, ...] | None  # (H, W, 3); None where no image could be read
-    quarantine: list[tuple[str, str]]  # (image, reason)
+    fingerprint: str
+    size: int | None  # of the squares; None keeps the images' own
+    done: int = 0  # images of the source looked at
+    shape: list[int] | None = None  # H, W, 3; None as long as no image could be read
+    quarantine: list[tuple[int, str]] = field(default_factory=list)  # (position, reason)
+
+    @property
+    def n_bytes(self) -> int:
+        """Of images.u8."""
+        return (self.done - len(self.quarantine)) * math.prod(self.shape or [0])

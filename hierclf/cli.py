@@ -1,10 +1,11 @@
 """The command `hierclf`: check data, write the demo set, predict, evaluate, choose thresholds."""
 
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -12,6 +13,9 @@ from typer.core import TyperGroup
 from hierclf.errors import one_line_errors
 from hierclf.out_files import TABLE_ENDINGS, check_out_file, draft_of
 from hierclf.version import package_version
+
+if TYPE_CHECKING:
+    from hierclf.predict_files import Tally
 
 # What takes long to import (torch above all) is imported inside the commands, so that help is fast.
 
@@ -35,6 +39,9 @@ app = typer.Typer(
 
 def main() -> None:
     """The console script."""
+    # Huge pages for torch's large CPU tensors: it asks for fresh memory for each, and first writes
+    # to small pages take as long as much of the arithmetic. Read when the first tensor is made.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     app(prog_name="hierclf")
 
 
@@ -134,6 +141,13 @@ def predict(
             device=pick_device(device),
             progress=report,
         )
+    print_tally(tally, out)
+    print("next, where the labels are known:")
+    _say("hierclf", "evaluate", out, "LABELS.csv", "--model", model)
+
+
+def print_tally(tally: "Tally", out: Path) -> None:
+    """What came of the images, and where it was written."""
     for name, reason in tally.unreadable:
         print(f"unreadable: {name}: {reason}", file=sys.stderr)
     if tally.unreadable:
@@ -141,9 +155,8 @@ def predict(
     print(
         f"{tally.predicted} images predicted: {tally.known} known, {tally.novel_super} of a novel "
         f"super-class, {tally.novel_sub} of a novel sub-class of a known super-class\n"
-        f"wrote {out}\nnext, where the labels are known:"
+        f"wrote {out}"
     )
-    _say("hierclf", "evaluate", out, "LABELS.csv", "--model", model)
 
 
 @app.command()

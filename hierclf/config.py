@@ -78,6 +78,8 @@ class TrainConfig(_Strict):
     """Weight of the sub-class loss in the sum."""
     clip_norm: Positive | None = None
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    compile: bool = False
+    """Train a network compiled by torch.compile: pays for long runs, after a minute or so."""
     views: Annotated[int, Field(ge=0, le=64)] = 4
     """Augmented views an image whose features are cached; used with freeze: backbone only."""
 

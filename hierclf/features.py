@@ -18,8 +18,9 @@ import torch
 
 from hierclf.augment import augment, center_view
 from hierclf.backbones import Backbone
-from hierclf.cache import ImageCache
+from hierclf.cache import ImageCache, read_rows
 from hierclf.config import Config
+from hierclf.fold_norm import fold_batch_norm
 from hierclf.locking import locked
 
 ProgressFn = Callable[[int, int], None]
@@ -82,7 +83,7 @@ def _compute(
     progress: ProgressFn | None,
 ) -> None:
     strengths = view_strengths(config.train.views, config.search.strength.high)
-    module = backbone.module.eval().to(memory_format=torch.channels_last).to(device)
+    module = fold_batch_norm(backbone.module).to(memory_format=torch.channels_last).to(device)
     mean = torch.tensor(backbone.mean, device=device).view(1, 3, 1, 1)
     std = torch.tensor(backbone.std, device=device).view(1, 3, 1, 1)
     size, batch = config.model.image_size, config.train.eval_batch_size
@@ -100,7 +101,7 @@ def _compute(
             generator = torch.Generator(device).manual_seed(config.seed * 1000 + view)
             for start in range(0, n_images, batch):
                 rows = slice(start, start + batch)
-                images = torch.from_numpy(np.array(cache.images[rows])).to(device)
+                images = torch.from_numpy(read_rows(cache.images, rows)).to(device)
                 if view == 0:
                     pixels = center_view(
                         images,

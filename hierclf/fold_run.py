@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -60,7 +61,8 @@ class FoldRun:
         self.precision = pick_precision(config.train.precision, device)
         torch.manual_seed(config.seed)
         self.net, self.inputs = _network_and_inputs(fold, cache, config, device, features)
-        self.trained = self.net if wrap is None else wrap(self.net)
+        trained = self.net if wrap is None else wrap(self.net)
+        self.trained = cast(nn.Module, torch.compile(trained)) if config.train.compile else trained
         self.steps = max(1, round(len(fold.train) / config.train.batch_size))
         self.optimisation = make_optimisation(
             self.net,

@@ -95,7 +95,7 @@ def predict_batches(
     if batch_size < 1:
         raise ValueError(f"batch_size >= 1 must hold, but got {batch_size}")
     device = device or pick_device("auto")
-    bundle.net.to(device)
+    bundle.inference_net.to(device)
     for names, pixels, unreadable in _decoded(bundle.preprocessing, images, batch_size):
         if unreadable and not skip_unreadable:
             name, reason = unreadable[0]
@@ -239,7 +239,7 @@ def _network_outputs(
             crop_fraction=bundle.preprocessing.crop_fraction,
             interpolation=bundle.preprocessing.interpolation,
         )
-        outputs = bundle.net(view)
+        outputs = bundle.inference_net(view)
     except torch.OutOfMemoryError:
         raise ValueError(
             f"a batch must fit into the memory of {device}, but {len(pixels)} images do not; "

@@ -49,6 +49,13 @@ class Tally:
     def predicted(self) -> int:
         return self.known + self.novel_super + self.novel_sub
 
+    def add(self, part: "Tally") -> None:
+        """Count another part of the same images."""
+        self.known += part.known
+        self.novel_super += part.novel_super
+        self.novel_sub += part.novel_sub
+        self.unreadable += part.unreadable
+
 
 def predict_to_file(
     bundle: Bundle,
@@ -59,6 +66,7 @@ def predict_to_file(
     batch_size: int = 64,
     device: torch.device | None = None,
     progress: Callable[[int, int], None] | None = None,
+    may_be_empty: bool = False,
 ) -> Tally:
     """Predict all images that can be read; the file appears, whole, at the end.
 
@@ -67,6 +75,7 @@ def predict_to_file(
         form: `table` is every column of `predict_images`; `submission` is image and the two ids,
             always in natural order.
         progress: called as (done, total).
+        may_be_empty: of a part of the images, none need be readable.
 
     Raises:
         ValueError: no image can be read (the first reason is named), or as `predict_batches`.
@@ -86,7 +95,7 @@ def predict_to_file(
                 write(table)
             if progress is not None:
                 progress(done, len(images))
-        if not tally.predicted:
+        if not tally.predicted and not may_be_empty:
             name, reason = tally.unreadable[0]
             raise ValueError(
                 f"at least one image must be readable, but none of {done} is; {name}: {reason}"

@@ -20,9 +20,10 @@ class Plan(NamedTuple):
     Attributes:
         trials_at_a_time: concurrent trials.
         workers: training processes of a trial; more than one train data-parallel.
-        use_gpu: one GPU a worker, else none.
+        use_gpu: one GPU a worker, or a share of one, else none.
         cpus_per_worker: CPU cores a worker.
         gpus: GPUs in use over all trials.
+        gpu_share: of a GPU, for each worker; below 1 several small trials share one.
     """
 
     trials_at_a_time: int
@@ -30,12 +31,13 @@ class Plan(NamedTuple):
     use_gpu: bool
     cpus_per_worker: int
     gpus: int
+    gpu_share: float = 1.0
 
     def describe(self) -> str:
         """One line for people."""
         each = f"{self.cpus_per_worker} CPU core{'s' if self.cpus_per_worker > 1 else ''}"
         if self.use_gpu:
-            each += " and 1 GPU"
+            each += f" and {self.gpu_share:g} GPU"
         workers = f"{self.workers} worker{'s' if self.workers > 1 else ''} a trial"
         trials = f"{self.trials_at_a_time} trial{'s' if self.trials_at_a_time > 1 else ''}"
         return f"{trials} at a time, {workers}, {each} a worker"
@@ -91,19 +93,25 @@ def _free_port() -> int:
 
 
 def plan_resources(
-    *, cpus: float, available_gpus: float, gpus: int | None, workers: int, n_trials: int
+    *, cpus: float, available_gpus: float, gpus: int | None, workers: float, n_trials: int
 ) -> Plan:
     """Divide what the cluster has among trials.
 
     Args:
         cpus, available_gpus: what the whole cluster has.
         gpus: how many GPUs to use; None takes all there are, 0 trains on CPUs.
-        workers: training processes a trial.
+        workers: training processes a trial; below 1, one that takes this share of a GPU.
         n_trials: no more run at a time than there are.
 
     Raises:
         ValueError: one trial could never start.
     """
+    share = min(float(workers), 1.0)
+    if workers > 1 and workers != int(workers):
+        raise ValueError(
+            f"--gpus-per-trial must be a whole number, or a share below 1, but got {workers:g}"
+        )
+    workers = max(1, int(workers))
     if gpus is None:
         gpus = int(available_gpus)
     if gpus > available_gpus:
@@ -118,7 +126,8 @@ def plan_resources(
             f"--gpus-per-trial must be at most the number of CPU cores ({int(cpus)}), "
             f"but got {workers}"
         )
-    possible = gpus // workers if gpus else min(int(cpus) // workers, MAX_CPU_TRIALS)
+    trials_a_gpu = int(1 / share + 1e-9)  # 1 / 0.05 is a little less than 20
+    possible = gpus * trials_a_gpu // workers if gpus else min(int(cpus) // workers, MAX_CPU_TRIALS)
     at_a_time = max(1, min(possible, int(cpus) // workers, n_trials))
     cpus_per_worker = max(1, int(cpus) // (at_a_time * workers))
-    return Plan(at_a_time, workers, gpus > 0, cpus_per_worker, gpus)
+    return Plan(at_a_time, workers, gpus > 0, cpus_per_worker, gpus, share if gpus else 1.0)

@@ -1,8 +1,10 @@
-"""Predict with a model of the MLflow registry.
+"""Predict with a model of the MLflow registry, on this machine or spread over a Ray cluster.
 
 python search/predict.py models:/hierclf@champion IMAGES --out predictions.csv
+python search/predict.py models:/hierclf@champion IMAGES --out FOLDER --ray --address auto
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,7 +12,10 @@ from typing import Annotated, Literal
 import typer
 
 # `python search/predict.py` puts search/ first on the path; the packages are found from its parent.
-sys.path[0:1] = [str(Path(__file__).resolve().parents[1])]
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[0:1] = [str(ROOT)]
+# Ray's workers import the same packages, wherever they start.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
 from hierclf import cli  # noqa: E402
 from hierclf.errors import one_line_errors  # noqa: E402
@@ -21,7 +26,9 @@ Option = typer.Option
 def predict(
     model: Annotated[str, typer.Argument(help="models:/NAME@ALIAS or models:/NAME/VERSION")],
     images: Annotated[str, typer.Argument(help="file, folder, .zip, 'pattern' or .parquet")],
-    out: Annotated[Path, Option(help="the file to write: .csv or .parquet")],
+    out: Annotated[
+        Path, Option(help="the file to write: .csv or .parquet; with --ray a folder of Parquet")
+    ],
     form: Annotated[
         Literal["table", "submission"], Option("--format", help="all columns, or the two indices")
     ] = "table",
@@ -29,10 +36,19 @@ def predict(
     device: Annotated[str, Option(help="cpu, cuda, cuda:1, ...")] = "auto",
     mlflow_uri: Annotated[str | None, Option(help="an MLflow server; else the local store")] = None,
     results: Annotated[Path, Option(help="where the local store is")] = Path("results"),
+    ray: Annotated[bool, Option("--ray", help="spread over a Ray cluster by Ray Data")] = False,
+    address: Annotated[str | None, Option(help="a running Ray cluster, such as auto")] = None,
     debug: Annotated[bool, Option(help="show tracebacks")] = False,
 ) -> None:
     """Classify images as `hierclf predict` does, by a registered model."""
     with one_line_errors("predict.py", debug=debug):
+        if ray and (form != "table" or device != "auto"):
+            raise ValueError(
+                "--ray writes all columns, by the devices that Ray sees: give neither --format nor "
+                "--device beside it"
+            )
+        if address is not None and not ray:
+            raise ValueError(f"--address needs --ray, but got --address {address} without it")
         # MLflow takes seconds to import: after the command line has proved right.
         from search.registry import resolve_model
         from search.tracking import default_uri
@@ -42,7 +58,17 @@ def predict(
                 f"--results must hold an MLflow store, but {results / 'mlflow.db'} does not exist"
             )
         directory = resolve_model(mlflow_uri or default_uri(results), model)
-        cli.predict(directory, images, out, form=form, batch_size=batch_size, device=device)
+        if not ray:
+            cli.predict(directory, images, out, form=form, batch_size=batch_size, device=device)
+            return
+        from hierclf.progress import progress
+        from search.ray_predict import predict_on_ray
+
+        with progress("predicting") as report:
+            tally = predict_on_ray(
+                directory, images, out, batch_size=batch_size, address=address, progress=report
+            )
+        cli.print_tally(tally, out)
 
 
 if __name__ == "__main__":

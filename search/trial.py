@@ -57,7 +57,7 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
     tuned = {key: config[key] for key in ("lr", "weight_decay", "strength")}
     settings = parse_config(job.config).with_hyperparameters(**tuned)
     folds = tuple(config.get("folds", job.folds))
-    resources = {"CPU": job.plan.cpus_per_worker, "GPU": int(job.plan.use_gpu)}
+    resources = {"CPU": job.plan.cpus_per_worker, "GPU": job.plan.gpu_share * job.plan.use_gpu}
     trainer = TorchTrainer(
         train_loop,
         train_loop_config=job._replace(config=settings.model_dump(), folds=folds)._asdict(),

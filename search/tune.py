@@ -33,7 +33,9 @@ def tune(
     trials: Annotated[int | None, Option(help="trials of the search")] = None,
     time_budget: Annotated[float | None, Option(help="seconds for the search's trials")] = None,
     gpus: Annotated[int | None, Option(min=0, help="left out: all there are; 0: CPUs")] = None,
-    gpus_per_trial: Annotated[int, Option(min=1, help="workers of a trial, a GPU each")] = 1,
+    gpus_per_trial: Annotated[
+        float, Option(min=0.05, help="workers of a trial, a GPU each; below 1: trials share a GPU")
+    ] = 1,
     address: Annotated[str | None, Option(help="a running Ray cluster, such as auto")] = None,
     mlflow_uri: Annotated[str | None, Option(help="an MLflow server; else a local store")] = None,
     results: Annotated[Path, Option(help="where runs and the MLflow store go")] = Path("results"),

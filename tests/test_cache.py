@@ -3,9 +3,11 @@
 import io
 import json
 import multiprocessing
+import os
 import pickle
 import resource
 import shutil
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,9 @@ import pytest
 from layouts import HIERARCHY, make_source, png_of, with_bytes
 from PIL import Image
 
-from hierclf.cache import ImageCache, default_cache_dir, load_cache, open_cache
+from hierclf import cache as cache_module
+from hierclf import cache_build
+from hierclf.cache import ImageCache, default_cache_dir, load_cache, open_cache, read_rows
 
 
 def refuse(index: int) -> NoReturn:
@@ -180,7 +184,107 @@ def test_a_damaged_cache_is_built_anew(tmp_path: Path, damage: Callable[[Path], 
     np.testing.assert_array_equal(again.sub_labels, source.sub_labels)
 
 
-def test_an_interrupted_build_leaves_nothing_and_the_next_one_succeeds(tmp_path: Path) -> None:
+def _die_after_seven(directory: str, bad: dict[int, bytes], how: int) -> None:
+    """Build with a state on disk after every image, and end by a signal in mid-build."""
+
+    def stop(done: int, total: int) -> None:
+        if done == 7:
+            os.kill(os.getpid(), how)
+
+    cache_build.SAVE_EVERY_S = 0.0
+    open_cache(
+        with_bytes(make_source(), bad),
+        size=None,
+        directory=Path(directory),
+        max_bad_share=0.5,
+        progress=stop,
+    )
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("tail", [b"", b"half an image"])
+def test_an_interrupted_build_goes_on_where_it_ended(tmp_path: Path, how: int, tail: bytes) -> None:
+    bad = {2: b"", 9: b"text"}
+    process = multiprocessing.get_context("spawn").Process(
+        target=_die_after_seven, args=(str(tmp_path), bad, how)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode != 0
+    (left,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    with pytest.raises(ValueError, match="not a complete image cache"):
+        load_cache(left)
+    with (left / "images.u8").open("ab") as file:
+        file.write(tail)  # written after the last state that is known to be on disk
+    source, reads = with_bytes(make_source(), bad), list[int]()
+
+    def read(index: int) -> Any:
+        reads.append(index)
+        return source.read(index)
+
+    counting = replace(source, read=read)
+    again = open_cache(counting, size=None, directory=tmp_path, max_bad_share=0.5)
+    assert sorted(reads) == [6, 7, 8, 9, 10, 11]
+    whole = open_cache(source, size=None, directory=tmp_path / "other", max_bad_share=0.5)
+    np.testing.assert_array_equal(again.images, whole.images)
+    np.testing.assert_array_equal(again.sub_labels, whole.sub_labels)
+    assert again.names == whole.names
+    assert again.quarantine.equals(whole.quarantine)
+    assert [path for path in tmp_path.iterdir() if path.suffix == ".tmp"] == []
+
+
+def test_an_interrupted_build_of_squares_after_all_starts_no_second_first_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = with_bytes(make_source(), {1: png_of(np.full((30, 20, 3), 7, dtype=np.uint8))})
+    monkeypatch.setattr(cache_build, "SAVE_EVERY_S", 0.0)
+
+    def stop(done: int, total: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        open_cache(source, size=None, directory=tmp_path, progress=stop)
+    calls: list[int] = []
+    cache = open_cache(
+        source, size=None, directory=tmp_path, progress=lambda done, total: calls.append(done)
+    )
+    assert calls == list(range(5, 13))
+    assert cache.images.shape == (12, 256, 256, 3)
+
+
+@pytest.mark.parametrize("bad", [{0: b"", 1: b"", 2: b"", 3: b"", 4: b"", 5: b""}, {}])
+def test_what_is_done_survives_a_disk_that_is_too_full_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: dict[int, bytes]
+) -> None:
+    monkeypatch.setattr(cache_build, "SAVE_EVERY_S", 0.0)
+    source, calls = with_bytes(make_source(per_class=6), bad), list[int]()
+
+    def stop(done: int, total: int) -> None:
+        calls.append(done)
+        if done == 5 and len(calls) == 5:
+            raise KeyboardInterrupt
+
+    def build() -> ImageCache:
+        return open_cache(source, size=None, directory=tmp_path, max_bad_share=0.5, progress=stop)
+
+    with pytest.raises(KeyboardInterrupt):
+        build()
+    if not bad:
+        usage = type(shutil.disk_usage(tmp_path))(10**9, 10**9, 100)
+        with monkeypatch.context() as full:
+            full.setattr(shutil, "disk_usage", lambda path: usage)
+            with pytest.raises(ValueError, match=r"but 0\.00 GB are free"):
+                build()
+    assert len(build().images) == len(source.images) - len(bad)
+    assert calls[5:] == list(range(5, len(source.images) + 1))
+
+
+def test_other_data_does_not_go_on_with_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_build, "SAVE_EVERY_S", 0.0)
+
     def stop(done: int, total: int) -> None:
         if done == 5:
             raise KeyboardInterrupt
@@ -188,8 +292,14 @@ def test_an_interrupted_build_leaves_nothing_and_the_next_one_succeeds(tmp_path:
     source = make_source()
     with pytest.raises(KeyboardInterrupt):
         open_cache(source, size=None, directory=tmp_path, progress=stop)
-    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
-    assert len(open_cache(source, size=None, directory=tmp_path).images) == 12
+    (left,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    state = json.loads((left / "progress.json").read_text())
+    (left / "progress.json").write_text(json.dumps(state | {"fingerprint": "other"}))
+    calls: list[int] = []
+    open_cache(
+        source, size=None, directory=tmp_path, progress=lambda done, total: calls.append(done)
+    )
+    assert calls == list(range(1, 13))
 
 
 def test_leftovers_of_a_killed_build_are_cleared(tmp_path: Path) -> None:
@@ -218,6 +328,9 @@ def test_too_little_disk_space_is_said_before_anything_is_written(
     usage = type(shutil.disk_usage(tmp_path))(10**9, 10**9, 100)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(ValueError, match=r"needs 0\.01 GB for 12 images of 512 x 512.* 0\.00 GB"):
+        open_cache(make_source(), size=512, directory=tmp_path)
+    usage = usage._replace(free=12 * 3 * 100**2)
+    with pytest.raises(ValueError, match=r"data\.size=97 would fit"):
         open_cache(make_source(), size=512, directory=tmp_path)
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
 
@@ -250,6 +363,28 @@ def test_a_size_below_one_is_refused(tmp_path: Path, size: int) -> None:
 def test_a_share_outside_0_to_1_is_refused(tmp_path: Path, share: float) -> None:
     with pytest.raises(ValueError, match="max_bad_share"):
         open_cache(make_source(), size=None, directory=tmp_path, max_bad_share=share)
+
+
+def resident_file_bytes() -> int:
+    """What the process holds of mapped files (Linux)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("RssFile"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("rows", [np.arange(16), slice(0, 16)], ids=["rows", "slice"])
+def test_what_was_read_of_a_large_map_does_not_stay_in_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: Any
+) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (16, 1024, 1024, 3), dtype=np.uint8)
+    images.tofile(tmp_path / "images.u8")
+    mapped = np.memmap(tmp_path / "images.u8", dtype=np.uint8, mode="r", shape=images.shape)
+    before = resident_file_bytes()
+    for limit, stays in ((1 << 30, True), (1 << 20, False)):
+        monkeypatch.setattr(cache_module, "KEPT_BYTES", limit)
+        batch = read_rows(mapped, rows)
+        np.testing.assert_array_equal(batch, images)
+        assert (resident_file_bytes() - before > 20e6) is stays
 
 
 def test_a_pickled_cache_carries_its_path_and_not_its_pixels(tmp_path: Path) -> None:

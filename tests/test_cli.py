@@ -14,7 +14,7 @@ import pytest
 from tiny_models import HIERARCHY, encoded, picture, pictures, tiny_bundle
 from typer.testing import CliRunner, Result
 
-from hierclf import progress
+from hierclf import cli, progress
 from hierclf.bundle import load_bundle, save_bundle
 from hierclf.cli import app
 from hierclf.errors import one_line_errors
@@ -28,6 +28,19 @@ def run(*args: object, code: int = 0) -> Result:
     result = CliRunner().invoke(app, [str(arg) for arg in args])
     assert result.exit_code == code, (result.output, result.exception)
     return result
+
+
+def test_the_command_asks_for_huge_pages_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = "THP_MEM_ALLOC_ENABLE"
+    monkeypatch.setattr(cli, "app", lambda **options: None)
+    for before, after in (("0", "0"), (None, "1")):
+        monkeypatch.setenv(name, "0")
+        if before is None:
+            del os.environ[name]
+        cli.main()
+        assert os.environ[name] == after
 
 
 def error_of(*args: object) -> str:

@@ -1,5 +1,6 @@
 """What runs at the same time, counted by hand; nothing here starts Ray."""
 
+import math
 from typing import Any
 
 import pytest
@@ -92,8 +93,29 @@ def test_a_plan_that_could_never_start_is_refused_in_one_line(given: Any, messag
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize(("share", "trials"), [(0.5, 4), (0.3, 6), (0.25, 8), (0.05, 16)])
+def test_small_trials_share_gpus_and_never_take_more_than_there_are(
+    share: float, trials: int
+) -> None:
+    found = plan(available_gpus=2, workers=share, n_trials=100)
+    assert found == Plan(trials, 1, True, 16 // trials, 2, share)
+    assert math.ceil(found.trials_at_a_time / math.floor(1 / share + 1e-9)) <= 2
+
+
+def test_a_share_means_nothing_without_a_gpu() -> None:
+    assert plan(cpus=2, workers=0.5) == plan(cpus=2)
+
+
+def test_between_one_and_two_gpus_a_trial_there_is_nothing() -> None:
+    with pytest.raises(ValueError, match=r"whole number, or a share below 1, but got 1\.5"):
+        plan(available_gpus=4, workers=1.5)
+
+
 def test_a_plan_reads_like_a_sentence() -> None:
     assert plan(cpus=2).describe() == "2 trials at a time, 1 worker a trial, 1 CPU core a worker"
     assert plan(available_gpus=4, workers=4).describe() == (
         "1 trial at a time, 4 workers a trial, 4 CPU cores and 1 GPU a worker"
+    )
+    assert plan(available_gpus=1, workers=0.5).describe() == (
+        "2 trials at a time, 1 worker a trial, 8 CPU cores and 0.5 GPU a worker"
     )

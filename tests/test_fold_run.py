@@ -1,5 +1,6 @@
 """Claims about one network on one fold: seeded, resumable, divided among workers, and it learns."""
 
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from hierclf.cache import ImageCache
 from hierclf.config import Config, load_config, parse_config
@@ -202,6 +204,56 @@ def test_a_wrapper_is_what_is_trained_and_the_network_itself_what_is_looked_at()
 
 
 # --- what it learns ----------------------------------------------------------------------------
+
+
+def test_a_compiled_network_trains_the_same_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Traced as on any backend; only the minute of code generation is left out.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    plain, compiled = run_of(), run_of(config_of(compile=True))
+    assert plain.train_epoch(1) == pytest.approx(compiled.train_epoch(1), rel=1e-4)
+    assert isinstance(compiled.trained, torch._dynamo.OptimizedModule)
+    for name, tensor in plain.net.state_dict().items():
+        torch.testing.assert_close(compiled.net.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+class Syncs(TorchDispatchMode):
+    """Counts operations whose result the host must wait for on a GPU: their value or their size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        self.total += 1
+        waits = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "unique")
+        boolean = name.startswith("index") and any(
+            isinstance(index, torch.Tensor) and index.dtype == torch.bool
+            for group in args
+            if isinstance(group, list | tuple)
+            for index in group
+        )
+        if name.startswith(waits) or boolean:
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_counter_of_waits_sees_one() -> None:
+    with Syncs() as syncs:
+        torch.ones(1).item()
+        torch.ones(3)[torch.ones(3) > 0]
+    assert len(syncs.found) == 2
+
+
+@pytest.mark.parametrize("options", [{}, {"clip_norm": 1.0}], ids=["plain", "clipped"])
+def test_no_step_waits_for_the_device(options: dict[str, Any]) -> None:
+    run = run_of(config_of(**options))
+    with Syncs() as once:
+        run.train_epoch(1)
+    assert once.total > 100 * run.steps
+    # The losses are looked at once, after the last step.
+    assert len(once.found) <= 2, once.found
 
 
 def test_training_learns_the_colours() -> None:

@@ -104,7 +104,7 @@ def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Ended,
     [
         ("gpus", ["--gpus", "integer"]),
         ("negative", ["--gpus", "greater than or equal to 0"]),
-        ("workers", ["--gpus-per-trial", "greater than or equal to 1"]),
+        ("workers", ["--gpus-per-trial", "greater than or equal to 0.05"]),
         ("key", ["unknown key train.learning_rate"]),
         ("equals", ["--set takes section.key=value", "'train.lr'"]),
         ("value", ["train.lr", "greater than 0", "-1"]),

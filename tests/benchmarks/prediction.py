@@ -1,0 +1,104 @@
+"""Prediction beside the bare forward pass, and beside the notebook's test loop."""
+
+import copy
+from functools import cache
+
+import numpy as np
+import torch
+
+from hierclf.backbones import build_backbone
+from hierclf.bundle import Bundle, Preprocessing
+from hierclf.model import TwoHeadNet, TwoHeads
+from hierclf.predict import predict_batches
+from hierclf.scores import SCORES, ScoreInputs, fit_scores
+from hierclf.thresholds import Rule
+from tests.benchmarks.drawn import HIERARCHY, N_SUB, N_SUPER, jpegs, pixels
+from tests.benchmarks.frame import Rounds, figure, in_turn, seconds
+from tests.benchmarks.notebook import test_loop
+
+_BATCH = 64
+_SIZE = 224
+_OURS = "EfficientNet-Lite0 at 224 px, 64 px JPEG files to rows of the table"
+
+
+@cache
+def _bundle() -> Bundle:
+    """Random weights; scores of the kind that a search chooses, fitted on random features."""
+    torch.manual_seed(0)
+    backbone = build_backbone("tf_efficientnet_lite0", "none")
+    heads = TwoHeads(backbone.n_features, N_SUPER, N_SUB)
+    rng = np.random.default_rng(0)
+    sub_labels = np.arange(2000) % N_SUB
+    values = [rng.normal(size=(2000, n)).astype(np.float32) for n in (backbone.n_features, 3, 87)]
+    names = ("mahalanobis", "max_logit")
+    states = fit_scores(
+        ScoreInputs(*values),
+        sub_labels % N_SUPER,
+        sub_labels,
+        scores={name: SCORES[name] for name in names},
+    )
+    return Bundle(
+        net=TwoHeadNet(backbone, heads).eval().to(memory_format=torch.channels_last),
+        backbone="tf_efficientnet_lite0",
+        novel_output=False,
+        preprocessing=Preprocessing(64, 64, _SIZE, 0.875, backbone.interpolation),
+        hierarchy=HIERARCHY,
+        scores=names,
+        states=states,
+        rule=Rule("mahalanobis", 1e9, "max_logit", 0.0),
+    )
+
+
+def _rates(device: torch.device, n_images: int) -> tuple[list[tuple[str, bytes]], Bundle]:
+    files = [(f"{i}.jpg", data) for i, data in enumerate(jpegs(pixels(n_images)))]
+    return files, _bundle()
+
+
+def _predict(bundle: Bundle, files: list[tuple[str, bytes]], device: torch.device) -> float:
+    def run() -> None:
+        for _ in predict_batches(bundle, files, batch_size=_BATCH, device=device):
+            pass
+
+    return len(files) / seconds(run, device)
+
+
+@figure(
+    "predict_efficiency",
+    unit="images/s",
+    ours=_OURS,
+    theirs="the forward pass of the same network, batch norm folded, on one resident batch",
+    aim="ratio 0.95",
+    more_is_better=True,
+)
+def predict_efficiency(device: torch.device) -> Rounds:
+    files, bundle = _rates(device, 3 * _BATCH)
+    net = bundle.inference_net.to(device)
+    batch = torch.rand(_BATCH, 3, _SIZE, _SIZE).to(device, memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def forward() -> None:
+        for _ in range(len(files) // _BATCH):
+            net(batch)
+
+    return in_turn(
+        lambda: _predict(bundle, files, device),
+        lambda: len(files) / seconds(forward, device),
+    )
+
+
+@figure(
+    "predict_vs_notebook",
+    unit="images/s",
+    ours=_OURS,
+    theirs="the notebook's test loop: DataLoader with two processes, the network as it is",
+    aim="ratio 1.3",
+    more_is_better=True,
+)
+def predict_vs_notebook(device: torch.device) -> Rounds:
+    files, bundle = _rates(device, 2 * _BATCH)
+    net = copy.deepcopy(bundle.net).to(memory_format=torch.contiguous_format).to(device)
+    images = [data for _, data in files]
+    return in_turn(
+        lambda: _predict(bundle, files, device),
+        lambda: len(files) / seconds(lambda: test_loop(net, images, _SIZE, device), device),
+    )
