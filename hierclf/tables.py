@@ -182,11 +182,12 @@ def settle(listing: Listing, problems: list[Problem]) -> tuple[list[Row], Hierar
     if any(problem.fatal for problem in problems):
         return rows, None
     super_ids, sub_ids = sorted(set(parents.values())), sorted(parents)
+    super_index = {super_id: index for index, super_id in enumerate(super_ids)}
     try:
         hierarchy = Hierarchy(
             super_names=tuple(listing.super_level.names[i] for i in super_ids),
             sub_names=tuple(listing.sub_level.names[i] for i in sub_ids),
-            sub_to_super=tuple(super_ids.index(parents[i]) for i in sub_ids),
+            sub_to_super=tuple(super_index[parents[i]] for i in sub_ids),
             super_ids=tuple(super_ids),
             sub_ids=tuple(sub_ids),
             novel_super_id=listing.super_level.novel_id,

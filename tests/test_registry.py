@@ -14,10 +14,11 @@ import pytest
 from PIL import Image
 
 from hierclf.backbones import build_backbone
-from hierclf.bundle import Bundle, Preprocessing, load_bundle, save_bundle
+from hierclf.bundle import Bundle, load_bundle, save_bundle
 from hierclf.labels import Hierarchy
 from hierclf.model import TwoHeadNet, TwoHeads
 from hierclf.predict import COLUMNS, predict_images
+from hierclf.preprocessing import Preprocessing
 from hierclf.thresholds import Rule
 from search import tracking
 from search.registry import Registered, choose_champion, register_model, resolve_model
