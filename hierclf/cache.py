@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hierclf.cache_build import LEVELS, MIXED_SIZE, QUARANTINE, ProgressFn, build_cache
+from hierclf.cache_build import (
+    LEVELS,
+    MIXED_SIZE,
+    QUARANTINE,
+    REPEATS,
+    ProgressFn,
+    build_cache,
+)
 from hierclf.images import CONVERSION_VERSION
 from hierclf.labels import Hierarchy
 from hierclf.locking import locked
@@ -28,7 +35,7 @@ from hierclf.sources import Source
 __all__ = ["ImageCache", "ProgressFn", "default_cache_dir", "load_cache", "open_cache"]
 
 # Raise it when the files of a cache change.
-_SCHEMA = 1
+_SCHEMA = 2
 
 
 def default_cache_dir() -> Path:
@@ -126,9 +133,8 @@ def _load(path: Path) -> ImageCache:
         raise ValueError("the labels do not match the images")
     if len(meta["names"]) != shape[0]:
         raise ValueError("the names do not match the images")
-    quarantine = pd.read_csv(path / "quarantine.csv", dtype=str, keep_default_na=False)
-    if list(quarantine.columns) != QUARANTINE or len(quarantine) != meta["quarantined"]:
-        raise ValueError("quarantine.csv is damaged")
+    quarantine = _read_list(path / "quarantine.csv", QUARANTINE, meta["quarantined"])
+    repeats = _read_list(path / "repeats.csv", REPEATS, meta["repeated"])
     return ImageCache(
         images=np.memmap(pixels, dtype=np.uint8, mode="r", shape=shape),
         names=meta["names"],
@@ -137,8 +143,16 @@ def _load(path: Path) -> ImageCache:
         hierarchy=Hierarchy.from_dict(meta["hierarchy"]),
         fingerprint=meta["fingerprint"],
         quarantine=quarantine,
+        repeats=repeats,
         path=path,
     )
+
+
+def _read_list(path: Path, columns: list[str], rows: int) -> pd.DataFrame:
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if list(table.columns) != columns or len(table) != rows:
+        raise ValueError(f"{path.name} is damaged")
+    return table
 
 
 def _check_quarantine(source: Source, quarantine: pd.DataFrame, max_bad_share: float) -> None:
@@ -178,6 +192,7 @@ class ImageCache:
         fingerprint: hex; changes with the source, the size and the conversion.
         quarantine: columns image and reason: what could not be read and is left out.
         path: the cache's folder; None for one that was made in memory.
+        repeats: columns image and same_as: what shows the same pixels as an earlier image.
     """
 
     images: NDArray[np.uint8]
@@ -188,6 +203,7 @@ class ImageCache:
     fingerprint: str
     quarantine: pd.DataFrame
     path: Path | None = None
+    repeats: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=REPEATS))
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.path is not None:

@@ -1,7 +1,8 @@
 """Write the files of an image cache: all of them or none.
 
 images.u8 holds the raw pixels, row after row; super_labels.npy and sub_labels.npy the labels;
-quarantine.csv what could not be read; meta.json the rest. They are written beside their place,
+quarantine.csv what could not be read; repeats.csv what shows the same pixels as an earlier image;
+meta.json the rest. They are written beside their place,
 flushed to disk and renamed: a folder of the final name is complete.
 
 Shape legend: N readable images, H height, W width.
@@ -22,13 +23,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hierclf.images import fit_square, map_ordered, read_rgb
+from hierclf.images import fit_square, map_ordered, pixel_digest, read_rgb
 from hierclf.sources import Source
 
 ProgressFn = Callable[[int, int], None]
 
 LEVELS = ("super", "sub")
 QUARANTINE = ["image", "reason"]
+REPEATS = ["image", "same_as"]
 # Side of the squares where a source's images differ in size and no size is set.
 MIXED_SIZE = 256
 
@@ -76,6 +78,8 @@ def _write_images(
     total = len(source.images)
     kept: list[int] = []
     quarantine: list[tuple[str, str]] = []
+    repeats: list[tuple[str, str]] = []
+    first: dict[bytes, str] = {}
     shape: tuple[int, ...] | None = None
     need = ""
     try:
@@ -92,12 +96,16 @@ def _write_images(
                     # Writing, not mapping: a full disk is then an error and not a killed process.
                     file.write(np.ascontiguousarray(result).data)
                     kept.append(index)
+                    name = source.images[index]
+                    earlier = first.setdefault(pixel_digest(result), name)
+                    if earlier != name:
+                        repeats.append((name, earlier))
                 if progress is not None:
                     progress(index + 1, total)
             _flush(file)
     except OSError as error:  # from writing: what cannot be read comes back as its reason
         raise ValueError(f"{need}, but: {error.strerror or error}") from error
-    return _Written(np.array(kept, dtype=np.int64), shape, quarantine)
+    return _Written(np.array(kept, dtype=np.int64), shape, quarantine, repeats)
 
 
 def _write_tables(source: Source, written: _Written, fingerprint: str, folder: Path) -> None:
@@ -116,10 +124,16 @@ def _write_tables(source: Source, written: _Written, fingerprint: str, folder: P
         "source": source.name,
         "shape": [len(written.kept), *written.shape],
         "quarantined": len(quarantine),
+        "repeated": len(written.repeats),
         "hierarchy": source.hierarchy.to_dict(),
         "names": [source.images[i] for i in written.kept],
     }
-    texts = {"meta.json": json.dumps(meta), "quarantine.csv": quarantine.to_csv(index=False)}
+    repeats = pd.DataFrame(written.repeats, columns=REPEATS)
+    texts = {
+        "meta.json": json.dumps(meta),
+        "quarantine.csv": quarantine.to_csv(index=False),
+        "repeats.csv": repeats.to_csv(index=False),
+    }
     for name, text in texts.items():
         with (folder / name).open("wb") as file:
             file.write(text.encode("utf-8"))
@@ -159,3 +173,4 @@ class _Written:
     kept: NDArray[np.int64]  # [N] positions in the source
     shape: tuple[int, ...] | None  # (H, W, 3); None where no image could be read
     quarantine: list[tuple[str, str]]  # (image, reason)
+    repeats: list[tuple[str, str]]  # (image, earlier image of the same pixels)

@@ -1,5 +1,6 @@
 """From a configuration to what training needs: images, folds and, when frozen, features."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -63,6 +64,7 @@ def prepare(
         max_bad_share=config.data.max_bad_share,
         progress=report("decoding images"),
     )
+    _warn_of_images(cache)
     folds = plan(cache, config)
     # Whoever calls this first is told of a wrong backbone, before any training is started.
     backbone = build_backbone(config.model.backbone, config.model.weights)
@@ -78,6 +80,20 @@ def prepare(
             progress=report("computing features"),
         )
     return Prepared(cache, {fold.name: fold for fold in folds}, features, prior)
+
+
+def _warn_of_images(cache: ImageCache) -> None:
+    """Say, as Python's warnings, what of the images deserves a look but stops nothing."""
+    for found, what in (
+        (cache.quarantine, "cannot be read and are left out"),
+        (cache.repeats, "show the same pixels as another one: a copy in training flatters figures"),
+    ):
+        if len(found):
+            name = "quarantine.csv" if found is cache.quarantine else "repeats.csv"
+            place = "" if cache.path is None else f"; {cache.path / name} lists them"
+            first = " / ".join(found.iloc[0])
+            text = f"{len(found)} of the images {what} (first: {first}){place}"
+            warnings.warn(text, stacklevel=3)
 
 
 def plan(cache: ImageCache, config: Config) -> list[Fold]:
