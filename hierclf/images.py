@@ -133,10 +133,13 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """
     _silence_pillow()
     try:
-        with _open(data, max_pixels) as image, _room_for(image.width * image.height):
+        image = _open(data, max_pixels)
+        with _room_for(image.width * image.height):
             image.load()
             _orient(image)
-            return np.array(_to_rgb(image), dtype=np.uint8)
+            pixels = np.array(_to_rgb(image), dtype=np.uint8)
+            del image  # before the room is given to another thread
+            return pixels
     except Exception as error:  # decoders raise nearly anything on damaged bytes
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(reason) from None

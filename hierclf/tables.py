@@ -92,7 +92,8 @@ def read_csv(
             header = [cell.strip() for cell in next(reader, [])]
             absent = [name for name in columns if name not in header]
             if absent:
-                what = f"column {absent[0]!r} is missing; its columns are {', '.join(header)}"
+                there = " ".join(", ".join(header).split())
+                what = f"column {absent[0]!r} is missing; its columns are {there}"
                 problems.append(Problem(f"{path.name} row 1", what, True))
                 return []
             positions = [header.index(name) for name in columns]
