@@ -84,16 +84,18 @@ def prepare(
 
 def _warn_of_images(cache: ImageCache) -> None:
     """Say, as Python's warnings, what of the images deserves a look but stops nothing."""
-    for found, what in (
-        (cache.quarantine, "cannot be read and are left out"),
-        (cache.repeats, "show the same pixels as another one: a copy in training flatters figures"),
+    for table, name, what in (
+        (cache.quarantine, "quarantine.csv", "cannot be read and are left out"),
+        (
+            cache.repeats,
+            "repeats.csv",
+            "show the same pixels as another, maybe in another split",
+        ),
     ):
-        if len(found):
-            name = "quarantine.csv" if found is cache.quarantine else "repeats.csv"
+        if len(table):
             place = "" if cache.path is None else f"; {cache.path / name} lists them"
-            first = " / ".join(found.iloc[0])
-            text = f"{len(found)} of the images {what} (first: {first}){place}"
-            warnings.warn(text, stacklevel=3)
+            first = ": ".join(table.iloc[0])
+            warnings.warn(f"{len(table)} images {what} (first: {first}){place}", stacklevel=3)
 
 
 def plan(cache: ImageCache, config: Config) -> list[Fold]:
