@@ -1,6 +1,7 @@
 """The model directory: a trained network and all that its predictions need, as data.
 
-    bundle.json          schema, backbone, preprocessing, hierarchy, scores, versions, checksums
+    bundle.json          schema, backbone, preprocessing, hierarchy, scores, versions, and the
+                         checksum of every other file (see `checksums`)
     thresholds.json      which score and tau each level uses; may be replaced later
     model.safetensors    the network
     scores.safetensors   what the scores learned from the training images
@@ -8,16 +9,18 @@
                          know, to choose thresholds on (see `table_file`)
 
 Nothing is pickled, and nothing in it is executed: a directory from a stranger is safe to load.
+Whatever it says is checked before it is acted on, and memory stays within a few times its size:
+types and ranges of the description, then names, types and shapes of all weights against the network
+that it describes (built without memory at first), at last one image that tries network and scores.
 """
 
-import hashlib
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import safetensors
@@ -28,37 +31,28 @@ from torch import nn
 
 from hierclf.backbones import build_backbone
 from hierclf.calibration import Calibration
+from hierclf.checksums import DESCRIPTION, check_sums, sha256_of
 from hierclf.errors import one_line
 from hierclf.fold_norm import fold_batch_norm
 from hierclf.fold_run import FoldRun
 from hierclf.json_file import read_json_object, write_json_object
 from hierclf.labels import Hierarchy
 from hierclf.model import TwoHeadNet, TwoHeads
-from hierclf.rule_file import RULE_FILE, load_rule, save_rule
+from hierclf.model_check import (
+    STATES,
+    WEIGHTS,
+    check_weights,
+    try_scores,
+)
+from hierclf.preprocessing import Preprocessing
+from hierclf.rule_file import RULE_FILE, RuleFile, load_rule, save_rule
 from hierclf.scores import SCORES, State
 from hierclf.thresholds import Rule
 from hierclf.version import package_version
 
-SCHEMA = 1
+SCHEMA = 2
 SCORE_TABLE = "score_table.parquet"
-_FILES = ("model.safetensors", "scores.safetensors")
 _VERSIONS = ("hierclf", "torch", "torchvision", "numpy", "pillow")
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """From a decoded image to what the network takes.
-
-    Attributes:
-        height, width: of the decoded training images; other images are fitted to it first.
-        image_size, crop_fraction, interpolation: of the evaluation view (`augment.center_view`).
-    """
-
-    height: int
-    width: int
-    image_size: int
-    crop_fraction: float
-    interpolation: Literal["bilinear", "bicubic"]
 
 
 @dataclass(frozen=True)
@@ -112,18 +106,16 @@ def bundle_from_run(run: FoldRun, states: State) -> Bundle:
 
 
 def save_bundle(bundle: Bundle, directory: Path) -> None:
-    """Write a model directory; `bundle.json`, which makes it one, comes last.
+    """Write a model directory; `bundle.json`, which makes it one, comes after the network.
 
     Thresholds and a score table that were there are removed: they belong to another network.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    for name in ("bundle.json", RULE_FILE, SCORE_TABLE):
+    for name in (DESCRIPTION, RULE_FILE, SCORE_TABLE):
         (directory / name).unlink(missing_ok=True)
     weights = {key: tensor.contiguous() for key, tensor in bundle.net.state_dict().items()}
-    safetensors.torch.save_file(weights, directory / "model.safetensors")
-    safetensors.numpy.save_file(bundle.states, directory / "scores.safetensors")
-    if bundle.rule is not None:
-        save_rule(directory, bundle.rule, bundle.calibration)
+    safetensors.torch.save_file(weights, directory / WEIGHTS)
+    safetensors.numpy.save_file(bundle.states, directory / STATES)
     description = {
         "schema": SCHEMA,
         "backbone": bundle.backbone,
@@ -131,19 +123,21 @@ def save_bundle(bundle: Bundle, directory: Path) -> None:
         "preprocessing": asdict(bundle.preprocessing),
         "hierarchy": bundle.hierarchy.to_dict(),
         "scores": list(bundle.scores),
-        "sha256": {name: _sha256(directory / name) for name in _FILES},
+        "sha256": {name: sha256_of(directory / name) for name in (WEIGHTS, STATES)},
         "versions": {"python": platform.python_version()}
         | {n: package_version(n) for n in _VERSIONS},
     }
-    write_json_object(directory / "bundle.json", description)
+    write_json_object(directory / DESCRIPTION, description)
+    if bundle.rule is not None:
+        save_rule(directory, bundle.rule, bundle.calibration)
 
 
 def load_bundle(directory: Path | str) -> Bundle:
     """Read a model directory.
 
     Raises:
-        ValueError: not a model directory, of a newer schema, damaged (checksums), or with parts
-            that do not fit each other.
+        ValueError: not a model directory, of another schema, damaged (checksums), or with parts
+            that do not fit each other; in one line, whatever the files hold.
     """
     directory = Path(directory)
     with _one_complaint(directory):
@@ -181,7 +175,7 @@ def load_card(directory: Path | str) -> Card:
         description = _description(directory)
         scores = _score_names(description)
         hierarchy = Hierarchy.from_dict(description["hierarchy"])
-        return Card(hierarchy, scores, *load_rule(directory, scores))
+        return Card(hierarchy, scores, *_load_rule(directory, description, scores))
 
 
 @contextmanager
@@ -190,14 +184,8 @@ def _one_complaint(directory: Path) -> Iterator[None]:
     try:
         yield
     except KeyError as error:
-        reason = f"bundle.json lacks the key {error}"
-    except (
-        ValueError,
-        TypeError,
-        RuntimeError,  # a state dict that does not fit
-        safetensors.SafetensorError,
-        OSError,
-    ) as error:
+        reason = f"{DESCRIPTION} lacks the key {error}"
+    except Exception as error:  # made-up content raises nearly anything
         reason = one_line(error)[:300]
     else:
         return
@@ -207,20 +195,48 @@ def _one_complaint(directory: Path) -> Iterator[None]:
 def _description(directory: Path) -> dict[str, Any]:
     if not directory.is_dir():
         raise ValueError("is no folder")
-    description = read_json_object(directory / "bundle.json")
+    description = read_json_object(directory / DESCRIPTION)
     schema = description["schema"]
-    if schema != SCHEMA:
-        raise ValueError(f"its schema must be {SCHEMA}, not {schema!r}: update hierclf")
+    if type(schema) is not int or schema != SCHEMA:
+        newer = type(schema) is int and schema > SCHEMA
+        advice = "update hierclf" if newer else "train it again, or use the hierclf that wrote it"
+        raise ValueError(f"its schema must be {SCHEMA}, not {schema!r}: {advice}")
+    for key, kind in (("backbone", str), ("novel_output", bool), ("preprocessing", dict)):
+        if type(description[key]) is not kind:
+            raise ValueError(f"`{key}` must be of type {kind.__name__}, got {description[key]!r}")
     return description
 
 
 def _load(directory: Path, description: dict[str, Any]) -> Bundle:
-    for name in _FILES:
-        if _sha256(directory / name) != description["sha256"][name]:
-            raise ValueError(
-                f"{directory / name} must match its checksum in bundle.json, but differs"
-            )
+    check_sums(directory, description, (WEIGHTS, STATES))
+    scores = _score_names(description)
+    found = _load_rule(directory, description, scores)
+    preprocessing = Preprocessing(**description["preprocessing"])
     hierarchy = Hierarchy.from_dict(description["hierarchy"])
+    with torch.device("meta"):
+        planned = _network(description, hierarchy)
+    check_weights(directory / WEIGHTS, planned.state_dict())
+    net = _network(description, hierarchy)
+    net.load_state_dict(safetensors.torch.load_file(directory / WEIGHTS))
+    states = safetensors.numpy.load_file(directory / STATES)
+    bundle = Bundle(
+        net=net.eval().to(memory_format=torch.channels_last),
+        backbone=description["backbone"],
+        novel_output=description["novel_output"],
+        preprocessing=preprocessing,
+        hierarchy=hierarchy,
+        scores=scores,
+        states={key: np.asarray(array) for key, array in states.items()},
+        rule=found.rule,
+        calibration=found.calibration,
+    )
+    image_size = preprocessing.image_size
+    try_scores(bundle.net, bundle.states, scores, hierarchy, image_size=image_size)
+    return bundle
+
+
+def _network(description: dict[str, Any], hierarchy: Hierarchy) -> TwoHeadNet:
+    """The network that a description names, with random weights."""
     backbone = build_backbone(description["backbone"], "none")
     heads = TwoHeads(
         backbone.n_features,
@@ -228,32 +244,19 @@ def _load(directory: Path, description: dict[str, Any]) -> Bundle:
         hierarchy.n_sub,
         novel_output=description["novel_output"],
     )
-    net = TwoHeadNet(backbone, heads)
-    net.load_state_dict(safetensors.torch.load_file(directory / "model.safetensors"))
-    found = load_rule(directory, _score_names(description))
-    return Bundle(
-        net=net.eval().to(memory_format=torch.channels_last),
-        backbone=description["backbone"],
-        novel_output=description["novel_output"],
-        preprocessing=Preprocessing(**description["preprocessing"]),
-        hierarchy=hierarchy,
-        scores=_score_names(description),
-        states={
-            key: np.asarray(array)
-            for key, array in safetensors.numpy.load_file(directory / "scores.safetensors").items()
-        },
-        rule=found.rule,
-        calibration=found.calibration,
-    )
+    return TwoHeadNet(backbone, heads)
+
+
+def _load_rule(directory: Path, description: dict[str, Any], scores: Sequence[str]) -> RuleFile:
+    if (directory / RULE_FILE).exists():
+        check_sums(directory, description, [RULE_FILE])
+    return load_rule(directory, scores)
 
 
 def _score_names(description: dict[str, Any]) -> tuple[str, ...]:
+    if not isinstance(description["scores"], list):
+        raise ValueError(f"`scores` must be a list, but got {description['scores']!r}")
     unknown = sorted(set(description["scores"]) - set(SCORES))
     if unknown:
         raise ValueError(f"its scores must be among {sorted(SCORES)}, not {unknown}")
     return tuple(description["scores"])
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

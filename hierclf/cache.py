@@ -12,7 +12,7 @@ import hashlib
 import json
 import mmap
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hierclf.cache_build import LEVELS, MIXED_SIZE, QUARANTINE, ProgressFn, build_cache
+from hierclf.cache_build import (
+    LEVELS,
+    MIXED_SIZE,
+    QUARANTINE,
+    REPEATS,
+    ProgressFn,
+    build_cache,
+)
 from hierclf.images import CONVERSION_VERSION
 from hierclf.labels import Hierarchy
 from hierclf.locking import locked
@@ -29,7 +36,7 @@ from hierclf.sources import Source
 __all__ = ["ImageCache", "ProgressFn", "default_cache_dir", "load_cache", "open_cache", "read_rows"]
 
 # Raise it when the files of a cache change.
-_SCHEMA = 1
+_SCHEMA = 2
 KEPT_BYTES = 1 << 30
 """Of a larger memory map, what was read does not stay in the process."""
 
@@ -141,9 +148,8 @@ def _load(path: Path) -> ImageCache:
         raise ValueError("the labels do not match the images")
     if len(meta["names"]) != shape[0]:
         raise ValueError("the names do not match the images")
-    quarantine = pd.read_csv(path / "quarantine.csv", dtype=str, keep_default_na=False)
-    if list(quarantine.columns) != QUARANTINE or len(quarantine) != meta["quarantined"]:
-        raise ValueError("quarantine.csv is damaged")
+    quarantine = _read_list(path / "quarantine.csv", QUARANTINE, meta["quarantined"])
+    repeats = _read_list(path / "repeats.csv", REPEATS, meta["repeated"])
     return ImageCache(
         images=np.memmap(pixels, dtype=np.uint8, mode="r", shape=shape),
         names=meta["names"],
@@ -152,8 +158,16 @@ def _load(path: Path) -> ImageCache:
         hierarchy=Hierarchy.from_dict(meta["hierarchy"]),
         fingerprint=meta["fingerprint"],
         quarantine=quarantine,
+        repeats=repeats,
         path=path,
     )
+
+
+def _read_list(path: Path, columns: list[str], rows: int) -> pd.DataFrame:
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if list(table.columns) != columns or len(table) != rows:
+        raise ValueError(f"{path.name} is damaged")
+    return table
 
 
 def _check_quarantine(source: Source, quarantine: pd.DataFrame, max_bad_share: float) -> None:
@@ -193,6 +207,7 @@ class ImageCache:
         fingerprint: hex; changes with the source, the size and the conversion.
         quarantine: columns image and reason: what could not be read and is left out.
         path: the cache's folder; None for one that was made in memory.
+        repeats: columns image and same_as: what shows the same pixels as an earlier image.
     """
 
     images: NDArray[np.uint8]
@@ -203,6 +218,7 @@ class ImageCache:
     fingerprint: str
     quarantine: pd.DataFrame
     path: Path | None = None
+    repeats: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=REPEATS))
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.path is not None:

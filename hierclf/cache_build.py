@@ -1,9 +1,10 @@
 """Write the files of an image cache: all of them or none.
 
 images.u8 holds the raw pixels, row after row; super_labels.npy and sub_labels.npy the labels;
-quarantine.csv what could not be read; meta.json the rest. They are written beside their place,
-flushed to disk and renamed: a folder of the final name is complete. An interrupted build leaves its
-images there with progress.json, and the next one goes on from the last state that is on disk.
+quarantine.csv what could not be read; repeats.csv what shows the same pixels as an earlier image;
+meta.json the rest. They are written beside their place, flushed to disk and renamed: a folder of
+the final name is complete. An interrupted build leaves its images there with progress.json, and the
+next one goes on from the last state that is on disk.
 
 Shape legend: N readable images, H height, W width.
 """
@@ -24,13 +25,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hierclf.images import fit_square, map_ordered, read_rgb
+from hierclf.images import fit_square, map_ordered, read_rgb, repeated_rows
 from hierclf.sources import Source
 
 ProgressFn = Callable[[int, int], None]
 
 LEVELS = ("super", "sub")
 QUARANTINE = ["image", "reason"]
+REPEATS = ["image", "same_as"]
 # Side of the squares where a source's images differ in size and no size is set.
 MIXED_SIZE = 256
 # What a configuration takes at least as data.size.
@@ -153,15 +155,24 @@ def _write_tables(source: Source, written: _Written, folder: Path) -> None:
         with (folder / f"{level}_labels.npy").open("wb") as file:
             np.save(file, labels[kept].astype(np.int64), allow_pickle=False)
             _flush(file)
+    names = [source.images[i] for i in kept]
+    pixels = np.memmap(folder / "images.u8", mode="r", shape=(len(kept), *written.shape))
+    pairs = [(names[row], names[earlier]) for row, earlier in repeated_rows(pixels)]
+    repeats = pd.DataFrame(pairs, columns=REPEATS)
     meta: dict[str, Any] = {
         "fingerprint": written.fingerprint,
         "source": source.name,
         "shape": [len(kept), *written.shape],
         "quarantined": len(quarantine),
+        "repeated": len(repeats),
         "hierarchy": source.hierarchy.to_dict(),
-        "names": [source.images[i] for i in kept],
+        "names": names,
     }
-    texts = {"meta.json": json.dumps(meta), "quarantine.csv": quarantine.to_csv(index=False)}
+    texts = {
+        "meta.json": json.dumps(meta),
+        "quarantine.csv": quarantine.to_csv(index=False),
+        "repeats.csv": repeats.to_csv(index=False),
+    }
     for name, text in texts.items():
         with (folder / name).open("wb") as file:
             file.write(text.encode("utf-8"))

@@ -5,13 +5,12 @@ Shape legend: N images.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from hierclf.images import map_ordered, read_rgb
+from hierclf.images import map_ordered, pixel_digest, read_rgb
 from hierclf.sources import Problem, Source
 
 _SAMPLED = 32
@@ -34,7 +33,7 @@ def read_problems(
             image = read_rgb(source.read, index)
         except ValueError as error:
             return str(error)
-        return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).digest()
+        return pixel_digest(image)
 
     problems = []
     first: dict[bytes, int] = {}

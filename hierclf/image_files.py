@@ -9,12 +9,9 @@ those of the name column, or row numbers where there is none or a name is empty 
 """
 
 import glob
-import lzma
 import os
 import posixpath
 import re
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,7 +24,14 @@ import pyarrow.parquet as pq
 
 from hierclf.images import SUFFIXES
 from hierclf.parquet import IMAGE_COLUMNS, NAME_COLUMNS, _holds_bytes, _Place, _Reader
-from hierclf.stores import MAX_FILE_BYTES, Entry, read_loose, walk_files
+from hierclf.stores import (
+    Entry,
+    open_zip,
+    read_loose,
+    read_zipped,
+    unwritable_reason,
+    walk_files,
+)
 
 Reader = Callable[[], bytes]
 _DIGITS = re.compile(r"([0-9]+)")
@@ -79,7 +83,7 @@ def list_images(where: str) -> ImageFiles:
             return _zip(path)
         if path.suffix.lower() == ".parquet":
             return _parquet([path])
-        return _loose(path.parent, [Entry(path.name)])
+        return _loose(path.parent, [Entry(path.name, unsafe=unwritable_reason(path.name))])
     if glob.has_magic(where):
         return _pattern(str(path))
     raise ValueError(f"the images must exist, but there is no file, folder or pattern {where!r}")
@@ -108,7 +112,8 @@ def _pattern(pattern: str) -> ImageFiles:
     files = [path for path in matches if path.suffix.lower() in SUFFIXES and path.is_file()]
     parents = [str(path.parent) for path in _some(files, pattern)]
     root = Path(os.path.commonpath(parents))
-    return _loose(root, [Entry(path.relative_to(root).as_posix()) for path in files])
+    names = [path.relative_to(root).as_posix() for path in files]
+    return _loose(root, [Entry(name, unsafe=unwritable_reason(name)) for name in names])
 
 
 def _loose(root: Path, entries: Sequence[Entry]) -> ImageFiles:
@@ -122,9 +127,9 @@ def _loose(root: Path, entries: Sequence[Entry]) -> ImageFiles:
 
 def _zip(path: Path) -> ImageFiles:
     try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
-        raise ValueError(f"{path} must be a zip file, but cannot be read: {error}") from None
+        archive = open_zip(path)
+    except ValueError as error:
+        raise ValueError(f"{path} must be a zip file, but it {error}") from None
     found = {}
     for info in archive.infolist():
         name = info.filename.replace("\\", "/")
@@ -135,23 +140,7 @@ def _zip(path: Path) -> ImageFiles:
             raise ValueError(f"{path} must hold each name once, but holds {name!r} twice")
         found[name] = info
     _some(found, path)
-    return _named(list(found), list(found.values()), partial(_read_zipped, archive))
-
-
-def _read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    if info.file_size > MAX_FILE_BYTES:
-        limit = f"more than the limit of {MAX_FILE_BYTES}"
-        raise ValueError(f"the file has {info.file_size} bytes, {limit}")
-    try:
-        return archive.read(info)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        lzma.LZMAError,
-        EOFError,
-        RuntimeError,  # encrypted; NotImplementedError, an unknown compression, is one too
-    ) as error:
-        raise ValueError(f"cannot be read from the zip: {error}") from None
+    return _named(list(found), list(found.values()), partial(read_zipped, archive))
 
 
 def _named(paths: Sequence[str], keys: Sequence[Any], read: Callable[[Any], bytes]) -> ImageFiles:

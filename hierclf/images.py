@@ -18,13 +18,16 @@ Shape legend: H height, W width.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import re
+import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import numpy as np
@@ -35,9 +38,11 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_PIXELS = 64_000_000
 # Part of every cache's key: raise it when the conversion above changes.
-CONVERSION_VERSION = 1
+CONVERSION_VERSION = 2
 
 T = TypeVar("T")
+_decoding = threading.Condition()
+_pixels_in_work = 0
 _PILLOW_MODULES = re.compile(r"PIL\b")
 
 
@@ -71,11 +76,29 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     return image
 
 
-def _orient(image: Image.Image) -> Image.Image:
+@contextmanager
+def _room_for(pixels: int) -> Iterator[None]:
+    """Wait until all threads together work on no more than MAX_PIXELS, or one image alone.
+
+    A pixel takes up to 20 bytes meanwhile. Small images never wait; as many of the largest size as
+    there are threads would fill the memory of most machines.
+    """
+    global _pixels_in_work
+    with _decoding:
+        _decoding.wait_for(lambda: not _pixels_in_work or _pixels_in_work + pixels <= MAX_PIXELS)
+        _pixels_in_work += pixels
     try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # broken EXIF raises nearly anything, and says nothing about the pixels
-        return image
+        yield
+    finally:
+        with _decoding:
+            _pixels_in_work -= pixels
+            _decoding.notify_all()
+
+
+def _orient(image: Image.Image) -> None:
+    # Broken EXIF raises nearly anything, and says nothing about the pixels.
+    with suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
@@ -92,7 +115,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -110,9 +133,13 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """
     _silence_pillow()
     try:
-        with _open(data, max_pixels) as image:
+        image = _open(data, max_pixels)
+        with _room_for(image.width * image.height):
             image.load()
-            return np.array(_to_rgb(_orient(image)), dtype=np.uint8)
+            _orient(image)
+            pixels = np.array(_to_rgb(image), dtype=np.uint8)
+            del image  # before the room is given to another thread
+            return pixels
     except Exception as error:  # decoders raise nearly anything on damaged bytes
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(reason) from None
@@ -133,6 +160,11 @@ def fit_square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
         (size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side)
     )
     return np.asarray(resized)
+
+
+def pixel_digest(image: NDArray[np.uint8]) -> bytes:
+    """The same for images of the same size and pixels, and for no others."""
+    return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).digest()
 
 
 def read_rgb(read: Callable[[int], bytes | NDArray[np.uint8]], index: int) -> NDArray[np.uint8]:
@@ -170,3 +202,17 @@ def map_ordered(function: Callable[[int], T], count: int) -> Iterator[T]:
                 yield window.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def repeated_rows(images: NDArray[np.uint8]) -> list[tuple[int, int]]:
+    """(row, first earlier row of the same pixels) for every row that repeats one.
+
+    Args:
+        images: [N, H, W, 3], usually a memory map; a few tens of bytes an image are kept.
+    """
+    digests = np.array([pixel_digest(image) for image in images], dtype="S32")
+    _, first, index = np.unique(digests, return_index=True, return_inverse=True)
+    earlier = first[index]
+    return [
+        (int(row), int(earlier[row])) for row in np.flatnonzero(earlier < np.arange(len(images)))
+    ]

@@ -46,6 +46,8 @@ def _check_level(level: str, names: Sequence[str], ids: Sequence[int], novel_id:
             raise ValueError(f"a {level}-class name must not be empty, but got {name!r}")
         if is_novel_name(name):
             raise ValueError(f"a known {level}-class must not be named 'novel', but got {name!r}")
+    if not all(-(2**63) <= value < 2**63 for value in (*ids, novel_id)):
+        raise ValueError(f"every {level}-class id must fit into 64 bits")
     if novel_id in ids:
         raise ValueError(
             f"the novel {level}-class id must differ from every known id, but got {novel_id}, "
@@ -126,8 +128,9 @@ class Hierarchy:
                     f"the parent of sub-class {name!r} must lie in 0..{self.n_super - 1}, "
                     f"but got {parent}"
                 )
+        parents = set(self.sub_to_super)
         for index, name in enumerate(self.super_names):
-            if index not in self.sub_to_super:
+            if index not in parents:
                 raise ValueError(f"every super-class needs a sub-class, but {name!r} has none")
 
     @property

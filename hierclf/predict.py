@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from scipy.special import softmax
 
 from hierclf.augment import center_view
-from hierclf.bundle import Bundle, Preprocessing
+from hierclf.bundle import Bundle
 from hierclf.calibrate import novel_probability
 from hierclf.decode import Decoded, decode
 from hierclf.errors import one_line
@@ -23,6 +23,7 @@ from hierclf.images import decode as decode_image
 from hierclf.images import fit_square
 from hierclf.labels import NOVEL
 from hierclf.model import known_outputs, score_inputs
+from hierclf.preprocessing import Preprocessing
 from hierclf.score_sum import score_terms, sum_columns
 from hierclf.scores import SCORES, ScoreInputs, score_columns
 from hierclf.thresholds import Rule

@@ -1,5 +1,6 @@
 """From a configuration to what training needs: images, folds and, when frozen, features."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -63,6 +64,7 @@ def prepare(
         max_bad_share=config.data.max_bad_share,
         progress=report("decoding images"),
     )
+    _warn_of_images(cache)
     folds = plan(cache, config)
     # Whoever calls this first is told of a wrong backbone, before any training is started.
     backbone = build_backbone(config.model.backbone, config.model.weights)
@@ -78,6 +80,22 @@ def prepare(
             progress=report("computing features"),
         )
     return Prepared(cache, {fold.name: fold for fold in folds}, features, prior)
+
+
+def _warn_of_images(cache: ImageCache) -> None:
+    """Say, as Python's warnings, what of the images deserves a look but stops nothing."""
+    for table, name, what in (
+        (cache.quarantine, "quarantine.csv", "cannot be read and are left out"),
+        (
+            cache.repeats,
+            "repeats.csv",
+            "show the same pixels as another, maybe in another split",
+        ),
+    ):
+        if len(table):
+            place = "" if cache.path is None else f"; {cache.path / name} lists them"
+            first = ": ".join(table.iloc[0])
+            warnings.warn(f"{len(table)} images {what} (first: {first}){place}", stacklevel=3)
 
 
 def plan(cache: ImageCache, config: Config) -> list[Fold]:

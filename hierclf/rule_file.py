@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hierclf.calibration import Calibration
+from hierclf.checksums import replaced
 from hierclf.json_file import read_json_object, write_json_object
 from hierclf.score_sum import score_terms
 from hierclf.thresholds import Rule
@@ -23,9 +24,14 @@ class RuleFile(NamedTuple):
 
 
 def save_rule(directory: Path, rule: Rule, calibration: Calibration | None = None) -> None:
-    """Write, or replace, the thresholds of a model directory; whole or not at all."""
+    """Write, or replace, the thresholds of a model directory; whole or not at all.
+
+    Raises:
+        ValueError: not a model directory.
+    """
     extra = {} if calibration is None else {"calibration": calibration.to_dict()}
-    write_json_object(directory / RULE_FILE, {**rule.to_dict(), **extra})
+    with replaced(directory, RULE_FILE) as draft:
+        write_json_object(draft, {**rule.to_dict(), **extra})
 
 
 def load_rule(directory: Path, scores: Sequence[str]) -> RuleFile:

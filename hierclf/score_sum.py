@@ -21,6 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 LEVELS = ("super", "sub")
+_MAX_LENGTH = 2000
 _WEIGHT = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf(?:inity)?)"
 _TERM = re.compile(
     rf"\s*(?:(?P<weight>{_WEIGHT})\s*\*\s*)?(?P<name>(?:(?:super|sub)\.)?[A-Za-z_]\w*)\s*"
@@ -35,10 +36,15 @@ def parse_score(text: str) -> tuple[tuple[float, str], ...]:
         or `sub.`.
 
     Raises:
-        ValueError: text of another form, a weight that is not finite and > 0, a term twice.
+        ValueError: text of another form or too long, a weight that is not finite and > 0, a term
+            twice.
     """
     if not isinstance(text, str) or not text.strip():
         raise ValueError(f"a score must be a name or a weighted sum of names, but got {text!r}")
+    if len(text) > _MAX_LENGTH:
+        raise ValueError(
+            f"a score's text must have at most {_MAX_LENGTH} characters, got {len(text)}"
+        )
     terms: list[tuple[float, str]] = []
     at = 0
     while True:

@@ -5,18 +5,17 @@ Nothing is ever extracted. A name, a zip entry or a link that points out of the 
 
 from __future__ import annotations
 
-import lzma
 import os
 import posixpath
 import re
 import stat
 import zipfile
-import zlib
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hierclf.errors import one_line
 from hierclf.tables import Problem
 
 # Where one of these is in the folder, images are looked for nowhere else: a release's test_images
@@ -25,6 +24,7 @@ PREFERRED = ("train_images.zip", "train_images")
 # A zip entry may claim any size; no photograph needs more.
 MAX_FILE_BYTES = 256 * 2**20
 _DRIVE = re.compile(r"[A-Za-z]:[/\\]")
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _LEAVES = "the path leaves the data folder"
 
 
@@ -47,6 +47,15 @@ def unsafe_reason(name: str) -> str:
     return ""
 
 
+def unwritable_reason(name: str) -> str:
+    """Why a name could not stand in a table of results; empty where it can."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return "the file's name is not UTF-8"
+    return ""
+
+
 def walk_files(root: Path, folder: Path) -> Iterator[Entry]:
     """Loose files below `folder` in sorted order, paths relative to `root`; hidden ones left out.
 
@@ -61,6 +70,9 @@ def walk_files(root: Path, folder: Path) -> Iterator[Entry]:
             continue
         path = Path(entry.path)
         relative = path.relative_to(root).as_posix()
+        if reason := unwritable_reason(relative):
+            yield Entry(relative, unsafe=reason)
+            continue
         if entry.is_symlink():
             if not Path(os.path.realpath(path)).is_relative_to(home):
                 yield Entry(relative, unsafe=f"{_LEAVES} through a link")
@@ -87,6 +99,39 @@ def read_loose(root: Path, entry: Entry) -> bytes:
     path = root / entry.path
     _check_size(path.stat().st_size)
     return path.read_bytes()
+
+
+def open_zip(path: Path) -> zipfile.ZipFile:
+    """Open a zip file's directory.
+
+    Raises:
+        ValueError: not a zip file that can be read.
+    """
+    try:
+        return zipfile.ZipFile(path)
+    except Exception as error:  # a directory of made-up bytes raises nearly anything
+        raise ValueError(f"cannot be read as a zip file: {one_line(error)}") from None
+
+
+def read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """The bytes of a zip entry, in memory that its stated size bounds.
+
+    `ZipFile.read` unpacks all that is there before it looks at the stated size, and methods other
+    than deflate do so whatever is asked for: a stranger's 100 KB may become gigabytes.
+
+    Raises:
+        ValueError: larger than MAX_FILE_BYTES, of another method, damaged or encrypted.
+    """
+    _check_size(info.file_size)
+    if info.compress_type not in _METHODS:
+        raise ValueError(f"a zip entry must be stored or deflated, not method {info.compress_type}")
+    try:
+        with archive.open(info) as file:
+            # One byte more than there should be: the end is seen, and with it the checksum.
+            return file.read(info.file_size + 1)
+    except Exception as error:  # damaged entries raise nearly anything, encrypted ones RuntimeError
+        name = Path(archive.filename or "").name
+        raise ValueError(f"cannot be read from {name}: {one_line(error)}") from None
 
 
 class ImageStore:
@@ -137,23 +182,13 @@ class ImageStore:
         assert not entry.unsafe, entry
         if entry.info is None:
             return read_loose(self._root, entry)
-        _check_size(entry.info.file_size)
-        try:
-            return self._archives[entry.archive].read(entry.info)
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            lzma.LZMAError,
-            EOFError,
-            RuntimeError,  # encrypted; NotImplementedError, an unknown compression, is one too
-        ) as error:
-            raise ValueError(f"cannot be read from {entry.archive}: {error}") from None
+        return read_zipped(self._archives[entry.archive], entry.info)
 
     def _open_zip(self, path: Path, problems: list[Problem]) -> Iterator[Entry]:
         try:
-            archive = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
-            problems.append(Problem(path.name, f"cannot be read as a zip file: {error}", True))
+            archive = open_zip(path)
+        except ValueError as error:
+            problems.append(Problem(path.name, str(error), True))
             return
         self._archives[path.name] = archive
         for info in archive.infolist():

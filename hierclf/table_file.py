@@ -21,12 +21,15 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from hierclf.bundle import SCORE_TABLE, Card, load_card
+from hierclf.checksums import DESCRIPTION, check_sums, replaced
 from hierclf.errors import one_line
+from hierclf.json_file import read_json_object
 from hierclf.labels import Hierarchy
-from hierclf.out_files import draft_of
 from hierclf.thresholds import column
 
 LEVELS = ("super", "sub")
+# Equal values take no room in a file, but do in memory.
+_MAX_ROWS = 20_000_000
 _HIERARCHY = b"hierclf.hierarchy"
 _COLUMNS: dict[str, pa.DataType] = {
     "fold": pa.string(),
@@ -81,7 +84,7 @@ def save_score_table(
         pa.array(extra[name] if name in extra else column(table, name), type=kind)
         for name, kind in zip(schema.names, schema.types, strict=True)
     ]
-    with draft_of(directory / SCORE_TABLE) as draft:
+    with replaced(directory, SCORE_TABLE) as draft:
         pq.write_table(pa.Table.from_arrays(arrays, schema=schema), draft)
 
 
@@ -99,11 +102,12 @@ def load_score_table(directory: Path) -> ScoreTable:
             "search/tune.py writes it into the model directory"
         )
     try:
+        check_sums(directory, read_json_object(directory / DESCRIPTION), [SCORE_TABLE])
         table = _read(path, card)
         arrays = {name: table[name].to_numpy() for name in table.column_names}
         _check_values(arrays, card.hierarchy)
         parts = _parts(arrays["sub_label"], arrays.pop("part"), card.hierarchy.n_sub)
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except Exception as error:  # a made-up file raises nearly anything
         reason = one_line(error)[:300]
         raise ValueError(f"{path} must be a score table of its model, but {reason}") from None
     report = arrays.pop("report")
@@ -130,6 +134,8 @@ def _read(path: Path, card: Card) -> pa.Table:
                 raise ValueError(f"it has {found.names.count(name)} columns {name!r}")
             if found.field(name).type != kind:
                 raise ValueError(f"its {name!r} is {found.field(name).type}, not {kind}")
+        if parquet.metadata.num_rows > _MAX_ROWS:
+            raise ValueError(f"it has {parquet.metadata.num_rows} rows, more than {_MAX_ROWS}")
         table = parquet.read(columns=expected.names)
     for name in expected.names:
         if table[name].null_count:

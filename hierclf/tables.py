@@ -92,7 +92,8 @@ def read_csv(
             header = [cell.strip() for cell in next(reader, [])]
             absent = [name for name in columns if name not in header]
             if absent:
-                what = f"column {absent[0]!r} is missing; its columns are {', '.join(header)}"
+                there = " ".join(", ".join(header).split())
+                what = f"column {absent[0]!r} is missing; its columns are {there}"
                 problems.append(Problem(f"{path.name} row 1", what, True))
                 return []
             positions = [header.index(name) for name in columns]
@@ -182,11 +183,12 @@ def settle(listing: Listing, problems: list[Problem]) -> tuple[list[Row], Hierar
     if any(problem.fatal for problem in problems):
         return rows, None
     super_ids, sub_ids = sorted(set(parents.values())), sorted(parents)
+    super_index = {super_id: index for index, super_id in enumerate(super_ids)}
     try:
         hierarchy = Hierarchy(
             super_names=tuple(listing.super_level.names[i] for i in super_ids),
             sub_names=tuple(listing.sub_level.names[i] for i in sub_ids),
-            sub_to_super=tuple(super_ids.index(parents[i]) for i in sub_ids),
+            sub_to_super=tuple(super_index[parents[i]] for i in sub_ids),
             super_ids=tuple(super_ids),
             sub_ids=tuple(sub_ids),
             novel_super_id=listing.super_level.novel_id,

@@ -13,9 +13,9 @@ import torchvision.transforms.v2.functional as tv
 from PIL import Image
 from tiny_models import HIERARCHY, SIZE, encoded, picture, pictures, tiny_bundle
 
-from hierclf.bundle import Preprocessing
 from hierclf.images import fit_square
 from hierclf.predict import COLUMNS, pick_device, predict_batches, predict_images
+from hierclf.preprocessing import Preprocessing
 from hierclf.scores import Score, score_columns
 from hierclf.thresholds import Rule
 

@@ -112,3 +112,22 @@ def test_data_without_anything_to_hide_is_said(tmp_path: Path) -> None:
 def test_a_wrong_path_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nowhere"):
         run(config_of(tmp_path / "nowhere"), tmp_path)
+
+
+def test_unreadable_and_repeated_images_are_warned_of_each_time(tmp_path: Path) -> None:
+    root = three_supers(tmp_path / "data")
+    (root / "cat" / "puma" / "z.png").write_bytes((root / "bird" / "owl" / "a.png").read_bytes())
+    (root / "cat" / "puma" / "y.png").write_bytes(b"")
+    config = config_of(root)
+    config = config.model_copy(update={"data": config.data.model_copy(update={"max_bad_share": 1})})
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="1 images") as caught:
+            run(config, tmp_path)
+        said = sorted(str(warning.message) for warning in caught)
+        assert len(said) == 2
+        assert "cannot be read and are left out (first: cat/puma/y.png: the file is" in said[0]
+        assert (
+            "as another one, maybe in another split (first: cat/puma/z.png: bird/owl/a" in said[1]
+        )
+        for line, name in zip(said, ("quarantine.csv", "repeats.csv"), strict=True):
+            assert Path(line.partition("; ")[2].removesuffix(" lists them")).name == name

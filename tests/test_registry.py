@@ -11,13 +11,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 
 from hierclf.backbones import build_backbone
-from hierclf.bundle import Bundle, Preprocessing, load_bundle, save_bundle
+from hierclf.bundle import Bundle, load_bundle, save_bundle
 from hierclf.labels import Hierarchy
 from hierclf.model import TwoHeadNet, TwoHeads
 from hierclf.predict import COLUMNS, predict_images
+from hierclf.preprocessing import Preprocessing
 from hierclf.thresholds import Rule
 from search import tracking
 from search.registry import Registered, choose_champion, register_model, resolve_model
@@ -96,6 +98,22 @@ def test_the_registered_model_resolves_to_the_same_model_directory(
     assert not mlflow.is_tracking_uri_set()
     assert mlflow.active_run() is None
     assert all(Path(folder).exists() for folder in sys.path if "mlflow" in folder.lower())
+
+
+def test_the_logged_model_is_code_and_data_and_holds_no_pickle(
+    store: tuple[str, str], registered: Registered
+) -> None:
+    folder = resolve_model(store[0], "models:/hierclf/1").parents[1]
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    endings = {path.suffix or path.name for path in files}
+    assert {".py", ".safetensors", ".json", ".yaml", ".txt", "MLmodel"} <= endings
+    assert endings <= {".py", ".safetensors", ".json", ".yaml", ".txt", ".parquet", "MLmodel"}
+    for path in files:
+        # What torch.save writes, and pickles of protocol 2 and later, begin so.
+        assert path.read_bytes()[:2] not in {b"PK", *(bytes([0x80, n]) for n in range(2, 6))}, path
+    flavor = yaml.safe_load((folder / "MLmodel").read_text())["flavors"]["python_function"]
+    assert flavor["python_model"] is None or flavor["model_code_path"].endswith(".py")
+    assert "cloudpickle_version" not in flavor or flavor["model_code_path"].endswith(".py")
 
 
 def test_the_loaded_model_predicts_bytes_and_base64_text_as_hierclf_does(

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tiny_models import save_tiny_model, tiny_bundle, tiny_table
+from tiny_models import save_tiny_model, sign, tiny_bundle, tiny_table
 
 from hierclf.bundle import save_bundle
 from hierclf.table_file import load_score_table, save_score_table
@@ -98,6 +98,7 @@ def test_saving_another_network_leaves_no_old_table(model: Path) -> None:
 def test_a_table_of_another_form_is_refused(model: Path, edit: Edit, reason: str) -> None:
     path = model / "score_table.parquet"
     pq.write_table(edit(pq.read_table(path)), path)
+    sign(model)
     assert reason in message(model)
     assert str(path) in message(model)
 
@@ -107,6 +108,8 @@ def test_a_damaged_file_is_refused(model: Path) -> None:
     content = path.read_bytes()
     for damaged in (b"", b"PAR1", content[: len(content) // 2], b"x" * len(content)):
         path.write_bytes(damaged)
+        assert "must match its checksum" in message(model)
+        sign(model)
         assert "must be a score table of its model" in message(model)
 
 
@@ -126,7 +129,16 @@ def test_an_extension_type_is_refused_and_nothing_is_unpickled(
     at = table.column_names.index("sub_knn")
     for other in (array, flat):
         pq.write_table(table.set_column(at, pa.field("sub_knn", other.type), other), path)
+        sign(model)
         assert "'sub_knn' is " in message(model)
+
+
+def test_more_rows_than_the_limit_are_not_read(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hierclf.table_file._MAX_ROWS", len(tiny_table()) - 1)
+    monkeypatch.setattr(pq.ParquetFile, "read", None)
+    assert "it has 600 rows, more than 599" in message(model)
 
 
 def test_a_table_that_does_not_fit_is_not_written(model: Path) -> None:

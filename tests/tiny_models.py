@@ -1,6 +1,7 @@
 """An untrained model and random pictures, for tests of what surrounds the network."""
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,13 @@ import torch
 from PIL import Image
 
 from hierclf.backbones import build_backbone
-from hierclf.bundle import Bundle, Preprocessing, save_bundle
+from hierclf.bundle import Bundle, save_bundle
 from hierclf.calibrate import NovelCurve
 from hierclf.calibration import Calibration
+from hierclf.checksums import sha256_of
 from hierclf.labels import Hierarchy
 from hierclf.model import TwoHeadNet, TwoHeads
+from hierclf.preprocessing import Preprocessing
 from hierclf.table_file import save_score_table
 from hierclf.thresholds import Rule
 
@@ -105,3 +108,11 @@ def save_tiny_model(directory: Path, rule: Rule | None = None) -> None:
     """`tiny_bundle` and `tiny_table` as a model directory."""
     save_bundle(tiny_bundle(rule), directory)
     save_score_table(directory, tiny_table(), [0, 1, 0, 1])
+
+
+def sign(directory: Path) -> None:
+    """List the checksums of all files as they are now, as whoever forges a directory would."""
+    path = directory / "bundle.json"
+    files = [file for file in directory.iterdir() if file != path]
+    sums = {file.name: sha256_of(file) for file in files}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"sha256": sums}))

@@ -1,0 +1,83 @@
+"""Valid inputs, made by code, that the fuzzer starts from."""
+
+import io
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tiny_models import HIERARCHY, SIZE, picture, save_tiny_model, tiny_bundle
+
+from hierclf.bundle import save_bundle
+from hierclf.scores import PRIOR_SCORES, SCORES, ScoreInputs, fit_scores
+from hierclf.thresholds import Rule
+
+MODEL_FILES = (
+    *("bundle.json", "thresholds.json", "score_table.parquet"),
+    *("model.safetensors", "scores.safetensors"),
+)
+
+
+def images() -> list[bytes]:
+    """Encoded images of every accepted format, mode, compression and oddity."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    colour = picture(1)
+    frames: dict[str, Any] = {"save_all": True, "append_images": [picture(2), picture(3)]}
+    grey16 = Image.fromarray(np.arange(SIZE * SIZE, dtype=np.uint16).reshape(SIZE, SIZE) * 60)
+    palette = colour.convert("P")
+    alpha = colour.convert("RGBA")
+    alpha.putalpha(120)
+    cases: list[tuple[Image.Image, str, dict[str, Any]]] = [
+        *((colour, kind, {}) for kind in ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")),
+        *((colour.convert("L"), kind, {}) for kind in ("JPEG", "PNG", "BMP", "TIFF")),
+        *((colour.convert("1"), kind, {}) for kind in ("PNG", "BMP", "TIFF", "GIF")),
+        *((colour, kind, frames) for kind in ("PNG", "WEBP", "GIF", "TIFF", "MPO")),
+        *((colour, "TIFF", {"compression": c}) for c in ("tiff_lzw", "tiff_deflate", "packbits")),
+        *((colour, kind, {"exif": exif}) for kind in ("JPEG", "PNG", "WEBP")),
+        *((colour.convert("CMYK"), kind, {}) for kind in ("JPEG", "TIFF")),
+        *((grey16, kind, {}) for kind in ("PNG", "TIFF")),
+        *((alpha, kind, {}) for kind in ("PNG", "WEBP", "TIFF", "BMP")),
+        (palette, "PNG", {"transparency": bytes(range(256))}),
+        (palette, "GIF", {"transparency": 3}),
+        (colour, "PNG", {"transparency": (1, 2, 3)}),
+        (colour, "JPEG", {"progressive": True}),
+        (colour, "WEBP", {"lossless": True}),
+        (Image.new("RGB", (1, 1)), "PNG", {}),
+    ]
+    found = []
+    for image, kind, options in cases:
+        out = io.BytesIO()
+        image.save(out, kind, **options)
+        found.append(out.getvalue())
+    return found
+
+
+def models(folder: Path) -> list[dict[str, bytes]]:
+    """Two model directories, file by file: one with a score table, one with nearly all scores."""
+    save_tiny_model(folder / "tiny")
+    bundle = tiny_bundle()
+    rng = np.random.default_rng(0)
+    sub = np.arange(80) % HIERARCHY.n_sub
+    means = rng.normal(size=(HIERARCHY.n_sub, 128))
+    inputs = ScoreInputs(
+        (means[sub] + rng.normal(size=(80, 128))).astype(np.float32),
+        rng.normal(size=(80, HIERARCHY.n_super)).astype(np.float32),
+        rng.normal(size=(80, HIERARCHY.n_sub)).astype(np.float32),
+    )
+    scores = {name: score for name, score in SCORES.items() if name not in PRIOR_SCORES}
+    states = fit_scores(inputs, np.asarray(HIERARCHY.sub_to_super)[sub], sub, scores=scores)
+    rule = Rule("0.5*msp + 0.2*knn", 0.3, "energy + 2*super.mahalanobis", 0.5)
+    whole = replace(bundle, scores=tuple(scores), states=states, rule=rule)
+    save_bundle(whole, folder / "whole")
+    return [
+        {name: (folder / kind / name).read_bytes() for name in names}
+        for kind, names in (
+            ("tiny", MODEL_FILES),
+            ("whole", [name for name in MODEL_FILES if name != "score_table.parquet"]),
+        )
+    ]

@@ -1,0 +1,91 @@
+"""What is fuzzed: a target makes one damaged input, and another function takes it in."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from corpus import images, models
+from mutate import Rng, mutate_bytes, mutate_json, mutate_safetensors
+from tiny_models import pictures, sign
+
+from hierclf.bundle import load_bundle, load_card
+from hierclf.images import decode
+from hierclf.predict import predict_images
+from hierclf.table_file import load_score_table
+
+
+class Target(NamedTuple):
+    """One target.
+
+    Attributes:
+        corpus: how many valid inputs there are.
+        make: writes a damaged input into a folder.
+        take: reads it; True where it was accepted, ValueError where it was refused.
+    """
+
+    corpus: int
+    make: Callable[[Rng, Path], None]
+    take: Callable[[Path], bool]
+
+
+def image_target(folder: Path) -> Target:
+    """The image reader, on the bytes of one file."""
+    corpus = images()
+
+    def make(rng: Rng, place: Path) -> None:
+        data = mutate_bytes(rng, corpus[int(rng.integers(0, len(corpus)))], corpus)
+        (place / "image").write_bytes(data)
+
+    def take(place: Path) -> bool:
+        pixels = decode((place / "image").read_bytes())
+        assert pixels.dtype == np.uint8
+        assert pixels.ndim == 3
+        assert pixels.shape[2] == 3
+        return True
+
+    return Target(len(corpus), make, take)
+
+
+def model_target(folder: Path) -> Target:
+    """The loader of model directories, and a prediction with what it accepts."""
+    corpus = models(folder)
+
+    def make(rng: Rng, place: Path) -> None:
+        files = dict(corpus[int(rng.integers(0, len(corpus)))])
+        name = list(files)[int(rng.integers(0, len(files)))]
+        kind, blind = name.rpartition(".")[2], rng.random() < 0.3
+        if kind == "json" and not blind:
+            files[name] = mutate_json(rng, files[name])
+        elif kind == "safetensors" and not blind:
+            files[name] = mutate_safetensors(rng, files[name])
+        else:
+            files[name] = mutate_bytes(rng, files[name], list(files.values()))
+        for old in place.iterdir():
+            old.unlink()
+        for file, data in files.items():
+            (place / file).write_bytes(data)
+        # Most files are signed anew, or nothing but the checksums would be tried.
+        if name != "bundle.json" and rng.random() < 0.9:
+            sign(place)
+
+    def take(place: Path) -> bool:
+        refusals = []
+        for read in (load_card, load_score_table, _load_and_predict):
+            try:
+                read(place)
+            except ValueError as error:
+                refusals.append(error)
+        if len(refusals) == 3:
+            raise refusals[0]
+        return True
+
+    return Target(len(corpus), make, take)
+
+
+def _load_and_predict(place: Path) -> None:
+    table = predict_images(load_bundle(place), pictures(2))
+    assert len(table) == 2
+
+
+TARGETS = {"images": image_target, "models": model_target}
