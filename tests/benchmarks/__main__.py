@@ -1,0 +1,54 @@
+"""Measure figures and put them into results/.
+
+    python -m tests.benchmarks                     every figure
+    python -m tests.benchmarks augment_224 ...     some; the others keep what they had
+    python -m tests.benchmarks --device cuda       on a GPU, into files of their own
+
+HIERCLF_DATA names the real data set, for the figures that want one.
+"""
+
+import argparse
+import importlib
+from pathlib import Path
+
+import torch
+
+from tests.benchmarks import GROUPS
+from tests.benchmarks.frame import FIGURES, Skip, summarise
+from tests.benchmarks.results_file import circumstances, markdown, update
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="default: every figure")
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    options = parser.parse_args()
+    for group in GROUPS:
+        importlib.import_module(f"tests.benchmarks.{group}")
+    if unknown := sorted(set(options.names) - set(FIGURES)):
+        parser.error(f"the names must be among {', '.join(FIGURES)}, but got {unknown[0]}")
+    device = torch.device(options.device)
+    # A file a kind of device: a GPU's figures stand beside the CPU's and replace none.
+    stem = "benchmarks" if device.type == "cpu" else f"benchmarks-{device.type}"
+    for name in options.names or FIGURES:
+        command = f"python -m tests.benchmarks {name}"
+        if options.device != "cpu":
+            command += f" --device {options.device}"
+        try:
+            rounds = FIGURES[name].measure(device)
+        except Skip as reason:
+            print(f"{name}: not measured, {reason}", flush=True)
+            continue
+        found = summarise(FIGURES[name], rounds, command) | circumstances(device)
+        figures = update(options.results / f"{stem}.json", found, list(FIGURES))
+        (options.results / f"{stem}.md").write_text(markdown(figures), encoding="utf-8")
+        print(
+            f"{name}: {found['ours']:.4g} against {found['theirs']} {found['unit']}, ratio "
+            f"{found['ratio']} ({found['low']:.3g} to {found['high']:.3g}); {found['aim']}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
