@@ -15,7 +15,14 @@ from hierclf.decode import DECODINGS, Decoding
 from hierclf.inputs import Inputs, feature_inputs, image_inputs
 from hierclf.model import TwoHeadNet, TwoHeads, score_inputs
 from hierclf.score_table import fold_table
-from hierclf.scores import SCORES, ScoreInputs, State, fit_scores, score_columns
+from hierclf.scores import (
+    PRIOR_SCORES,
+    SCORES,
+    ScoreInputs,
+    State,
+    fit_scores,
+    score_columns,
+)
 from hierclf.splits import Fold
 from hierclf.tensor_files import load_tensors, save_tensors
 from hierclf.train import (
@@ -97,8 +104,12 @@ class FoldRun:
                 torch.from_numpy(sub_labels).to(self.device, non_blocking=True),
             )
 
-    def outputs(self, rows: np.ndarray) -> ScoreInputs:
+    def outputs(self, rows: np.ndarray, names: tuple[str, ...] = ()) -> ScoreInputs:
         """Features and logits of the given images under evaluation, float32 arrays.
+
+        Args:
+            names: the scores that will look at them. The prior's logits cost more than both heads:
+                they are computed for the scores that need them alone.
 
         Raises:
             NonFiniteLossError: some are not finite; the last step has destroyed the network.
@@ -117,14 +128,14 @@ class FoldRun:
                 "the network's outputs must stay finite, but are not; lower lr "
                 f"(now {self.config.train.lr:g}) or set train.clip_norm"
             )
-        return score_inputs(outputs, self.prior)
+        return score_inputs(outputs, self.prior if set(names) & set(PRIOR_SCORES) else None)
 
     def fitted_scores(self, names: tuple[str, ...]) -> State:
         """Fit the named scores on the fold's training images."""
         scores = {name: SCORES[name] for name in names}
         rows = self.fold.train
         return fit_scores(
-            self.outputs(rows),
+            self.outputs(rows, names),
             self.cache.super_labels[rows],
             self.cache.sub_labels[rows],
             scores=scores,
@@ -147,7 +158,7 @@ class FoldRun:
     ) -> dict[Decoding, pd.DataFrame]:
         """The score table under each of some decodings."""
         rows = np.concatenate([self.fold.val, self.fold.held_out])
-        inputs = self.outputs(rows)
+        inputs = self.outputs(rows, names)
         columns = score_columns(states, inputs, scores={name: SCORES[name] for name in names})
         return {
             decoding: fold_table(
