@@ -133,6 +133,7 @@ def _nonnegative_logistic(values: Array, known: Bools) -> Array:
     """Weights [M] >= 0 of a logistic regression of `not known` on values [N, M]."""
     # Imported here: prediction does not fit.
     from scipy.optimize import minimize
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     sign = np.where(known, -1.0, 1.0)
     share = np.where(known, 0.5 / known.sum(), 0.5 / (~known).sum())
@@ -146,4 +147,6 @@ def _nonnegative_logistic(values: Array, known: Bools) -> Array:
     n_terms = values.shape[1]
     start = np.append(np.full(n_terms, 1.0 / n_terms), 0.0)
     bounds = [(0.0, None)] * n_terms + [(None, None)]
-    return minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x[:-1]
+    # A few columns: BLAS threads that wait for each other take forty times as long as one alone.
+    with threadpool_limits(1):
+        return minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x[:-1]

@@ -4,43 +4,15 @@ import logging
 import os
 import socket
 import warnings
-from typing import NamedTuple
 
 import optuna
 import ray
 from ray.util.state import list_actors
 
+from search.plan import Plan
+
 MAX_CPU_TRIALS = 4
 """Without GPUs at most this many trials run at a time; more cores make each trial faster."""
-
-
-class Plan(NamedTuple):
-    """What runs at the same time.
-
-    Attributes:
-        trials_at_a_time: concurrent trials.
-        workers: training processes of a trial; more than one train data-parallel.
-        use_gpu: one GPU a worker, or a share of one, else none.
-        cpus_per_worker: CPU cores a worker.
-        gpus: GPUs in use over all trials.
-        gpu_share: of a GPU, for each worker; below 1 several small trials share one.
-    """
-
-    trials_at_a_time: int
-    workers: int
-    use_gpu: bool
-    cpus_per_worker: int
-    gpus: int
-    gpu_share: float = 1.0
-
-    def describe(self) -> str:
-        """One line for people."""
-        each = f"{self.cpus_per_worker} CPU core{'s' if self.cpus_per_worker > 1 else ''}"
-        if self.use_gpu:
-            each += f" and {self.gpu_share:g} GPU"
-        workers = f"{self.workers} worker{'s' if self.workers > 1 else ''} a trial"
-        trials = f"{self.trials_at_a_time} trial{'s' if self.trials_at_a_time > 1 else ''}"
-        return f"{trials} at a time, {workers}, {each} a worker"
 
 
 def start_ray(address: str | None) -> None:

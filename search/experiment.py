@@ -10,8 +10,10 @@ from ray.train import Result as TrainResult
 from ray.tune.callback import Callback
 from ray.tune.experiment import Trial
 
+from search.head_trial import HeadTrial
+from search.plan import Job
 from search.progress import TrialProgress
-from search.trial import Job, run_trial
+from search.trial import run_trial
 
 METRIC = "best_objective"
 """What Tune and Optuna maximise: the best epoch so far, so that a late dip does no harm."""
@@ -46,8 +48,9 @@ class KeepBest(Callback):
         best = max(finished, key=value, default=None)
         for trial in finished:
             if trial is not best:
-                folder = self._storage / f"train-{trial.trial_id}"
-                shutil.rmtree(folder, ignore_errors=True)
+                own = (self._storage / "tune" / trial.trial_id).glob("checkpoint_*")
+                for folder in (self._storage / f"train-{trial.trial_id}", *own):
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def run_experiment(
@@ -68,7 +71,11 @@ def run_experiment(
         n_trials: how many trials `search_alg` suggests, or the grid in `param_space` has.
         callbacks: besides the progress display.
     """
-    trainable = tune.with_resources(tune.with_parameters(run_trial, job=job), _DRIVER)
+    heads = job.only_heads
+    trainable = tune.with_resources(
+        tune.with_parameters(HeadTrial if heads else run_trial, job=job),
+        {"cpu": job.plan.cpus_per_worker} if heads else _DRIVER,
+    )
     path = str(Path(job.storage) / "tune")
     if tune.Tuner.can_restore(path):
         tuner = tune.Tuner.restore(path, trainable, resume_errored=True)
@@ -84,8 +91,8 @@ def run_experiment(
                 scheduler=scheduler,
                 max_concurrent_trials=job.plan.trials_at_a_time,
                 time_budget_s=time_budget_s,
-                # An actor whose trial was stopped early is still busy ending it: none is reused.
-                reuse_actors=False,
+                # The driver of a stopped Ray Train run is still busy ending it: it is not reused.
+                reuse_actors=heads,
                 trial_dirname_creator=lambda trial: trial.trial_id,
             ),
             run_config=tune.RunConfig(
@@ -94,6 +101,8 @@ def run_experiment(
                 callbacks=[TrialProgress(stage, n_trials), *callbacks],
                 # The controller of a trial may die with its node; the trial is then taken up again.
                 failure_config=tune.FailureConfig(max_failures=1),
+                # Left to itself, Tune would also write one whenever a class's trial ends.
+                checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_at_end=False),
                 verbose=0,
             ),
         )
@@ -177,6 +186,8 @@ def final_checkpoint(job: Job, trial_id: str) -> Path:
 
     Tune itself never learns of the checkpoints that its trials' Ray Train runs wrote.
     """
+    if job.only_heads:
+        return max((Path(job.storage) / "tune" / trial_id).glob("checkpoint_*"))
     result = TrainResult.from_path(str(Path(job.storage) / f"train-{trial_id}"))
     assert result.checkpoint is not None, f"trial {trial_id} ended without a checkpoint"
     return Path(result.checkpoint.path)

@@ -20,7 +20,8 @@ from hierclf.sources import open_source
 from hierclf.train import pick_precision
 from search import tracking
 from search.choose_rule import threshold_stage
-from search.cluster import Plan, plan_resources, start_ray
+from search.cluster import plan_resources, start_ray
+from search.plan import Plan
 from search.progress import Steps, console
 from search.run import Run
 from search.run_folder import RunFolder, read_json

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from hierclf.config import Config
 from hierclf.prepare import Prepared
-from search.cluster import Plan
+from search.plan import Job, Plan
 from search.run_folder import RunFolder
-from search.trial import Job
 from search.trial_logger import TrialLogger
 
 

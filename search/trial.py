@@ -1,51 +1,17 @@
-"""One trial: the function that Ray Tune runs, and the one that its Ray Train workers run.
+"""One trial as a Ray Train run: the function that Ray Tune runs, which only waits for its workers.
 
-A trial trains one network on each of its folds, in step, and reports after every epoch how well
-known and novel classes can both be right.
+Where only heads are trained, `head_trial.py` does this. Imported by every process of a trial:
+what the workers alone need is imported by them (`worker.py`).
 """
 
-import json
-import tempfile
-import time
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import pandas as pd
 import ray.train
-import torch
 from ray import tune
-from ray.train.torch import TorchConfig, TorchTrainer, get_device, prepare_model
+from ray.train.torch import TorchConfig, TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from hierclf.bundle import bundle_from_run, save_bundle
-from hierclf.config import Config, parse_config
-from hierclf.fold_run import FoldRun
-from hierclf.prepare import Prepared, prepare
-from hierclf.train import NonFiniteLossError
-from search.cluster import Plan
-from search.objective import EPOCH_SCORES, epoch_metrics
-
-CHECKPOINT_EVERY_S = 30.0
-"""A checkpoint is written when the objective is better than before, or this long after the last."""
-
-
-class Job(NamedTuple):
-    """What a trial does, apart from the values that the search varies.
-
-    Attributes:
-        config: the resolved configuration.
-        folds: names of the folds to train on.
-        epochs: how many epochs of the configuration's schedule are run.
-        results: write the score table (or, for the fold that hides nothing, the model) at the end.
-    """
-
-    config: dict[str, Any]
-    folds: tuple[str, ...]
-    epochs: int
-    results: bool
-    cache_dir: str
-    plan: Plan
-    storage: str
+from search.plan import Job
 
 
 def run_trial(config: dict[str, Any], job: Job) -> None:
@@ -55,12 +21,11 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
         config: lr, weight_decay, strength; optionally `folds` in place of the job's.
     """
     tuned = {key: config[key] for key in ("lr", "weight_decay", "strength")}
-    settings = parse_config(job.config).with_hyperparameters(**tuned)
     folds = tuple(config.get("folds", job.folds))
     resources = {"CPU": job.plan.cpus_per_worker, "GPU": job.plan.gpu_share * job.plan.use_gpu}
     trainer = TorchTrainer(
         train_loop,
-        train_loop_config=job._replace(config=settings.model_dump(), folds=folds)._asdict(),
+        train_loop_config=job._replace(folds=folds)._asdict() | {"tuned": tuned},
         torch_config=TorchConfig(backend="nccl" if job.plan.use_gpu else "gloo"),
         scaling_config=ray.train.ScalingConfig(
             num_workers=job.plan.workers,
@@ -90,124 +55,6 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
 
 def train_loop(job: dict[str, Any]) -> None:
     """Ray Train's function, run by every worker of a trial."""
-    context = ray.train.get_context()
-    config = parse_config(job["config"])
-    device = get_device()
-    if device.type == "cpu":
-        torch.set_num_threads(Plan(*job["plan"]).cpus_per_worker)
-    prepared = prepare(config, directory=Path(job["cache_dir"]), device=device)
-    world = context.get_world_size()
-    runs = [
-        FoldRun(
-            prepared.folds[name],
-            prepared.cache,
-            config,
-            device,
-            features=prepared.features,
-            prior=prepared.prior,
-            wrap=prepare_model if world > 1 else None,
-            rank=context.get_world_rank(),
-            world=world,
-        )
-        for name in job["folds"]
-    ]
-    _train(runs, config, prepared, job)
+    from search.worker import train
 
-
-def _train(runs: list[FoldRun], config: Config, prepared: Prepared, job: dict[str, Any]) -> None:
-    done = _restore(runs)
-    best, saved = done.get("best_objective", -1.0), time.monotonic()
-    last = job["epochs"]
-    if done.get("epoch", 0) >= last:
-        ray.train.report(done)  # everything was done before the interruption: say it again
-        return
-    for epoch in range(done.get("epoch", 0) + 1, last + 1):
-        started = time.monotonic()
-        metrics, failure = _run_epoch(runs, epoch)
-        if failure:
-            # The same would happen again: the trial ends here, as bad as can be, with its reason.
-            worst = {"objective": 0.0, "best_objective": 0.0}  # the search learns from these
-            ray.train.report({"epoch": epoch, **worst, "failure": failure})
-            return
-        metrics["epoch_seconds"] = time.monotonic() - started
-        better = metrics["objective"] > best
-        best = max(best, metrics["objective"])
-        metrics["best_objective"] = best
-        due = better or epoch == last or time.monotonic() - saved > CHECKPOINT_EVERY_S
-        if due and ray.train.get_context().get_world_rank() == 0:
-            with tempfile.TemporaryDirectory() as folder:
-                _save(Path(folder), runs, metrics)
-                if job["results"] and epoch == last:
-                    _write_results(Path(folder), runs, config, prepared)
-                checkpoint = ray.train.Checkpoint.from_directory(folder)
-                ray.train.report(metrics, checkpoint=checkpoint)
-            saved = time.monotonic()
-        else:
-            ray.train.report(metrics)
-
-
-def _run_epoch(runs: list[FoldRun], epoch: int) -> tuple[dict[str, Any], str]:
-    """Train every fold once and look at it: its metrics, and why it failed where it did."""
-    losses, failure = [], ""
-    for run in runs:
-        try:
-            losses.append(run.train_epoch(epoch))
-        except NonFiniteLossError as error:
-            failure = str(error)
-        failure = _shared_failure(failure, run.device)
-        if failure:
-            return {}, f"epoch {epoch}: {failure}"
-    try:
-        metrics = _epoch_metrics(runs)
-    except NonFiniteLossError as error:
-        metrics, failure = {}, f"epoch {epoch}: {error}"
-    # Only the first worker evaluates, so that only it can have failed here.
-    failure = _shared_failure(failure, runs[0].device)
-    return {"epoch": epoch, "loss": sum(losses) / len(losses), **metrics}, failure
-
-
-def _shared_failure(failure: str, device: torch.device) -> str:
-    """A failure of any worker ends the epoch of all: one that went on would wait for ever."""
-    if ray.train.get_context().get_world_size() == 1:
-        return failure
-    flag = torch.tensor(float(bool(failure)), device=device)
-    torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
-    return failure or ("another worker's loss was not finite" if flag else "")
-
-
-def _epoch_metrics(runs: list[FoldRun]) -> dict[str, float]:
-    """The open-set objective and its parts; zero where nothing is hidden (the refit)."""
-    if ray.train.get_context().get_world_rank() != 0:
-        return {"objective": 0.0}  # only the first worker's reports are kept
-    if not any(len(run.fold.held_out) for run in runs):
-        return {"objective": 0.0}
-    return epoch_metrics(pd.concat([run.table(EPOCH_SCORES, {}, calibrated=False) for run in runs]))
-
-
-def _save(folder: Path, runs: list[FoldRun], metrics: dict[str, Any]) -> None:
-    for run in runs:
-        run.save(folder)
-    (folder / "metrics.json").write_text(json.dumps(metrics))
-
-
-def _restore(runs: list[FoldRun]) -> dict[str, Any]:
-    checkpoint = ray.train.get_checkpoint()
-    if checkpoint is None:
-        return {}
-    with checkpoint.as_directory() as folder:
-        for run in runs:
-            run.load(Path(folder))
-        return json.loads((Path(folder) / "metrics.json").read_text())
-
-
-def _write_results(folder: Path, runs: list[FoldRun], config: Config, prepared: Prepared) -> None:
-    names = config.thresholds.scores
-    tables = []
-    for run in runs:
-        states = run.fitted_scores(names)
-        if len(run.fold.held_out):
-            tables.append(run.table(names, states))
-        else:
-            save_bundle(bundle_from_run(run, states), folder / "model")
-    if tables:
-        pd.concat(tables, ignore_index=True).to_parquet(folder / "scores.parquet")
+    train(job)

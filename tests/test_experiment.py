@@ -45,6 +45,15 @@ def test_a_failed_trial_and_one_without_a_result_are_never_the_best(storage: Pat
     assert kept(storage) == {"c", "d"}
 
 
+def test_checkpoints_that_tune_itself_took_are_kept_alike(storage: Path) -> None:
+    for name in "ab":
+        (storage / "tune" / name / "checkpoint_000000").mkdir(parents=True)
+        (storage / "tune" / name / "result.json").touch()
+    KeepBest(str(storage)).on_experiment_end([trial("a", 0.5), trial("b", 0.7)])
+    left = [path.relative_to(storage / "tune").as_posix() for path in storage.glob("tune/*/*")]
+    assert sorted(left) == ["a/result.json", "b/checkpoint_000000", "b/result.json"]
+
+
 def grid(*results: Any) -> Any:
     return list(results)  # of a ResultGrid only its length and items are asked for
 

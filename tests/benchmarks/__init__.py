@@ -4,4 +4,13 @@ Run by `python -m tests.benchmarks [NAMES]`; `__main__.py` says how. Not collect
 """
 
 # Modules of this package whose functions are figures, in the order of the table.
-GROUPS = ("input_path", "epochs", "prediction", "scale")
+GROUPS = (
+    "input_path",
+    "epochs",
+    "heads",
+    "trials",
+    "search_epochs",
+    "thresholds",
+    "prediction",
+    "scale",
+)

@@ -1,0 +1,60 @@
+"""What trials are told: what runs at the same time, and what each of them does.
+
+Imports nothing: Ray's processes read it before they know whether they need torch at all.
+"""
+
+from typing import Any, NamedTuple
+
+
+class Plan(NamedTuple):
+    """What runs at the same time.
+
+    Attributes:
+        trials_at_a_time: concurrent trials.
+        workers: training processes of a trial; more than one train data-parallel.
+        use_gpu: one GPU a worker, or a share of one, else none.
+        cpus_per_worker: CPU cores a worker.
+        gpus: GPUs in use over all trials.
+        gpu_share: of a GPU, for each worker; below 1 several small trials share one.
+    """
+
+    trials_at_a_time: int
+    workers: int
+    use_gpu: bool
+    cpus_per_worker: int
+    gpus: int
+    gpu_share: float = 1.0
+
+    def describe(self) -> str:
+        """One line for people."""
+        each = f"{self.cpus_per_worker} CPU core{'s' if self.cpus_per_worker > 1 else ''}"
+        if self.use_gpu:
+            each += f" and {self.gpu_share:g} GPU"
+        workers = f"{self.workers} worker{'s' if self.workers > 1 else ''} a trial"
+        trials = f"{self.trials_at_a_time} trial{'s' if self.trials_at_a_time > 1 else ''}"
+        return f"{trials} at a time, {workers}, {each} a worker"
+
+
+class Job(NamedTuple):
+    """What a trial does, apart from the values that the search varies.
+
+    Attributes:
+        config: the resolved configuration.
+        folds: names of the folds to train on.
+        epochs: how many epochs of the configuration's schedule are run.
+        results: write the score table (or, for the fold that hides nothing, the model) at the end.
+    """
+
+    config: dict[str, Any]
+    folds: tuple[str, ...]
+    epochs: int
+    results: bool
+    cache_dir: str
+    plan: Plan
+    storage: str
+
+    @property
+    def only_heads(self) -> bool:
+        """Whether its trials are `HeadTrial`s: a frozen backbone, one process a trial, no GPU."""
+        frozen = self.config["model"]["freeze"] == "backbone"
+        return frozen and self.plan.workers == 1 and not self.plan.use_gpu

@@ -1,0 +1,71 @@
+"""A worker of a trial that is a Ray Train run: trains, reports every epoch, keeps checkpoints."""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import ray.train
+import torch
+from ray.train.torch import get_device, prepare_model
+
+from hierclf.config import Config, parse_config
+from hierclf.fold_run import FoldRun
+from hierclf.prepare import Prepared, prepare
+from search.epochs import CHECKPOINT_EVERY_S, restore, run_epochs, save, write_results
+from search.plan import Plan
+
+
+def train(job: dict[str, Any]) -> None:
+    """Train the folds of a job, a `Job` as a dict with the searched values as `tuned`."""
+    context = ray.train.get_context()
+    config = parse_config(job["config"]).with_hyperparameters(**job["tuned"])
+    device = get_device()
+    if device.type == "cpu":
+        torch.set_num_threads(Plan(*job["plan"]).cpus_per_worker)
+    prepared = prepare(config, directory=Path(job["cache_dir"]), device=device)
+    world = context.get_world_size()
+    runs = [
+        FoldRun(
+            prepared.folds[name],
+            prepared.cache,
+            config,
+            device,
+            features=prepared.features,
+            prior=prepared.prior,
+            wrap=prepare_model if world > 1 else None,
+            rank=context.get_world_rank(),
+            world=world,
+        )
+        for name in job["folds"]
+    ]
+    _train(runs, config, prepared, job)
+
+
+def _train(runs: list[FoldRun], config: Config, prepared: Prepared, job: dict[str, Any]) -> None:
+    """Report every epoch; with a checkpoint if it is the best, the last, or a while after one."""
+    done = _restore(runs)
+    best, saved, last = done.get("best_objective", -1.0), time.monotonic(), job["epochs"]
+    for metrics in run_epochs(runs, last=last, done=done):
+        epoch, better = metrics["epoch"], metrics["best_objective"] > best
+        best = max(best, metrics["best_objective"])
+        late = time.monotonic() - saved > CHECKPOINT_EVERY_S
+        due = (better or late or epoch == last) and epoch > done.get("epoch", 0)
+        if not due or "failure" in metrics or runs[0].rank != 0:
+            ray.train.report(metrics)
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            save(Path(folder), runs, metrics)
+            if job["results"] and epoch == last:
+                write_results(Path(folder), runs, config, prepared)
+            checkpoint = ray.train.Checkpoint.from_directory(folder)
+            ray.train.report(metrics, checkpoint=checkpoint)
+        saved = time.monotonic()
+
+
+def _restore(runs: list[FoldRun]) -> dict[str, Any]:
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint is None:
+        return {}
+    with checkpoint.as_directory() as folder:
+        return restore(Path(folder), runs)
