@@ -1,0 +1,32 @@
+"""Ctrl-C and SIGTERM: the first ends a run in order, a second one at once."""
+
+import os
+import signal
+from types import FrameType
+
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+"""How a process ends that a signal has stopped, as shells count it."""
+
+
+def end_on_signals() -> None:
+    """Let the first SIGINT raise KeyboardInterrupt, the first SIGTERM SystemExit(143).
+
+    The next one, whichever it is, ends the process without another word. A local Ray dies with it:
+    the kernel kills Ray's own processes with their parent, and Ray's workers follow.
+
+    Call it again after `ray.init`, which has a handler of its own for SIGTERM.
+    """
+    for number in CODES:
+        signal.signal(number, _end)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    for each in CODES:
+        signal.signal(each, _end_at_once)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(CODES[signal.SIGTERM])
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> None:
+    os._exit(CODES[signal.Signals(number)])
