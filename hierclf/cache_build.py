@@ -23,7 +23,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hierclf.images import fit_square, map_ordered, read_rgb
-from hierclf.out_files import sync
 from hierclf.sources import Source
 
 ProgressFn = Callable[[int, int], None]
@@ -52,11 +51,11 @@ def build_cache(
             written = _write_images(source, MIXED_SIZE, temporary, progress)
             assert written is not None
         _write_tables(source, written, fingerprint, temporary)
-        sync(temporary)
+        _sync(temporary)
         if path.exists():
             path.rename(replaced)
         temporary.rename(path)
-        sync(path.parent)
+        _sync(path.parent)
     finally:
         for leftover in (temporary, replaced):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -142,6 +141,15 @@ def _check_space(directory: Path, total: int, shape: tuple[int, ...]) -> str:
 def _flush(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Make a folder's entries durable: a rename counts only once its folder is on disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @dataclass(frozen=True)

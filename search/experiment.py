@@ -10,6 +10,7 @@ from ray.train import Result as TrainResult
 from ray.tune.callback import Callback
 from ray.tune.experiment import Trial
 
+from search.ledger import Ledger, restorable
 from search.progress import TrialProgress
 from search.trial import Job, run_trial
 
@@ -66,11 +67,11 @@ def run_experiment(
     Args:
         job: what every trial does; `job.storage` is the folder of the experiment.
         n_trials: how many trials `search_alg` suggests, or the grid in `param_space` has.
-        callbacks: besides the progress display.
+        callbacks: besides the progress display and the ledger.
     """
     trainable = tune.with_resources(tune.with_parameters(run_trial, job=job), _DRIVER)
     path = str(Path(job.storage) / "tune")
-    if tune.Tuner.can_restore(path):
+    if restorable(job.storage):
         tuner = tune.Tuner.restore(path, trainable, resume_errored=True)
     else:
         tuner = tune.Tuner(
@@ -91,7 +92,7 @@ def run_experiment(
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=job.storage,
-                callbacks=[TrialProgress(stage, n_trials), *callbacks],
+                callbacks=[TrialProgress(stage, n_trials), Ledger(job.storage), *callbacks],
                 # The controller of a trial may die with its node; the trial is then taken up again.
                 failure_config=tune.FailureConfig(max_failures=1),
                 verbose=0,

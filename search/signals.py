@@ -2,7 +2,10 @@
 
 import os
 import signal
+from contextlib import suppress
 from types import FrameType
+
+import psutil
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 """How a process ends that a signal has stopped, as shells count it."""
@@ -11,8 +14,8 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 def end_on_signals() -> None:
     """Let the first SIGINT raise KeyboardInterrupt, the first SIGTERM SystemExit(143).
 
-    The next one, whichever it is, ends the process without another word. A local Ray dies with it:
-    the kernel kills Ray's own processes with their parent, and Ray's workers follow.
+    The next one, whichever it is, ends the process and those that it started, a local Ray's among
+    them, without another word.
 
     Call it again after `ray.init`, which has a handler of its own for SIGTERM.
     """
@@ -29,4 +32,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 def _end_at_once(number: int, frame: FrameType | None) -> None:
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     os._exit(CODES[signal.Signals(number)])

@@ -19,10 +19,13 @@ from ray.tune.integration.ray_train import TuneReportCallback
 
 from hierclf.bundle import bundle_from_run, save_bundle
 from hierclf.config import Config, parse_config
+from hierclf.errors import one_line
 from hierclf.fold_run import FoldRun
 from hierclf.prepare import Prepared, prepare
 from hierclf.train import NonFiniteLossError
+from search.checkpoints import METRICS, drop_torn_snapshot, latest_whole
 from search.cluster import Plan
+from search.ledger import earlier_end
 from search.objective import EPOCH_SCORES, epoch_metrics
 
 CHECKPOINT_EVERY_S = 30.0
@@ -54,6 +57,11 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
     Args:
         config: lr, weight_decay, strength; optionally `folds` in place of the job's.
     """
+    trial_id = tune.get_context().get_trial_id()
+    if (end := earlier_end(job.storage, trial_id)) is not None:
+        tune.report(end)  # Tune was killed before it had saved this end
+        return
+    drop_torn_snapshot(Path(job.storage) / f"train-{trial_id}")
     tuned = {key: config[key] for key in ("lr", "weight_decay", "strength")}
     settings = parse_config(job.config).with_hyperparameters(**tuned)
     folds = tuple(config.get("folds", job.folds))
@@ -69,7 +77,7 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
         ),
         run_config=ray.train.RunConfig(
             # Named after the trial: run again, it goes on from its own last checkpoint.
-            name=f"train-{tune.get_context().get_trial_id()}",
+            name=f"train-{trial_id}",
             storage_path=job.storage,
             callbacks=[TuneReportCallback()],
             failure_config=ray.train.FailureConfig(max_failures=2, controller_failure_limit=2),
@@ -115,7 +123,8 @@ def train_loop(job: dict[str, Any]) -> None:
 
 
 def _train(runs: list[FoldRun], config: Config, prepared: Prepared, job: dict[str, Any]) -> None:
-    done = _restore(runs)
+    trial = ray.train.get_context().get_experiment_name()
+    done = _restore(runs, Path(job["storage"]) / trial)
     best, saved = done.get("best_objective", -1.0), time.monotonic()
     last = job["epochs"]
     if done.get("epoch", 0) >= last:
@@ -154,13 +163,17 @@ def _run_epoch(runs: list[FoldRun], epoch: int) -> tuple[dict[str, Any], str]:
             losses.append(run.train_epoch(epoch))
         except NonFiniteLossError as error:
             failure = str(error)
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            if run.world > 1:  # the others wait for this one's gradients: Ray must end them
+                raise
+            failure = f"out of memory: {one_line(error)}"
         failure = _shared_failure(failure, run.device)
         if failure:
             return {}, f"epoch {epoch}: {failure}"
     try:
         metrics = _epoch_metrics(runs)
-    except NonFiniteLossError as error:
-        metrics, failure = {}, f"epoch {epoch}: {error}"
+    except (NonFiniteLossError, MemoryError, torch.OutOfMemoryError) as error:
+        metrics, failure = {}, f"epoch {epoch}: {one_line(error)}"
     # Only the first worker evaluates, so that only it can have failed here.
     failure = _shared_failure(failure, runs[0].device)
     return {"epoch": epoch, "loss": sum(losses) / len(losses), **metrics}, failure
@@ -187,17 +200,17 @@ def _epoch_metrics(runs: list[FoldRun]) -> dict[str, float]:
 def _save(folder: Path, runs: list[FoldRun], metrics: dict[str, Any]) -> None:
     for run in runs:
         run.save(folder)
-    (folder / "metrics.json").write_text(json.dumps(metrics))
+    (folder / METRICS).write_text(json.dumps(metrics))
 
 
-def _restore(runs: list[FoldRun]) -> dict[str, Any]:
+def _restore(runs: list[FoldRun], trial: Path) -> dict[str, Any]:
     checkpoint = ray.train.get_checkpoint()
-    if checkpoint is None:
+    folder = latest_whole(trial) if checkpoint is None else Path(checkpoint.path)
+    if folder is None:
         return {}
-    with checkpoint.as_directory() as folder:
-        for run in runs:
-            run.load(Path(folder))
-        return json.loads((Path(folder) / "metrics.json").read_text())
+    for run in runs:
+        run.load(folder)
+    return json.loads((folder / METRICS).read_text())
 
 
 def _write_results(folder: Path, runs: list[FoldRun], config: Config, prepared: Prepared) -> None:
