@@ -1,5 +1,6 @@
 """The main job as its stages: prepare, search, confirm, thresholds, refit, register."""
 
+import os
 import re
 import shutil
 import time
@@ -96,7 +97,7 @@ def _say_how_to_go_on(run: Run, results: Path, error: BaseException) -> None:
     console.print(f"  go on later with: python search/tune.py --resume {run.name}{place}")
     status = "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"
     outbox = run.outbox()
-    outbox.put({"do": "abandon", "status": status})
+    outbox.put({"do": "abandon", "status": status, "pid": os.getpid()})
     outbox.wait(LAST_WORDS_S)  # MLflow may be gone, too: then the next start says it
 
 

@@ -15,6 +15,7 @@ from ray.tune.result import AUTO_RESULT_KEYS
 
 from hierclf.out_files import draft_of
 
+_TIME = len("2026-01-31_23-59-59")
 _OF_TUNE = frozenset({*AUTO_RESULT_KEYS, "trial_id", "experiment_tag", "done"})
 
 
@@ -87,21 +88,28 @@ def _state_files(folder: Path) -> list[Path]:
 
 
 def _latest(folder: Path) -> list[Path]:
+    """The files of the process that started last; their names end in the time of its start."""
     states = _state_files(folder)
-    newest = max((file.stem.partition("-")[2] for file in states), default="")
-    return [file for file in states if file.stem.endswith(newest)]
+    newest = max((file.stem[-_TIME:] for file in states), default="")
+    return [file for file in states if file.stem[-_TIME:] == newest]
 
 
 def _whole(folder: Path) -> bool:
-    """Whether Tune could read its newest state; a pickle that is not cut off ends in a dot."""
+    """Whether Tune could read its newest state."""
     latest = _latest(folder)
-    for file in latest:
-        content = file.read_bytes()
-        if file.suffix == ".pkl" and not content.endswith(b"."):
-            return False
-        if file.suffix == ".json":
-            try:
-                json.loads(content)
-            except ValueError:
-                return False
-    return any(file.name.startswith("experiment_state-") for file in latest)
+    return all(map(_readable, latest)) and any(map(_holds_trials, latest))
+
+
+def _holds_trials(file: Path) -> bool:
+    return file.name.startswith("experiment_state-")
+
+
+def _readable(file: Path) -> bool:
+    content = file.read_bytes()
+    if not _holds_trials(file):
+        return content.endswith(b".")  # a pickle, by whatever name; the dot is its last opcode
+    try:
+        json.loads(content)
+    except ValueError:
+        return False
+    return True

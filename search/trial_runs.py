@@ -1,6 +1,7 @@
 """The MLflow runs of a search's trials: what entries of its outbox do to them."""
 
 import math
+import os
 from typing import NamedTuple
 
 from search import tracking
@@ -80,6 +81,8 @@ class TrialRuns:
 
     def _abandon(self, client: tracking.MlflowClient, entry: Entry) -> None:
         """The search was cut off: so were the trials that ran, and it has the given status."""
+        if entry["pid"] != os.getpid():
+            return  # old news: the search has been taken up again
         _, experiment_id, parent = self._place
         rule = f"tags.mlflow.parentRunId = '{parent}' and attributes.status = 'RUNNING'"
         for run in client.search_runs([experiment_id], rule, max_results=1000):

@@ -17,6 +17,7 @@ def state(folder: Path, word: str = "new", at: str = AT) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"experiment_state-{at}.json").write_text(f'{{"say": "{word}"}}')
     (folder / f"searcher-state-{at}.pkl").write_bytes(pickle.dumps({"say": word}))
+    (folder / f"search_gen_state-{at}.json").write_bytes(pickle.dumps({"say": word}))
     (folder / "tuner.pkl").write_bytes(pickle.dumps(1))
 
 
@@ -33,7 +34,7 @@ def test_the_end_of_a_trial_is_kept_without_tunes_book_keeping(tmp_path: Path) -
     assert earlier_end(str(tmp_path), "t1") == {"objective": 0.5, "epoch": 3}
 
 
-@pytest.mark.parametrize("file", [f"experiment_state-{AT}.json", f"searcher-state-{AT}.pkl"])
+@pytest.mark.parametrize("file", ["experiment_state", "searcher-state", "search_gen_state"])
 @pytest.mark.parametrize("left", [0, 5])
 def test_a_state_that_was_cut_off_is_replaced_by_the_copy(
     tmp_path: Path, file: str, left: int
@@ -44,7 +45,7 @@ def test_a_state_that_was_cut_off_is_replaced_by_the_copy(
     state(tmp_path / "tune")
     assert restorable(str(tmp_path))
     assert "new" in (tmp_path / "tune" / f"experiment_state-{AT}.json").read_text()
-    torn = tmp_path / "tune" / file
+    (torn,) = (tmp_path / "tune").glob(f"{file}-*")
     torn.write_bytes(torn.read_bytes()[:left])
     assert restorable(str(tmp_path))
     assert "copied" in (tmp_path / "tune" / f"experiment_state-{AT}.json").read_text()
@@ -58,7 +59,8 @@ def test_without_a_copy_the_state_of_an_earlier_process_counts(tmp_path: Path) -
     (tmp_path / "tune" / f"experiment_state-{later}.json").write_text("{")
     assert restorable(str(tmp_path))
     left = {path.name for path in (tmp_path / "tune").iterdir()}
-    assert left == {f"experiment_state-{AT}.json", f"searcher-state-{AT}.pkl", "tuner.pkl"}
+    names = (f"experiment_state-{AT}.json", f"searcher-state-{AT}.pkl")
+    assert left == {*names, f"search_gen_state-{AT}.json", "tuner.pkl"}
 
 
 @pytest.mark.parametrize("missing", ["tuner.pkl", f"experiment_state-{AT}.json"])

@@ -30,7 +30,11 @@ def test_sigterm_closes_the_runs_and_the_search_goes_on_later(apart: Place) -> N
     assert stages(after).count("search") == 2
     assert {run.info.run_id for run in before} <= {run.info.run_id for run in after}
     history = pd.read_parquet(apart.run("spot") / "history.parquet")
-    assert history.groupby("trial_id")["epoch"].apply(list).tolist() == [[1, 2, 3], [1, 2, 3]]
+    trials = pd.read_parquet(apart.run("spot") / "trials.parquet")
+    assert len(trials) == 2
+    for trial in trials.itertuples():
+        own = history[history["trial_id"] == trial.trial_id]["epoch"].tolist()
+        assert own == list(range(1, trial.epochs + 1))
 
 
 def test_a_second_ctrl_c_ends_at_once_and_leaves_no_process(apart: Place) -> None:
