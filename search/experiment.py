@@ -10,7 +10,7 @@ from ray.train import Result as TrainResult
 from ray.tune.callback import Callback
 from ray.tune.experiment import Trial
 
-from search.ledger import Ledger, restorable
+from search.ledger import Ledger, reports, restorable
 from search.progress import TrialProgress
 from search.trial import Job, run_trial
 
@@ -98,7 +98,10 @@ def run_experiment(
                 verbose=0,
             ),
         )
-    return tuner.fit()
+    results = tuner.fit()
+    for result in _each(results):
+        result.metrics_dataframe = reports(job.storage, Path(result.path).name)
+    return results
 
 
 def trials_table(results: tune.ResultGrid, *, epochs: int) -> pd.DataFrame:

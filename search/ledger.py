@@ -1,7 +1,8 @@
-"""What a stage must not lose when its process dies: the ends of its trials, and Tune's own state.
+"""What a stage must not lose when its process dies: reports and ends of trials, Tune's own state.
 
 Tune saves itself once a second, by copying over what it saved before. A process that dies may lose
-that second, and a copy that it was at, or that a full disk cut off, is of no use.
+that second, and a copy that it was at, or that a full disk cut off, is of no use. Of a trial that
+is taken up again it forgets the reports that came before.
 """
 
 import json
@@ -9,6 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from ray.tune.callback import Callback
 from ray.tune.experiment import Trial
 from ray.tune.result import AUTO_RESULT_KEYS
@@ -20,7 +22,7 @@ _OF_TUNE = frozenset({*AUTO_RESULT_KEYS, "trial_id", "experiment_tag", "done"})
 
 
 class Ledger(Callback):
-    """Write down every end of a trial, before anything of the trial is deleted, and Tune's state.
+    """Write down every report and end of a trial, before anything is deleted, and Tune's state.
 
     A class because Tune asks for one.
 
@@ -31,15 +33,21 @@ class Ledger(Callback):
     def __init__(self, storage: str) -> None:
         self._storage = Path(storage)
 
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict, **info: Any
+    ) -> None:
+        path = _reports(self._storage, trial.trial_id)
+        path.parent.mkdir(exist_ok=True)
+        with path.open("a") as file:
+            file.write(f"\n{_as_text(result)}")  # a line that was cut off ends here
+
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        result = trial.last_result or {}
-        said = {key: value for key, value in result.items() if key not in _OF_TUNE}
         ends = self._storage / "ends"
         ends.mkdir(exist_ok=True)
         with draft_of(ends / f"{trial.trial_id}.json") as draft:
-            draft.write_text(json.dumps(said, default=float))
+            draft.write_text(_as_text(trial.last_result or {}))
         self._copy_state(Path(trial.storage.experiment_driver_staging_path))
 
     def _copy_state(self, written: Path) -> None:
@@ -50,6 +58,16 @@ class Ledger(Callback):
             draft.mkdir()
             for file in _state_files(written):
                 shutil.copy(file, draft)
+
+
+def reports(storage: str, trial_id: str) -> pd.DataFrame | None:
+    """All reports of a trial, the last one of each epoch, from whatever process; None if none."""
+    path = _reports(Path(storage), trial_id)
+    if not path.is_file():
+        return None
+    rows = [row for row in map(_parsed, path.read_text().splitlines()) if row is not None]
+    table = pd.DataFrame(rows)
+    return table.drop_duplicates("epoch", keep="last", ignore_index=True)
 
 
 def earlier_end(storage: str, trial_id: str) -> dict[str, Any] | None:
@@ -75,6 +93,23 @@ def restorable(storage: str) -> bool:
         return True
     shutil.rmtree(folder, ignore_errors=True)
     return False
+
+
+def _as_text(result: dict[str, Any]) -> str:
+    """A result without Tune's book-keeping."""
+    said = {key: value for key, value in result.items() if key not in _OF_TUNE}
+    return json.dumps(said, default=float)
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(line))
+    except ValueError:
+        return None
+
+
+def _reports(storage: Path, trial_id: str) -> Path:
+    return storage / "reports" / f"{trial_id}.jsonl"
 
 
 def _copy(storage: Path) -> Path:

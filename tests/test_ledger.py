@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from search.ledger import Ledger, earlier_end, restorable
+from search.ledger import Ledger, earlier_end, reports, restorable
 
 AT = "2026-01-01_00-00-00"
 
@@ -32,6 +32,22 @@ def test_the_end_of_a_trial_is_kept_without_tunes_book_keeping(tmp_path: Path) -
     assert earlier_end(str(tmp_path), "t1") is None
     Ledger(str(tmp_path)).on_trial_complete(1, [ended], ended)
     assert earlier_end(str(tmp_path), "t1") == {"objective": 0.5, "epoch": 3}
+
+
+def test_reports_of_all_processes_are_one_history_even_if_one_was_cut_off(tmp_path: Path) -> None:
+    assert reports(str(tmp_path), "t1") is None
+    for epoch, value in ((1, 0.9), (2, 0.1)):
+        result = {"epoch": epoch, "objective": value, "pid": 7}
+        Ledger(str(tmp_path)).on_trial_result(1, [], trial(tmp_path), result)
+    with (tmp_path / "reports" / "t1.jsonl").open("a") as file:
+        file.write('\n{"epoch": 3, "obj')
+    for epoch, value in ((2, 0.2), (3, 0.3)):
+        result = {"epoch": epoch, "objective": value}
+        Ledger(str(tmp_path)).on_trial_result(1, [], trial(tmp_path), result)
+    found = reports(str(tmp_path), "t1")
+    assert found is not None
+    expected = {"epoch": [1, 2, 3], "objective": [0.9, 0.2, 0.3]}
+    assert found.to_dict("list") == expected
 
 
 @pytest.mark.parametrize("file", ["experiment_state", "searcher-state", "search_gen_state"])
