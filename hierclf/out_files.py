@@ -47,19 +47,27 @@ def draft_of(path: Path, *, need: int = 0) -> Iterator[Path]:
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        yield draft
-        _sync_all(draft)
-        if draft.is_dir() and path.is_dir():
-            _swap(draft, path)
-        else:
-            draft.replace(path)
-        sync(path.parent)
-    except Exception as error:  # safetensors and shutil have errors of their own for a full disk
-        if _says_full(error):
-            raise OSError(errno.ENOSPC, _shortage(draft, need), str(path)) from error
-        raise
+        with room_for(path, need=need, draft=draft):
+            yield draft
+            _sync_all(draft)
+            if draft.is_dir() and path.is_dir():
+                _swap(draft, path)
+            else:
+                draft.replace(path)
+            sync(path.parent)
     finally:
         _remove(draft)
+
+
+@contextmanager
+def room_for(path: Path, *, need: int = 0, draft: Path | None = None) -> Iterator[None]:
+    """Let a full disk, met while the block writes to `path`, be the OSError of `draft_of`."""
+    try:
+        yield
+    except Exception as error:  # safetensors and shutil have errors of their own for a full disk
+        if _says_full(error):
+            raise OSError(errno.ENOSPC, _shortage(draft or path, need), str(path)) from error
+        raise
 
 
 def sync(path: Path) -> None:

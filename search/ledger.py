@@ -15,7 +15,7 @@ from ray.tune.callback import Callback
 from ray.tune.experiment import Trial
 from ray.tune.result import AUTO_RESULT_KEYS
 
-from hierclf.out_files import draft_of
+from hierclf.out_files import draft_of, room_for
 
 _TIME = len("2026-01-31_23-59-59")
 _OF_TUNE = frozenset({*AUTO_RESULT_KEYS, "trial_id", "experiment_tag", "done"})
@@ -38,7 +38,7 @@ class Ledger(Callback):
     ) -> None:
         path = _reports(self._storage, trial.trial_id)
         path.parent.mkdir(exist_ok=True)
-        with path.open("a") as file:
+        with room_for(path), path.open("a") as file:
             file.write(f"\n{_as_text(result)}")  # a line that was cut off ends here
 
     def on_trial_complete(

@@ -38,6 +38,8 @@ from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
 logging.getLogger("mlflow").setLevel(os.environ["MLFLOW_LOGGING_LEVEL"].upper())
 logging.getLogger("alembic").setLevel(logging.WARNING)  # a wall of INFO lines for a new store
+# A database's errors are raised, too; whoever catches them says them in one line.
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 T = TypeVar("T")
 StoreErrors = (MlflowException, SQLAlchemyError, OSError)

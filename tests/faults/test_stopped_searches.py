@@ -10,7 +10,8 @@ from searches import Place, runs_of, stages, tiny, tune
 
 
 def test_sigterm_closes_the_runs_and_the_search_goes_on_later(apart: Place) -> None:
-    with running(apart, "spot", *tiny(apart, "spot", "--trials", "2")) as search:
+    options = tiny(apart, "spot", "--trials", "2", "--set", "search.grace_epochs=3")
+    with running(apart, "spot", *options) as search:
         search.until(lambda: checkpoints(apart, "spot"))
         search.process.send_signal(signal.SIGTERM)
         ended = search.ended(60)
