@@ -43,7 +43,7 @@ class Running:
     def out(self) -> str:
         return self._files[0].read_text()
 
-    def until(self, seen: Callable[[], Any], *, seconds: float = 120) -> Any:
+    def until(self, seen: Callable[[], Any], *, seconds: float = 200) -> Any:
         """Wait until something is seen; fails if the search ends first."""
         return until(seen, seconds=seconds, alive=lambda: self.process.poll() is None, say=self)
 
