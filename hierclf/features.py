@@ -8,8 +8,9 @@ Shape legend: N images, V augmented views, D features.
 
 import hashlib
 import json
+import math
+import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from hierclf.cache import ImageCache, read_rows
 from hierclf.config import Config
 from hierclf.fold_norm import fold_batch_norm
 from hierclf.locking import locked
+from hierclf.out_files import draft_of
 
 ProgressFn = Callable[[int, int], None]
 
@@ -89,14 +91,15 @@ def _compute(
     size, batch = config.model.image_size, config.train.eval_batch_size
     total, n_images = len(strengths) * len(cache.images), len(cache.images)
     _require_space(path.parent, 4 * total * backbone.n_features)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".features-") as folder:
-        draft = Path(folder) / "bank.npy"
-        bank = np.lib.format.open_memmap(
-            draft,
-            mode="w+",
-            dtype=np.float32,
-            shape=(len(strengths), n_images, backbone.n_features),
-        )
+    shape = len(strengths), n_images, backbone.n_features
+    for left in path.parent.glob(f".{path.name}.*.part"):  # a killed process's; the lock is ours
+        left.unlink()
+    # Renamed only when complete: an interrupted computation leaves nothing that looks whole.
+    with draft_of(path, need=4 * math.prod(shape)) as draft:
+        bank = np.lib.format.open_memmap(draft, mode="w+", dtype=np.float32, shape=shape)
+        with draft.open("r+b") as file:
+            # A disk that is full is an error here; at a write to the map it kills the process.
+            os.posix_fallocate(file.fileno(), 0, draft.stat().st_size)
         for view, strength in enumerate(strengths):
             generator = torch.Generator(device).manual_seed(config.seed * 1000 + view)
             for start in range(0, n_images, batch):
@@ -119,8 +122,6 @@ def _compute(
                     progress(view * n_images + min(start + batch, n_images), total)
         bank.flush()
         del bank
-        # Renamed only when complete: an interrupted computation leaves nothing that looks whole.
-        draft.replace(path)
 
 
 def _require_space(directory: Path, n_bytes: int) -> None:

@@ -19,6 +19,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from hierclf.curves import best_curves, tau_map, thinned_curve
 from hierclf.metrics import LEVELS
+from hierclf.out_files import draft_of
 from hierclf.score_sum import parse_score
 from hierclf.scores import SCORES
 from hierclf.thresholds import (
@@ -250,7 +251,8 @@ def _figure(n: int, size: tuple[float, float], **options: Any) -> tuple[Figure, 
 
 
 def _save(figure: Figure, path: Path) -> None:
-    figure.savefig(path, dpi=150, format="png")
+    with draft_of(path) as draft:
+        figure.savefig(draft, dpi=150, format="png")
 
 
 def _title(axes: Axes, title: str, subtitle: str = "") -> None:

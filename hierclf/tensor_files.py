@@ -8,6 +8,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from hierclf.out_files import draft_of
+
 _TENSOR = "__tensor__"
 _INT_KEYS = "__int_keys__"
 
@@ -35,9 +37,8 @@ def save_tensors(path: Path, state: Any) -> None:
         return node
 
     skeleton = json.dumps(take(state))
-    draft = path.with_name(f".{path.name}.part")
-    save_file(tensors, draft, metadata={"state": skeleton})
-    draft.replace(path)
+    with draft_of(path, need=sum(tensor.nbytes for tensor in tensors.values())) as draft:
+        save_file(tensors, draft, metadata={"state": skeleton})
 
 
 def load_tensors(path: Path) -> Any:

@@ -64,7 +64,6 @@ def threshold_stage(run: Run, table: pd.DataFrame) -> tuple[Rule, HeldOut]:
     decided = table.assign(super_decision=super_pred, sub_decision=sub_pred)
     run.folder.write_table(run.folder.scores, decided)
     _write_curves(run, table, found, held_out)
-    _log(run, found, held_out)
     chosen = {
         "rule": rule.to_dict(),
         "objective": found.value,
@@ -132,30 +131,35 @@ def reporting_rows(run: Run, table: pd.DataFrame) -> NDArray[np.bool_]:
 def _write_curves(run: Run, table: pd.DataFrame, found: TauSearch, held_out: HeldOut) -> None:
     folder, plots = run.folder.path, run.folder.plots
     curve = trade_off_table(table, run.config.thresholds.scores)
-    curve.to_csv(folder / "trade_off.csv", index=False)
-    found.trials.to_csv(folder / "tau_trials.csv", index=False)
-    pareto_front(found.trials).to_csv(folder / "pareto.csv", index=False)
-    held_out.cells.to_csv(folder / "cross_fit.csv", index=False)
+    run.folder.write_csv(folder / "trade_off.csv", curve)
+    run.folder.write_csv(folder / "tau_trials.csv", found.trials)
+    run.folder.write_csv(folder / "pareto.csv", pareto_front(found.trials))
+    run.folder.write_csv(folder / "cross_fit.csv", held_out.cells)
     plots.mkdir(exist_ok=True)
     report.plot_trade_off(table, found.rule, plots / "trade_off.png")
     report.plot_tau_map(table, found.rule, plots / "tau_map.png")
     report.plot_score_histograms(table, found.rule, plots / "scores.png")
 
 
-def _log(run: Run, found: TauSearch, held_out: HeldOut) -> None:
+def log_thresholds(run: Run, held_out: HeldOut) -> None:
+    """Log what `threshold_stage` left as files to MLflow; a second call replaces the first one's.
+
+    Not part of that stage: an MLflow that is gone shall not keep the refit from its work.
+    """
+    folder, chosen = run.folder.path, read_json(run.folder.thresholds)
     figures = held_out.accuracies["chosen"].items()
     metrics = {f"held_out.{key}": value for key, value in figures if value is not None}
-    taus = {"super_tau": found.rule.super_tau, "sub_tau": found.rule.sub_tau}
+    taus = {f"{level}_tau": chosen["rule"][f"{level}_tau"] for level in ("super", "sub")}
     tracking.log_thresholds(
         run.mlflow_uri,
         run.parent_run_id,
         run.experiment_id,
         f"{run.name}-thresholds",
-        {**metrics, **taus, "regret_points": found.regret},
-        found.trials.rename(columns={"value": "objective"}),
+        {**metrics, **taus, "regret_points": chosen["regret_points"]},
+        pd.read_csv(folder / "tau_trials.csv").rename(columns={"value": "objective"}),
         [
-            run.folder.path / "trade_off.csv",
-            run.folder.path / "pareto.csv",
+            folder / "trade_off.csv",
+            folder / "pareto.csv",
             run.folder.plots / "trade_off.png",
             run.folder.plots / "tau_map.png",
         ],

@@ -15,9 +15,11 @@ import torch
 
 from hierclf.bundle import bundle_from_run, save_bundle
 from hierclf.config import Config
+from hierclf.errors import one_line
 from hierclf.fold_run import FoldRun
 from hierclf.prepare import Prepared
 from hierclf.train import NonFiniteLossError
+from search.checkpoints import METRICS
 from search.objective import EPOCH_SCORES, epoch_metrics
 
 CHECKPOINT_EVERY_S = 30.0
@@ -62,13 +64,17 @@ def _run_epoch(runs: list[FoldRun], epoch: int) -> tuple[dict[str, Any], str]:
             losses.append(run.train_epoch(epoch))
         except NonFiniteLossError as error:
             failure = str(error)
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            if run.world > 1:  # the others wait for this one's gradients: Ray must end them
+                raise
+            failure = f"out of memory: {one_line(error)}"
         failure = _shared_failure(failure, run)
         if failure:
             return {}, f"epoch {epoch}: {failure}"
     try:
         metrics = _epoch_metrics(runs)
-    except NonFiniteLossError as error:
-        metrics, failure = {}, f"epoch {epoch}: {error}"
+    except (NonFiniteLossError, MemoryError, torch.OutOfMemoryError) as error:
+        metrics, failure = {}, f"epoch {epoch}: {one_line(error)}"
     # Only the first worker evaluates, so that only it can have failed here.
     failure = _shared_failure(failure, runs[0])
     return {"epoch": epoch, "loss": sum(losses) / len(losses), **metrics}, failure
@@ -96,14 +102,14 @@ def save(folder: Path, runs: list[FoldRun], metrics: dict[str, Any]) -> None:
     """Keep the runs and the metrics of their last epoch in a folder that exists."""
     for run in runs:
         run.save(folder)
-    (folder / "metrics.json").write_text(json.dumps(metrics))
+    (folder / METRICS).write_text(json.dumps(metrics))
 
 
 def restore(folder: Path, runs: list[FoldRun]) -> dict[str, Any]:
     """Take the runs to where `save` found them; the metrics that it was given."""
     for run in runs:
         run.load(folder)
-    return json.loads((folder / "metrics.json").read_text())
+    return json.loads((folder / METRICS).read_text())
 
 
 def write_results(folder: Path, runs: list[FoldRun], config: Config, prepared: Prepared) -> None:

@@ -11,6 +11,7 @@ from ray.tune.callback import Callback
 from ray.tune.experiment import Trial
 
 from search.head_trial import HeadTrial
+from search.ledger import Ledger, reports, restorable
 from search.plan import Job
 from search.progress import TrialProgress
 from search.trial import run_trial
@@ -69,7 +70,7 @@ def run_experiment(
     Args:
         job: what every trial does; `job.storage` is the folder of the experiment.
         n_trials: how many trials `search_alg` suggests, or the grid in `param_space` has.
-        callbacks: besides the progress display.
+        callbacks: besides the progress display and the ledger.
     """
     heads = job.only_heads
     trainable = tune.with_resources(
@@ -77,7 +78,7 @@ def run_experiment(
         {"cpu": job.plan.cpus_per_worker} if heads else _DRIVER,
     )
     path = str(Path(job.storage) / "tune")
-    if tune.Tuner.can_restore(path):
+    if restorable(job.storage):
         tuner = tune.Tuner.restore(path, trainable, resume_errored=True)
     else:
         tuner = tune.Tuner(
@@ -98,7 +99,7 @@ def run_experiment(
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=job.storage,
-                callbacks=[TrialProgress(stage, n_trials), *callbacks],
+                callbacks=[TrialProgress(stage, n_trials), Ledger(job.storage), *callbacks],
                 # The controller of a trial may die with its node; the trial is then taken up again.
                 failure_config=tune.FailureConfig(max_failures=1),
                 # Left to itself, Tune would also write one whenever a class's trial ends.
@@ -106,7 +107,10 @@ def run_experiment(
                 verbose=0,
             ),
         )
-    return tuner.fit()
+    results = tuner.fit()
+    for result in _each(results):
+        result.metrics_dataframe = reports(job.storage, Path(result.path).name)
+    return results
 
 
 def trials_table(results: tune.ResultGrid, *, epochs: int) -> pd.DataFrame:

@@ -10,6 +10,8 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
+from hierclf.out_files import draft_of
+
 
 class PersistentASHA(AsyncHyperBandScheduler):
     """ASHA whose rungs are kept in a JSON file, and read from it when a search is resumed.
@@ -39,9 +41,8 @@ class PersistentASHA(AsyncHyperBandScheduler):
         action = super().on_trial_result(tune_controller, trial, result)
         if self._recorded() != before:
             rungs = {str(milestone): recorded for milestone, recorded in self._brackets[0]._rungs}
-            draft = self._path.with_suffix(".part")
-            draft.write_text(json.dumps(rungs))
-            draft.replace(self._path)
+            with draft_of(self._path) as draft:
+                draft.write_text(json.dumps(rungs))
         return action
 
     def _recorded(self) -> int:

@@ -16,6 +16,7 @@ from hierclf.config import parse_config
 from hierclf.fold_run import FoldRun
 from hierclf.prepare import prepare
 from search.epochs import CHECKPOINT_EVERY_S, restore, run_epochs, save, write_results
+from search.ledger import earlier_end
 from search.plan import Job
 
 CPU = torch.device("cpu")
@@ -48,7 +49,9 @@ class HeadTrial(tune.Trainable):
             for name in config.get("folds", self._job.folds)
         ]
         self._metrics: dict[str, Any] = {}
-        self._epochs = run_epochs(self._runs, last=self._job.epochs)
+        end = earlier_end(self._job.storage, self.trial_id)
+        # Tune may have been killed before it had saved an end: then that is said again.
+        self._epochs = iter([end]) if end else run_epochs(self._runs, last=self._job.epochs)
         self._saved = time.monotonic()
 
     def step(self) -> dict[str, Any]:

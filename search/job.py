@@ -1,10 +1,11 @@
 """The main job as its stages: prepare, search, confirm, thresholds, refit, register."""
 
+import os
 import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from search.plan import Plan
 from search.progress import Steps, console
 from search.run import Run
 from search.run_folder import RunFolder, read_json
+from search.signals import end_on_signals
 from search.stages import (
     confirm_stage,
     refit_stage,
@@ -34,6 +36,8 @@ from search.stages import (
 from search.summary import print_summary, save_plots, write_summary
 
 EXPERIMENT = "hierclf"
+LAST_WORDS_S = 10.0
+"""How long a run that is ending waits for MLflow."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -58,6 +62,7 @@ def run_job(
         ValueError: whatever the user can put right, in one line.
     """
     started = time.monotonic()
+    end_on_signals()
     folder, config, options = _open_run(config, name, resume, results, options)
     cache_dir = default_cache_dir()
     title = folder.path.name
@@ -67,10 +72,11 @@ def run_job(
 
     with _undone_on_error(folder, new=resume is None), folder.timed("prepare"):
         _check(config)
-        plan = _start(config, options)
-        prepared = _prepare(config, cache_dir)
         uri = options["mlflow_uri"] or tracking.default_uri(results)
+        plan = _start(config, options)
+        # Before the images are decoded: a store that can't be reached is told at once.
         experiment_id = tracking.open_store(uri, EXPERIMENT, results / "mlartifacts")
+        prepared = _prepare(config, cache_dir)
         params = config.model_dump(mode="json")
         tags = {"data_fingerprint": prepared.cache.fingerprint}
         parent = tracking.start_search(
@@ -88,11 +94,12 @@ def run_job(
 
 
 def _say_how_to_go_on(run: Run, results: Path, error: BaseException) -> None:
-    status = "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"
-    with suppress(ValueError):  # MLflow may be gone too; what ended the run matters more
-        tracking.finish_search(run.mlflow_uri, run.parent_run_id, {}, [], status)
     place = "" if results == Path("results") else f" --results {results}"
     console.print(f"  go on later with: python search/tune.py --resume {run.name}{place}")
+    status = "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"
+    outbox = run.outbox()
+    outbox.put({"do": "abandon", "status": status, "pid": os.getpid()})
+    outbox.wait(LAST_WORDS_S)  # MLflow may be gone, too: then the next start says it
 
 
 def _run_stages(run: Run, started: float) -> None:
@@ -127,7 +134,7 @@ def _run_stages(run: Run, started: float) -> None:
     figures = summary["held_out"]["chosen"]
     metrics = {f"held_out.{key}": value for key, value in figures.items() if value is not None}
     kept = [folder.config, folder.trials.with_suffix(".csv"), folder.summary, folder.plots]
-    tracking.finish_search(run.mlflow_uri, run.parent_run_id, metrics, kept)
+    tracking.patiently(tracking.finish_search, run.mlflow_uri, run.parent_run_id, metrics, kept)
     print_summary(run, summary, registered)
 
 
@@ -147,6 +154,7 @@ def _open_run(
     if resume is not None:
         if not folder.config.is_file():
             raise ValueError(f"--resume must name a run in {results / 'runs'}, but got {resume!r}")
+        folder.sweep()
         kept = read_json(folder.options)
         kept["address"] = options["address"]  # where a run goes on need not be where it began
         return folder, load_config(folder.config), kept
@@ -224,6 +232,7 @@ def _start(config: Config, options: dict[str, Any]) -> Plan:
     import ray  # not before search.cluster has set what it reads while it is imported
 
     start_ray(options["address"])
+    end_on_signals()  # once more: Ray has put a handler of its own
     capacity = ray.cluster_resources()
     plan = plan_resources(
         cpus=capacity.get("CPU", 0),

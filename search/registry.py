@@ -62,6 +62,8 @@ def register_model(
 ) -> Registered:
     """Log the model directory under the search's run, register it, and decide on the alias.
 
+    A run has one version: called again after it was cut off, it goes on with that.
+
     Objectives on different data can't be compared. So, with a champion on the same data, the new
     version takes the alias if its objective is at least as high. With a champion on other data the
     alias goes to the best version on the new data: a registry follows the data that is worked on.
@@ -82,16 +84,24 @@ def register_model(
         client = connect(uri)
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(name)
-        with _as_active_run(uri, parent_run_id):
-            model_id = _log_model(model_dir, example, name=name)
-            source = f"models:/{model_id}"
-            version = client.create_model_version(
-                name, source, run_id=parent_run_id, tags=tags, model_id=model_id
-            )
-        new = str(version.version)
+        new = _version_of(client, name, parent_run_id)
+        if new is None:
+            with _as_active_run(uri, parent_run_id):
+                model_id = _log_model(model_dir, example, name=name)
+                source = f"models:/{model_id}"
+                version = client.create_model_version(
+                    name, source, run_id=parent_run_id, tags=tags, model_id=model_id
+                )
+            new = str(version.version)
         champion, message = choose_champion(client, name, alias, new, take_over=take_over)
         client.set_registered_model_alias(name, alias, champion)
     return Registered(new, champion, message)
+
+
+def _version_of(client: MlflowClient, name: str, run_id: str) -> str | None:
+    """The version that a run has registered, if it has."""
+    found = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
+    return str(found[0].version) if found else None
 
 
 def resolve_model(uri: str, model_uri: str) -> Path:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 from hierclf.config import Config
 from hierclf.prepare import Prepared
+from search.outbox import Outbox, outbox_at
 from search.plan import Job, Plan
 from search.run_folder import RunFolder
 from search.trial_logger import TrialLogger
+from search.trial_runs import Place, TrialRuns
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,16 @@ class Run:
 
     def logger(self, stage: str) -> TrialLogger:
         """The MLflow logger of a stage's trials."""
-        return TrialLogger(self.mlflow_uri, self.experiment_id, self.parent_run_id, stage=stage)
+        return TrialLogger(self.place, self.folder.outbox, stage=stage)
+
+    @property
+    def place(self) -> Place:
+        """Where the MLflow runs of its trials are."""
+        return Place(self.mlflow_uri, self.experiment_id, self.parent_run_id)
+
+    def outbox(self) -> Outbox:
+        """What is on its way to MLflow."""
+        return outbox_at(self.folder.outbox, TrialRuns(self.place).deliver)
 
 
 def search_folds(run: Run) -> list[str]:

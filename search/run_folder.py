@@ -4,7 +4,6 @@ A stage is finished when its file is there; files appear under their names only 
 """
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from hierclf.out_files import draft_of
 
 
 class RunFolder:
@@ -32,6 +33,12 @@ class RunFolder:
         self.summary = self.path / "summary.json"
         self.plots = self.path / "plots"
         self.ray = self.path / "ray"
+        self.outbox = self.path / "mlflow-outbox.jsonl"
+
+    def sweep(self) -> None:
+        """Delete the drafts that a killed process left; call it while no other process writes."""
+        for draft in self.path.glob(".*.part"):
+            shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -55,27 +62,24 @@ class RunFolder:
 
     def write_text(self, path: Path, text: str) -> None:
         """Write text beside, then rename."""
-        draft = path.with_name(f".{path.name}.part")
-        with draft.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        with draft_of(path) as draft:
+            draft.write_text(text, encoding="utf-8")
 
     def write_table(self, path: Path, table: pd.DataFrame) -> None:
         """Write a table as Parquet and, beside it, as CSV; the Parquet file comes last."""
-        table.to_csv(path.with_suffix(".csv"), index=False)
-        draft = path.with_name(f".{path.name}.part")
-        table.to_parquet(draft, index=False)
-        draft.replace(path)
+        self.write_csv(path.with_suffix(".csv"), table)
+        with draft_of(path) as draft:
+            table.to_parquet(draft, index=False)
+
+    def write_csv(self, path: Path, table: pd.DataFrame) -> None:
+        """Write a table as CSV beside, then rename."""
+        with draft_of(path) as draft:
+            table.to_csv(draft, index=False)
 
     def take_model(self, source: Path) -> None:
         """Copy a model directory to its place."""
-        draft = self.path / ".model.part"
-        shutil.rmtree(draft, ignore_errors=True)
-        shutil.copytree(source, draft)
-        shutil.rmtree(self.model, ignore_errors=True)
-        draft.replace(self.model)
+        with draft_of(self.model) as draft:
+            shutil.copytree(source, draft)
 
 
 def read_json(path: Path) -> Any:

@@ -20,7 +20,8 @@ from hierclf.metrics import objective
 from hierclf.rule_file import save_rule
 from hierclf.table_file import save_score_table
 from hierclf.thresholds import Rule
-from search.choose_rule import HeldOut, class_parts, reporting_rows
+from search import tracking
+from search.choose_rule import HeldOut, class_parts, log_thresholds, reporting_rows
 from search.experiment import (
     METRIC,
     KeepBest,
@@ -145,10 +146,21 @@ def refit_stage(run: Run, best: Best, rule: Rule) -> Path:
 
 
 def register_stage(run: Run, held_out: HeldOut) -> str:
-    """Register the model in MLflow; what became of it, in a sentence."""
+    """Log the thresholds and register the model in MLflow; what became of it, in a sentence.
+
+    Raises:
+        ValueError: MLflow does not answer; all that was found is in the run's folder.
+    """
     if run.folder.registered.is_file():
         return str(read_json(run.folder.registered)["message"])
-    registered = register_model(
+    if waiting := run.outbox().wait(tracking.PATIENCE_S):
+        raise ValueError(
+            f"MLflow's store must answer by the end of a run, but {waiting} entries wait in "
+            f"{run.folder.outbox}; the model is in {run.folder.model}, and --resume goes on"
+        )
+    tracking.patiently(log_thresholds, run, held_out)
+    registered = tracking.patiently(
+        register_model,
         run.mlflow_uri,
         run.parent_run_id,
         run.folder.model,

@@ -10,10 +10,10 @@ import math
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -38,9 +38,22 @@ from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
 logging.getLogger("mlflow").setLevel(os.environ["MLFLOW_LOGGING_LEVEL"].upper())
 logging.getLogger("alembic").setLevel(logging.WARNING)  # a wall of INFO lines for a new store
+# A database's errors are raised, too; whoever catches them says them in one line.
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
+T = TypeVar("T")
 StoreErrors = (MlflowException, SQLAlchemyError, OSError)
 """What a call to a store may raise; refused connections are OSError or MlflowException."""
+PATIENCE_S = 60.0
+"""How long `patiently` goes on trying."""
+REFUSED = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST"})
+"""Answers that will not change."""
+
+
+def passing(error: BaseException | None) -> bool:
+    """Whether what raised this error may succeed later."""
+    known = isinstance(error, StoreErrors)
+    return known and getattr(error, "error_code", None) not in REFUSED
 
 
 def default_uri(results: Path) -> str:
@@ -173,13 +186,33 @@ def connect(uri: str) -> MlflowClient:
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
+class StoreFailedError(ValueError):
+    """A store's error in one line; its cause is what the store raised."""
+
+
 @contextmanager
 def plain_errors(uri: str) -> Iterator[None]:
     """Turn what a store raises into a ValueError of one line, without the password in a URI."""
     try:
         yield
     except StoreErrors as error:
-        raise ValueError(plain(f"MLflow's store {uri} failed: {error}")) from error
+        raise StoreFailedError(plain(f"MLflow's store {uri} failed: {error}")) from error
+
+
+def patiently(call: Callable[..., T], *args: Any, seconds: float = PATIENCE_S, **kwargs: Any) -> T:
+    """Call again what failed for a passing reason (a locked SQLite, a server that starts anew).
+
+    Args:
+        call: whose store errors are StoreFailedError; called twice, it does no harm.
+    """
+    give_up = time.monotonic() + seconds
+    while True:
+        try:
+            return call(*args, **kwargs)
+        except StoreFailedError as error:
+            if not passing(error.__cause__) or time.monotonic() > give_up:
+                raise
+        time.sleep(1.0)
 
 
 def plain(message: str) -> str:

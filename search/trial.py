@@ -4,6 +4,7 @@ Where only heads are trained, `head_trial.py` does this. Imported by every proce
 what the workers alone need is imported by them (`worker.py`).
 """
 
+from pathlib import Path
 from typing import Any
 
 import ray.train
@@ -11,6 +12,8 @@ from ray import tune
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
+from search.checkpoints import drop_torn_snapshot
+from search.ledger import earlier_end
 from search.plan import Job
 
 
@@ -20,6 +23,11 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
     Args:
         config: lr, weight_decay, strength; optionally `folds` in place of the job's.
     """
+    trial_id = tune.get_context().get_trial_id()
+    if (end := earlier_end(job.storage, trial_id)) is not None:
+        tune.report(end)  # Tune was killed before it had saved this end
+        return
+    drop_torn_snapshot(Path(job.storage) / f"train-{trial_id}")
     tuned = {key: config[key] for key in ("lr", "weight_decay", "strength")}
     folds = tuple(config.get("folds", job.folds))
     resources = {"CPU": job.plan.cpus_per_worker, "GPU": job.plan.gpu_share * job.plan.use_gpu}
@@ -34,7 +42,7 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
         ),
         run_config=ray.train.RunConfig(
             # Named after the trial: run again, it goes on from its own last checkpoint.
-            name=f"train-{tune.get_context().get_trial_id()}",
+            name=f"train-{trial_id}",
             storage_path=job.storage,
             callbacks=[TuneReportCallback()],
             failure_config=ray.train.FailureConfig(max_failures=2, controller_failure_limit=2),

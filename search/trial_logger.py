@@ -1,29 +1,25 @@
-"""Ray Tune's trials as MLflow runs: one child run a trial, written by the main process.
+"""Ray Tune's trials as MLflow runs: what happens to a trial becomes entries for its run.
 
-An MLflow that fails never stops a search: what can't be sent is kept, and sent later.
+Tune's loop writes entries into an outbox and goes on: an MLflow that fails, or takes its time,
+never holds up a search.
 """
 
-import logging
-import math
 import time
-from collections import deque
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
+from functools import cached_property
 from numbers import Real
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ray.tune.experiment import Trial
 from ray.tune.logger import LoggerCallback
 
 from search import tracking
+from search.outbox import Entry, Outbox, outbox_at
+from search.trial_runs import Place, TrialRuns
 
-logger = logging.getLogger(__name__)
-
-RETRY_SECONDS = 30.0
-"""Pause after a failed request: a server that is gone costs a search one request in this time."""
-REFUSED = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST"})
-"""Answers that will not change: such a request is dropped."""
+AT_THE_END_S = 5.0
+"""How long the end of a stage waits for what is on its way; the rest goes on beside the next."""
 # Entries of Tune's results that are no measurements.
 _BOOKKEEPING = frozenset(
     {
@@ -34,180 +30,100 @@ _BOOKKEEPING = frozenset(
 )
 
 
-class _Facts(NamedTuple):
-    """What a run needs of a trial; a request may outlive Tune's own object."""
-
-    trial_id: str
-    name: str
-    params: dict[str, str]
-
-
-Request = Callable[[tracking.MlflowClient], None]
-
-
 class TrialLogger(LoggerCallback):
     """A class because Tune asks for one. Runs are found again after a resume, by their tags.
 
     A trial that ended by itself or was stopped early is FINISHED (the latter with the tag
     `stopped_early`: `scheduler`, or `search` when the whole search ended first), one that raised is
-    FAILED (tag `error`), one that was cut off by Ctrl-C is KILLED.
+    FAILED (tag `error`), one that was cut off is KILLED.
 
     Args:
-        uri, experiment_id, parent_run_id: Where the runs go; `uri` absolute.
+        place: where the runs go.
+        outbox: the file that entries wait in; one for all stages of a search.
         stage: `search`, `confirm` or `refit`; a tag, and part of the run's name.
         metric: What the search maximises; its best epoch is logged as `best_METRIC`.
     """
 
     def __init__(
-        self,
-        uri: str,
-        experiment_id: str,
-        parent_run_id: str,
-        *,
-        stage: str = "search",
-        metric: str = "objective",
+        self, place: Place, outbox: Path, *, stage: str = "search", metric: str = "objective"
     ) -> None:
-        self._place = (uri, experiment_id, parent_run_id)
+        self._place, self._path = place, outbox
         self._stage = stage
         self._metric = metric
         self._reset()
 
     def _reset(self) -> None:
-        self._client: tracking.MlflowClient | None = None
-        self._runs: dict[str, str] = {}  # trial id -> run id
         self._stopped: dict[str, str] = {}  # trial id -> who stopped it before its end
         self._open: set[str] = set()  # trials that began and did not end
-        self._queue: deque[Request] = deque()
-        self._retry_at = 0.0
-        self._warned = False
 
     def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles its callbacks; a client and its connections can't be."""
-        return {"_place": self._place, "_stage": self._stage, "_metric": self._metric}
+        """Tune pickles its callbacks; a thread can't be."""
+        names = ("_place", "_path", "_stage", "_metric")
+        return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._reset()
 
+    @cached_property
+    def outbox(self) -> Outbox:
+        """Opened at its first use."""
+        return outbox_at(self._path, TrialRuns(self._place).deliver)
+
     def log_trial_start(self, trial: Trial) -> None:
-        facts = self._facts(trial)
-        self._open.add(facts.trial_id)
-        self._stopped.pop(facts.trial_id, None)
-        self._send(lambda client: self._begin(client, facts))
+        self._open.add(trial.trial_id)
+        self._stopped.pop(trial.trial_id, None)
+        self.outbox.put(self._entry("begin", trial))
 
     def log_trial_result(self, iteration: int, trial: Trial, result: dict) -> None:
-        facts = self._facts(trial)
-        self._open.add(facts.trial_id)
+        self._open.add(trial.trial_id)
         if result.get("done"):  # a trial's own end comes without a result of its own
-            self._stopped[facts.trial_id] = "scheduler"
-        points = tracking.at_step(
-            _measurements(result),
-            step=int(result.get("epoch", result.get("training_iteration", 0))),
-            timestamp=int(result.get("timestamp", time.time())) * 1000,
+            self._stopped[trial.trial_id] = "scheduler"
+        self.outbox.put(
+            self._entry("log", trial)
+            | {
+                "metrics": _measurements(result),
+                "step": int(result.get("epoch", result.get("training_iteration", 0))),
+                "timestamp": int(result.get("timestamp", time.time())) * 1000,
+            }
         )
-        self._send(lambda client: tracking.log(client, self._run(client, facts), metrics=points))
 
     def log_trial_end(self, trial: Trial, failed: bool = False) -> None:
-        facts = self._facts(trial)
-        if facts.trial_id not in self._open:  # never began: the search ended first
+        if trial.trial_id not in self._open:  # never began: the search ended first
             return
-        self._open.discard(facts.trial_id)
         last = trial.last_result or {}
         tags = {}
-        if last.get("failure"):  # a loss that was not finite: Tune itself knows of no error
+        if last.get("failure"):  # a loss that was not finite, say: Tune itself knows of no error
             failed = True
             tags["error"] = str(last["failure"])
         elif failed:
             tags["error"] = _reason(trial)
-        elif by := self._stopped.get(facts.trial_id, None if last.get("done") else "search"):
+        elif by := self._stopped.get(trial.trial_id, None if last.get("done") else "search"):
             tags["stopped_early"] = by
-        seconds = last.get("time_total_s")
-        status = "FAILED" if failed else "FINISHED"
-        self._send(lambda client: self._end(client, facts, status, tags, seconds))
+        self._end(trial, "FAILED" if failed else "FINISHED", tags, last.get("time_total_s"))
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
-        """End what Ctrl-C left open, and send what is still waiting."""
+        """End what was cut off."""
         for trial in trials:
-            facts = self._facts(trial)
-            if facts.trial_id in self._open:
-                self._open.discard(facts.trial_id)
-                self._send(partial(self._end, facts=facts, status="KILLED", tags={}, seconds=None))
-        self._flush()
-        if self._queue:
-            logger.warning("MLflow: %d entries could not be written", len(self._queue))
+            if trial.trial_id in self._open:
+                self._end(trial, "KILLED", {}, None)
+        self.outbox.wait(AT_THE_END_S)
 
-    def _facts(self, trial: Trial) -> _Facts:
+    def _end(self, trial: Trial, status: str, tags: dict[str, str], seconds: float | None) -> None:
+        self._open.discard(trial.trial_id)
+        ended = {"status": status, "tags": tags, "metric": self._metric, "seconds": seconds}
+        self.outbox.put(self._entry("end", trial) | ended)
+
+    def _entry(self, do: str, trial: Trial) -> Entry:
         params = tracking.flatten(trial.config, ".")
         number = (trial.experiment_tag or trial.trial_id).split("_")[0]
-        return _Facts(
-            trial_id=trial.trial_id,
-            name=f"{self._stage} {number}",
-            params={key: str(value) for key, value in params.items()},
-        )
-
-    def _run(self, client: tracking.MlflowClient, facts: _Facts) -> str:
-        """The trial's run; found, or created with its parameters."""
-        if facts.trial_id in self._runs:
-            return self._runs[facts.trial_id]
-        _, experiment_id, parent = self._place
-        identity = {"trial_id": facts.trial_id, "mlflow.parentRunId": parent}
-        run_id = tracking.find_run(client, experiment_id, identity)
-        if run_id is None:
-            tags = identity | {"hierclf.kind": "trial", "hierclf.stage": self._stage}
-            run = client.create_run(experiment_id, run_name=facts.name, tags=tags)
-            run_id = run.info.run_id
-        tracking.log(client, run_id, params=facts.params)  # the same value again is no error
-        self._runs[facts.trial_id] = run_id
-        return run_id
-
-    def _begin(self, client: tracking.MlflowClient, facts: _Facts) -> None:
-        client.update_run(self._run(client, facts), status="RUNNING")
-
-    def _end(
-        self,
-        client: tracking.MlflowClient,
-        facts: _Facts,
-        status: str,
-        tags: dict[str, str],
-        seconds: float | None,
-    ) -> None:
-        """Final figures from the run's own history: it also holds what came before a resume."""
-        run_id = self._run(client, facts)
-        history = client.get_metric_history(run_id, self._metric)
-        final = {} if seconds is None else {"seconds": seconds}
-        if finite := [point for point in history if math.isfinite(point.value)]:
-            best = max(finite, key=lambda point: point.value)
-            final |= {f"best_{self._metric}": best.value, "best_epoch": best.step}
-            final |= {"epochs": max(point.step for point in history)}
-        points = tracking.at_step(final, step=0, timestamp=tracking.milliseconds())
-        tracking.log(client, run_id, metrics=points, tags=tags)
-        client.set_terminated(run_id, status)
-
-    def _send(self, request: Request) -> None:
-        self._queue.append(request)
-        if time.monotonic() >= self._retry_at:
-            self._flush()
-
-    def _flush(self) -> None:
-        """Send what waits, oldest first, up to the first request that fails."""
-        while self._queue:
-            try:
-                self._client = self._client or tracking.connect(self._place[0])
-                self._queue[0](self._client)
-            except Exception as error:  # whatever it is: the search matters more
-                if not self._warned:
-                    logger.warning(tracking.plain(f"MLflow: the search goes on without: {error}"))
-                    self._warned = True
-                if _passing(error):
-                    self._retry_at = time.monotonic() + RETRY_SECONDS
-                    return
-            self._queue.popleft()
-
-
-def _passing(error: Exception) -> bool:
-    """Whether the same request may succeed later."""
-    known = isinstance(error, tracking.StoreErrors)
-    return known and getattr(error, "error_code", None) not in REFUSED
+        return {
+            "do": do,
+            "trial_id": trial.trial_id,
+            "stage": self._stage,
+            "name": f"{self._stage} {number}",
+            "params": {key: str(value) for key, value in params.items()},
+        }
 
 
 def _measurements(result: Mapping[str, Any]) -> dict[str, float]:

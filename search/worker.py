@@ -12,6 +12,7 @@ from ray.train.torch import get_device, prepare_model
 from hierclf.config import Config, parse_config
 from hierclf.fold_run import FoldRun
 from hierclf.prepare import Prepared, prepare
+from search.checkpoints import latest_whole
 from search.epochs import CHECKPOINT_EVERY_S, restore, run_epochs, save, write_results
 from search.plan import Plan
 
@@ -44,7 +45,7 @@ def train(job: dict[str, Any]) -> None:
 
 def _train(runs: list[FoldRun], config: Config, prepared: Prepared, job: dict[str, Any]) -> None:
     """Report every epoch; with a checkpoint if it is the best, the last, or a while after one."""
-    done = _restore(runs)
+    done = _restore(runs, Path(job["storage"]) / ray.train.get_context().get_experiment_name())
     best, saved, last = done.get("best_objective", -1.0), time.monotonic(), job["epochs"]
     for metrics in run_epochs(runs, last=last, done=done):
         epoch, better = metrics["epoch"], metrics["best_objective"] > best
@@ -63,9 +64,7 @@ def _train(runs: list[FoldRun], config: Config, prepared: Prepared, job: dict[st
         saved = time.monotonic()
 
 
-def _restore(runs: list[FoldRun]) -> dict[str, Any]:
+def _restore(runs: list[FoldRun], trial: Path) -> dict[str, Any]:
     checkpoint = ray.train.get_checkpoint()
-    if checkpoint is None:
-        return {}
-    with checkpoint.as_directory() as folder:
-        return restore(Path(folder), runs)
+    folder = latest_whole(trial) if checkpoint is None else Path(checkpoint.path)
+    return {} if folder is None else restore(folder, runs)

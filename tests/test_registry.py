@@ -116,6 +116,14 @@ def test_the_logged_model_is_code_and_data_and_holds_no_pickle(
     assert flavor["model_code_path"].endswith("pyfunc_model.py")
 
 
+def test_a_run_that_was_cut_off_and_registers_again_keeps_its_version(
+    store: tuple[str, str], model_dir: Path, registered: Registered
+) -> None:
+    again = register_model(*store, model_dir, encoded(0), objective=0.5, fingerprint="data a")
+    assert again.version == registered.version
+    assert len(tracking.connect(store[0]).search_model_versions("name = 'hierclf'")) == 1
+
+
 def test_the_loaded_model_predicts_bytes_and_base64_text_as_hierclf_does(
     store: tuple[str, str], model_dir: Path, registered: Registered
 ) -> None:

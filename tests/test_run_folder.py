@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from hierclf import out_files
 from search import run_folder
 from search.run_folder import RunFolder, read_json
 
@@ -37,7 +38,7 @@ def test_a_write_that_fails_leaves_the_old_file_whole(
     def full_disk(file: int) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr(run_folder.os, "fsync", full_disk)
+    monkeypatch.setattr(out_files.os, "fsync", full_disk)
     with pytest.raises(OSError, match="no space left"):
         folder.write_json(folder.best, {"lr": 2})
     assert read_json(folder.best) == {"lr": 1}

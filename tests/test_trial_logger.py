@@ -16,6 +16,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler
 
 from search import tracking
 from search.trial_logger import TrialLogger
+from search.trial_runs import Place
 
 
 @pytest.fixture
@@ -24,9 +25,9 @@ def store(mlflow_uri: str, mlflow_experiment: str) -> tuple[str, str]:
 
 
 @pytest.fixture
-def logger(store: tuple[str, str]) -> TrialLogger:
+def logger(store: tuple[str, str], tmp_path: Path) -> TrialLogger:
     parent = tracking.start_search(*store, "search", {}, {})
-    return TrialLogger(*store, parent)
+    return TrialLogger(Place(*store, parent), tmp_path / "outbox.jsonl")
 
 
 @pytest.fixture(scope="module")
@@ -42,17 +43,15 @@ def stand_in(trial_id: str = "t1", **values: Any) -> Any:
     return SimpleNamespace(trial_id=trial_id, **(facts | values))
 
 
-def runs(store: tuple[str, str], parent: str) -> dict[str, Any]:
-    """trial id -> run, below a parent."""
+def runs(store: tuple[str, str], logger: TrialLogger) -> dict[str, Any]:
+    """trial id -> run, of a logger that has nothing more to say."""
+    assert logger.outbox.wait(20) == 0
     client = tracking.connect(store[0])
+    parent = logger._place.parent
     found = client.search_runs([store[1]], f"tags.mlflow.parentRunId = '{parent}'")
     by_trial = {run.data.tags["trial_id"]: run for run in found}
     assert len(by_trial) == len(found)
     return by_trial
-
-
-def parent_of(logger: TrialLogger) -> str:
-    return logger._place[2]
 
 
 def test_a_result_becomes_metrics_at_its_epoch_without_tunes_bookkeeping(
@@ -71,7 +70,7 @@ def test_a_result_becomes_metrics_at_its_epoch_without_tunes_bookkeeping(
     }
     logger.log_trial_start(stand_in())
     logger.log_trial_result(1, stand_in(), result)
-    run = runs(store, parent_of(logger))["t1"]
+    run = runs(store, logger)["t1"]
     assert run.data.params == {"lr": "0.1"}
     assert run.data.metrics == {"objective": 0.5, "super/seen": 1.0}
     (point,) = tracking.connect(store[0]).get_metric_history(run.info.run_id, "objective")
@@ -85,16 +84,17 @@ def test_what_a_failing_store_refuses_is_kept_and_sent_later_with_one_warning(
 ) -> None:
     database = sqlite3.connect(store[0].removeprefix("sqlite:///"))
     database.execute("ALTER TABLE runs RENAME TO gone")
-    with caplog.at_level(logging.WARNING, "search.trial_logger"):
+    with caplog.at_level(logging.WARNING, "search.outbox"):
         logger.log_trial_start(stand_in())
         for epoch in (1, 2):
             logger.log_trial_result(1, stand_in(), {"epoch": epoch, "objective": epoch / 10})
+        assert logger.outbox.wait(0.5) == 3
         database.execute("ALTER TABLE gone RENAME TO runs")
         database.close()
         logger.log_trial_end(stand_in(last_result={"done": True, "time_total_s": 3.0}))
         logger.on_experiment_end([])
-    assert len([r for r in caplog.records if r.name == "search.trial_logger"]) == 1
-    run = runs(store, parent_of(logger))["t1"]
+    assert len([r for r in caplog.records if r.name == "search.outbox"]) == 1
+    run = runs(store, logger)["t1"]
     assert run.info.status == "FINISHED"
     history = tracking.connect(store[0]).get_metric_history(run.info.run_id, "objective")
     assert [(point.step, point.value) for point in history] == [(1, 0.1), (2, 0.2)]
@@ -106,11 +106,11 @@ def test_a_request_that_can_never_succeed_does_not_hold_up_the_others(
     store: tuple[str, str], logger: TrialLogger
 ) -> None:
     logger.log_trial_start(stand_in("deleted"))
-    deleted = runs(store, parent_of(logger))["deleted"].info.run_id
+    deleted = runs(store, logger)["deleted"].info.run_id
     tracking.connect(store[0]).delete_run(deleted)
     logger.log_trial_result(1, stand_in("deleted"), {"epoch": 1, "objective": 0.1})
     logger.log_trial_start(stand_in("other"))
-    assert set(runs(store, parent_of(logger))) == {"other"}
+    assert set(runs(store, logger)) == {"other"}
 
 
 def test_a_trial_that_never_began_gets_no_run_and_one_cut_off_is_killed(
@@ -119,7 +119,7 @@ def test_a_trial_that_never_began_gets_no_run_and_one_cut_off_is_killed(
     logger.log_trial_end(stand_in("pending"))
     logger.log_trial_start(stand_in("running"))
     logger.on_experiment_end([stand_in("pending"), stand_in("running")])
-    found = runs(store, parent_of(logger))
+    found = runs(store, logger)
     assert {key: run.info.status for key, run in found.items()} == {"running": "KILLED"}
 
 
@@ -131,10 +131,10 @@ def test_a_pickled_logger_goes_on_in_the_same_run(
     logger.on_experiment_end([stand_in()])
     again = pickle.loads(pickle.dumps(logger))
     again.log_trial_start(stand_in())
-    assert runs(store, parent_of(logger))["t1"].info.status == "RUNNING"
+    assert runs(store, logger)["t1"].info.status == "RUNNING"
     again.log_trial_result(1, stand_in(), {"epoch": 2, "objective": 0.4})
     again.log_trial_end(stand_in(last_result={"done": True}))
-    run = runs(store, parent_of(logger))["t1"]
+    run = runs(store, logger)["t1"]
     assert (
         run.data.metrics | {"epochs": 2, "best_objective": 0.9, "best_epoch": 1} == run.data.metrics
     )
@@ -166,14 +166,14 @@ def test_a_search_with_a_failed_trial_is_resumed_in_the_same_runs(
     mended = tmp_path / "mended"
     space = {"lr": 0.1, "mended": str(mended), "fails_at": tune.grid_search([0, 2])}
     tuner(tmp_path, space, logger).fit()
-    first = runs(store, parent_of(logger))
+    first = runs(store, logger)
     assert sorted(run.info.status for run in first.values()) == ["FAILED", "FINISHED"]
     (failed,) = (run for run in first.values() if run.info.status == "FAILED")
     assert failed.data.tags["error"].endswith("no luck")
     assert failed.data.params == {"lr": "0.1", "mended": str(mended), "fails_at": "2"}
     mended.touch()
     tune.Tuner.restore(str(tmp_path / "x"), trainable(), resume_errored=True).fit()
-    second = runs(store, parent_of(logger))
+    second = runs(store, logger)
     ids = {trial: run.info.run_id for trial, run in first.items()}
     assert {trial: run.info.run_id for trial, run in second.items()} == ids
     assert {run.info.status for run in second.values()} == {"FINISHED"}
@@ -191,7 +191,7 @@ def test_a_trial_that_the_scheduler_stops_is_finished_and_says_so(
         time_attr="epoch", max_t=4, grace_period=1, reduction_factor=2
     )
     tuner(tmp_path, {"lr": tune.grid_search([0.2, 0.1])}, logger, scheduler).fit()
-    found = {run.data.params["lr"]: run for run in runs(store, parent_of(logger)).values()}
+    found = {run.data.params["lr"]: run for run in runs(store, logger).values()}
     assert {run.info.status for run in found.values()} == {"FINISHED"}
     assert "stopped_early" not in found["0.2"].data.tags
     assert found["0.1"].data.tags["stopped_early"] == "scheduler"
