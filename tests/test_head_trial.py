@@ -54,6 +54,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
 def begun(job: Job, values: dict[str, float]) -> HeadTrial:
     """A trial as Tune's actor has it after its start, without the actor."""
     trial = HeadTrial.__new__(HeadTrial)
+    trial._trial_info = None
     trial.setup(values, job)
     return trial
 
