@@ -63,7 +63,7 @@ def _epoch(device: torch.device, backbone: str, size: int, n_images: int) -> Rou
     more_is_better=True,
 )
 def epoch_resnet18_64(device: torch.device) -> Rounds:
-    return _epoch(device, "resnet18", 64, 3 * _BATCH if device.type == "cpu" else 100 * _BATCH)
+    return _epoch(device, "resnet18", 64, 2 * _BATCH if device.type == "cpu" else 100 * _BATCH)
 
 
 @figure(

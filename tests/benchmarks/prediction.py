@@ -71,7 +71,7 @@ def _predict(bundle: Bundle, files: list[tuple[str, bytes]], device: torch.devic
     more_is_better=True,
 )
 def predict_efficiency(device: torch.device) -> Rounds:
-    files, bundle = _rates(device, 3 * _BATCH)
+    files, bundle = _rates(device, 2 * _BATCH)
     net = bundle.inference_net.to(device)
     batch = torch.rand(_BATCH, 3, _SIZE, _SIZE).to(device, memory_format=torch.channels_last)
 
