@@ -5,10 +5,12 @@ import signal
 import time
 
 import pandas as pd
+import pytest
 from running import checkpoints, running, until
 from searches import Place, runs_of, stages, tiny, tune
 
 
+@pytest.mark.long
 def test_sigterm_closes_the_runs_and_the_search_goes_on_later(apart: Place) -> None:
     options = tiny(apart, "spot", "--trials", "2", "--set", "search.grace_epochs=3")
     with running(apart, "spot", *options) as search:
