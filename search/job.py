@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from search.plan import Plan
 from search.progress import Steps, console
 from search.run import Run
 from search.run_folder import RunFolder, read_json
-from search.signals import end_on_signals
+from search.signals import CODES, end_on_signals
 from search.stages import (
     confirm_stage,
     refit_stage,
@@ -90,6 +91,9 @@ def run_job(
         _run_stages(run, started)
     except BaseException as error:
         _say_how_to_go_on(run, results, error)
+        if isinstance(error, SystemExit):
+            # Only SIGTERM asks for an end here, and Ray's waiting calls turn its code into 1.
+            raise SystemExit(CODES[signal.SIGTERM]) from None
         raise
 
 
