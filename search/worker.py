@@ -47,6 +47,9 @@ def _train(runs: list[FoldRun], config: Config, prepared: Prepared, job: dict[st
     """Report every epoch; with a checkpoint if it is the best, the last, or a while after one."""
     done = _restore(runs, Path(job["storage"]) / ray.train.get_context().get_experiment_name())
     best, saved, last = done.get("best_objective", -1.0), time.monotonic(), job["epochs"]
+    if 0 < done.get("epoch", 0) < last:
+        # Whoever died may have kept this epoch without having been heard.
+        ray.train.report(done)
     for metrics in run_epochs(runs, last=last, done=done):
         epoch, better = metrics["epoch"], metrics["best_objective"] > best
         best = max(best, metrics["best_objective"])

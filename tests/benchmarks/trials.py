@@ -16,6 +16,7 @@ from hierclf.cache import default_cache_dir
 from hierclf.config import load_config, parse_config
 from hierclf.prepare import prepare
 from search.plan import Job, Plan
+from search.trial_runs import Place
 from tests.benchmarks.frame import Rounds, Skip, figure, seconds
 
 ROOT = Path(__file__).parents[2]
@@ -98,7 +99,8 @@ def _overhead(job: Job, *, n_trials: int, polling: str) -> float:
     from search.trial_logger import TrialLogger
 
     Path(job.storage).mkdir(parents=True)
-    logger = TrialLogger(*_store(Path(job.storage)))
+    storage = Path(job.storage)
+    logger = TrialLogger(_store(storage), storage / "outbox.jsonl")
     space = distributions(parse_config(job.config))
     results: list[Any] = []
 
@@ -170,10 +172,11 @@ def _ray(polling: str) -> Iterator[float]:
         ray.shutdown()
 
 
-def _store(folder: Path) -> tuple[str, str, str]:
-    """A new MLflow store: its URI, the ids of an experiment and of a search's run."""
+def _store(folder: Path) -> Place:
+    """A search's run in a new MLflow store."""
     from search import tracking
 
     uri = tracking.default_uri(folder)
     experiment_id = tracking.open_store(uri, "benchmark", folder / "mlartifacts")
-    return uri, experiment_id, tracking.start_search(uri, experiment_id, "benchmark", {}, {})
+    parent = tracking.start_search(uri, experiment_id, "benchmark", {}, {})
+    return Place(uri, experiment_id, parent)
