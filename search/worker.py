@@ -16,6 +16,9 @@ from search.checkpoints import latest_whole
 from search.epochs import CHECKPOINT_EVERY_S, restore, run_epochs, save, write_results
 from search.plan import Plan
 
+# Of a checkpoint's metrics: those of every epoch up to it.
+_SAID = "said"
+
 
 def train(job: dict[str, Any]) -> None:
     """Train the folds of a job, a `Job` as a dict with the searched values as `tuned`."""
@@ -46,11 +49,12 @@ def train(job: dict[str, Any]) -> None:
 def _train(runs: list[FoldRun], config: Config, prepared: Prepared, job: dict[str, Any]) -> None:
     """Report every epoch; with a checkpoint if it is the best, the last, or a while after one."""
     done = _restore(runs, Path(job["storage"]) / ray.train.get_context().get_experiment_name())
+    said = done.pop(_SAID, [])
+    for metrics in said:  # who died may have kept epochs without having been heard
+        ray.train.report(metrics)
     best, saved, last = done.get("best_objective", -1.0), time.monotonic(), job["epochs"]
-    if 0 < done.get("epoch", 0) < last:
-        # Whoever died may have kept this epoch without having been heard.
-        ray.train.report(done)
     for metrics in run_epochs(runs, last=last, done=done):
+        said.append(metrics)
         epoch, better = metrics["epoch"], metrics["best_objective"] > best
         best = max(best, metrics["best_objective"])
         late = time.monotonic() - saved > CHECKPOINT_EVERY_S
@@ -59,7 +63,7 @@ def _train(runs: list[FoldRun], config: Config, prepared: Prepared, job: dict[st
             ray.train.report(metrics)
             continue
         with tempfile.TemporaryDirectory() as folder:
-            save(Path(folder), runs, metrics)
+            save(Path(folder), runs, metrics | {_SAID: said})
             if job["results"] and epoch == last:
                 write_results(Path(folder), runs, config, prepared)
             checkpoint = ray.train.Checkpoint.from_directory(folder)
