@@ -1,5 +1,6 @@
 """One Ray Tune experiment: start it or take it up again, and read what its trials found."""
 
+import errno
 import shutil
 from pathlib import Path
 from typing import Any
@@ -107,10 +108,23 @@ def run_experiment(
                 verbose=0,
             ),
         )
-    results = tuner.fit()
+    results = _fit(tuner)
     for result in _each(results):
         result.metrics_dataframe = reports(job.storage, Path(result.path).name)
     return results
+
+
+def _fit(tuner: tune.Tuner) -> tune.ResultGrid:
+    """Run it; a full disk is told as such, and not as what Tune makes of it."""
+    try:
+        return tuner.fit()
+    except Exception as error:  # Tune wraps what its scheduler and callbacks raise
+        cause: BaseException | None = error
+        while cause is not None and getattr(cause, "errno", None) != errno.ENOSPC:
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            raise
+        raise cause from None
 
 
 def trials_table(results: tune.ResultGrid, *, epochs: int) -> pd.DataFrame:
