@@ -22,6 +22,8 @@ def start_ray(address: str | None) -> None:
         ValueError: no cluster answers at `address`, or Ray's state service does not answer.
     """
     warnings.filterwarnings("ignore", module="ray")
+    # A resumed trial says its epochs again.
+    warnings.filterwarnings("ignore", message="The reported value is ignored", module="optuna")
     logging.getLogger("ray").setLevel(logging.ERROR)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

@@ -103,10 +103,12 @@ class TrialLogger(LoggerCallback):
         self._end(trial, "FAILED" if failed else "FINISHED", tags, last.get("time_total_s"))
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
-        """End what was cut off."""
+        """End what was cut off, and drop what was begun for trials that Tune has forgotten."""
         for trial in trials:
             if trial.trial_id in self._open:
                 self._end(trial, "KILLED", {}, None)
+        known = [trial.trial_id for trial in trials]
+        self.outbox.put({"do": "settle", "stage": self._stage, "trials": known})
         self.outbox.wait(AT_THE_END_S)
 
     def _end(self, trial: Trial, status: str, tags: dict[str, str], seconds: float | None) -> None:

@@ -33,13 +33,19 @@ class TrialRuns:
         self._runs: dict[str, str] = {}  # trial id -> run id
 
     def deliver(self, entry: Entry) -> None:
-        """Do what an entry says: `begin`, `log` or `end` a trial's run, or `abandon` the search.
+        """Do what an entry says: `begin`, `log` or `end` a trial's run, `settle` or `abandon` all.
 
         Raises:
             what the store raises.
         """
         client = self._client = self._client or tracking.connect(self._place.uri)
-        do = {"begin": self._begin, "log": self._log, "end": self._end, "abandon": self._abandon}
+        do = {
+            "begin": self._begin,
+            "log": self._log,
+            "end": self._end,
+            "settle": self._settle,
+            "abandon": self._abandon,
+        }
         do[entry["do"]](client, entry)
 
     def _run(self, client: tracking.MlflowClient, entry: Entry) -> str:
@@ -78,6 +84,15 @@ class TrialRuns:
         points = tracking.at_step(final, step=0, timestamp=tracking.milliseconds())
         tracking.log(client, run_id, metrics=points, tags=entry["tags"])
         client.set_terminated(run_id, entry["status"])
+
+    def _settle(self, client: tracking.MlflowClient, entry: Entry) -> None:
+        """Delete the runs of a stage's trials that began and that a killed Tune does not know."""
+        _, experiment_id, parent = self._place
+        stage = f"tags.`hierclf.stage` = '{entry['stage']}'"
+        rule = f"tags.mlflow.parentRunId = '{parent}' and {stage}"
+        for run in client.search_runs([experiment_id], rule, max_results=1000):
+            if run.data.tags["trial_id"] not in entry["trials"]:
+                client.delete_run(run.info.run_id)
 
     def _abandon(self, client: tracking.MlflowClient, entry: Entry) -> None:
         """The search was cut off: so were the trials that ran, and it has the given status."""

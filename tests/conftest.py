@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from searches import TINY, Ended, Place, tiny, tune
 
+import search  # noqa: F401  it sets what Ray reads while it is imported, by whichever test
+
 
 @pytest.fixture(scope="session")
 def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

@@ -92,7 +92,7 @@ def test_what_a_failing_store_refuses_is_kept_and_sent_later_with_one_warning(
         database.execute("ALTER TABLE gone RENAME TO runs")
         database.close()
         logger.log_trial_end(stand_in(last_result={"done": True, "time_total_s": 3.0}))
-        logger.on_experiment_end([])
+        logger.on_experiment_end([stand_in()])
     assert len([r for r in caplog.records if r.name == "search.outbox"]) == 1
     run = runs(store, logger)["t1"]
     assert run.info.status == "FINISHED"

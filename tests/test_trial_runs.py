@@ -56,6 +56,18 @@ def test_an_abandoned_search_leaves_no_run_that_seems_to_go_on(place: Place) -> 
     assert tracking.connect(place.uri).get_run(place.parent).info.status == "KILLED"
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_trial_that_a_killed_tune_forgot_leaves_no_run_in_its_stage(
+    place: Place, times: int
+) -> None:
+    runs = TrialRuns(place)
+    for trial_id, stage in (("t1", "search"), ("lost", "search"), ("other", "confirm")):
+        runs.deliver(TRIAL | {"do": "begin", "trial_id": trial_id, "stage": stage})
+    for _ in range(times):
+        runs.deliver({"do": "settle", "stage": "search", "trials": ["t1"]})
+    assert {run.data.tags["trial_id"] for run in children(place)} == {"t1", "other"}
+
+
 def test_an_earlier_processs_last_word_does_not_end_a_search_that_goes_on(place: Place) -> None:
     TrialRuns(place).deliver({"do": "abandon", "status": "KILLED", "pid": os.getpid() + 1})
     assert tracking.connect(place.uri).get_run(place.parent).info.status == "RUNNING"
