@@ -190,7 +190,7 @@ def history_table(results: tune.ResultGrid) -> pd.DataFrame:
     ]
     kept = ("trial_id", "epoch", *_SHOWN)
     table = pd.concat(histories, ignore_index=True)
-    # The last epoch is reported twice (see trial.py), and so is one that a retry ran again.
+    # An epoch that a retry ran again is reported twice.
     table = table.drop_duplicates(["trial_id", "epoch"], keep="last", ignore_index=True)
     return table[[name for name in kept if name in table]]
 

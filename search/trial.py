@@ -4,6 +4,7 @@ Where only heads are trained, `head_trial.py` does this. Imported by every proce
 what the workers alone need is imported by them (`worker.py`).
 """
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
         tune.report(end)  # Tune was killed before it had saved this end
         return
     drop_torn_snapshot(Path(job.storage) / f"train-{trial_id}")
+    heard = TuneReportCallback()
     tuned = {key: config[key] for key in ("lr", "weight_decay", "strength")}
     folds = tuple(config.get("folds", job.folds))
     resources = {"CPU": job.plan.cpus_per_worker, "GPU": job.plan.gpu_share * job.plan.use_gpu}
@@ -44,7 +46,7 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
             # Named after the trial: run again, it goes on from its own last checkpoint.
             name=f"train-{trial_id}",
             storage_path=job.storage,
-            callbacks=[TuneReportCallback()],
+            callbacks=[heard],
             failure_config=ray.train.FailureConfig(max_failures=2, controller_failure_limit=2),
             checkpoint_config=ray.train.CheckpointConfig(
                 num_to_keep=1,
@@ -54,11 +56,12 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
             logging_config=ray.train.LoggingConfig(log_level="ERROR"),
         ),
     )
-    metrics = trainer.fit().metrics
-    if metrics:
-        # Tune may end this function before it has looked at the last report of the callback's
-        # queue: said again, the last epoch is never lost.
-        tune.report(metrics)
+    trainer.fit()
+    # When this function has ended, Tune no longer looks at what still lies in the callback's queue.
+    # To report it from here instead would race with the thread that does look: where both put a
+    # result at once, both wait for ever.
+    while not heard._training_actor_item_queue.empty():
+        time.sleep(0.02)
 
 
 def train_loop(job: dict[str, Any]) -> None:
