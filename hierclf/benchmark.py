@@ -20,7 +20,7 @@ import pandas as pd
 
 from hierclf.benchmark_report import summary, write_report
 from hierclf.cache import ImageCache, default_cache_dir
-from hierclf.carry import CARRIES, carried
+from hierclf.carry import CARRIES, DEPLOYED, carried
 from hierclf.combine import best_combination, best_singles
 from hierclf.config import Config, load_config
 from hierclf.crossfit import cross_fit
@@ -82,16 +82,18 @@ def benchmark_rows(
     scores and the combination, under the balanced goal.
     """
     names = config.thresholds.scores
-    table, balanced = tables["masked"], next(iter(goals))
+    raw, balanced = tables["masked"], next(iter(goals))
+    table = carried(raw, names, DEPLOYED)
     sub_to_super = np.asarray(cache.hierarchy.sub_to_super)
     judge = partial(_cross_fitted, config=config, cache=cache)
     for name, decoding in ((PAPER, "masked"), (PAPER, "apart")):
         answers = decide(tables[decoding], PAPER_RULE)
-        yield _row(name, tables[decoding], answers, sub_to_super, decoding=decoding, goal="fixed")
-    novel = np.full(len(table), NOVEL)
+        fixed = {"goal": "fixed", "carry": "raw", "decoding": decoding}
+        yield _row(name, tables[decoding], answers, sub_to_super, **fixed)
+    novel = np.full(len(raw), NOVEL)
     known = table["super_pred"].to_numpy(), table["sub_pred"].to_numpy()
     for name, answers in (("always novel", (novel, novel)), ("never novel", known)):
-        yield _row(name, table, answers, sub_to_super, goal="fixed")
+        yield _row(name, table, answers, sub_to_super, goal="fixed", carry="raw")
     families: list[tuple[str, Scores]] = [(name, [name]) for name in names]
     families += [(BEST_SINGLE, names), (COMBINED, names)]
     for goal_name, goal in goals.items():
@@ -107,10 +109,11 @@ def benchmark_rows(
             yield _row(name, rows, answers, sub_to_super, goal=goal_name) | quality
     for name in (BEST_SINGLE, COMBINED):
         for decoding in [d for d in DECODINGS if d != "masked"]:
-            rows, answers = judge(tables[decoding], names, _chooser(name, BALANCED))
+            decoded = carried(tables[decoding], names, DEPLOYED)
+            rows, answers = judge(decoded, names, _chooser(name, BALANCED))
             yield _row(name, rows, answers, sub_to_super, goal=balanced, decoding=decoding)
-        for carry in [c for c in CARRIES if c != "raw"]:
-            moved = carried(table, names, carry)
+        for carry in [c for c in CARRIES if c != DEPLOYED]:
+            moved = carried(raw, names, carry)
             rows, answers = judge(moved, names, _chooser(name, BALANCED))
             yield _row(name, rows, answers, sub_to_super, goal=balanced, carry=carry)
 
@@ -149,7 +152,7 @@ def _row(
     *,
     goal: str,
     decoding: str = "masked",
-    carry: str = "raw",
+    carry: str = DEPLOYED,
 ) -> Row:
     """Everything that is measured of one rule's answers."""
     truth = true_labels(table)

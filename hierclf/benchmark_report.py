@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from hierclf.carry import DEPLOYED
 from hierclf.out_files import draft_of
 
 _ACCURACIES = {
@@ -49,7 +50,7 @@ def summary(rows: pd.DataFrame) -> str:
 def markdown(rows: pd.DataFrame) -> str:
     """All tables; mean and standard deviation over the seeds, in per cent."""
     judged = rows[rows["super_harmonic"].notna() | rows["sub_harmonic"].notna()]
-    plain = (judged["decoding"] == "masked") & (judged["carry"] == "raw")
+    plain = (judged["decoding"] == "masked") & _as_deployed(judged)
     first = judged["goal"].iloc[int((judged["goal"] != "fixed").to_numpy().argmax())]
     parts = [
         "Mean and standard deviation over "
@@ -59,7 +60,7 @@ def markdown(rows: pd.DataFrame) -> str:
         "Ranking of novel above known images, whatever the threshold:",
         _quality_table(judged[plain & (judged["goal"] == first)]),
         "Decodings:",
-        _decoding_table(judged[(judged["carry"] == "raw") & judged["goal"].isin([first, "fixed"])]),
+        _decoding_table(judged[_as_deployed(judged) & judged["goal"].isin([first, "fixed"])]),
         "How thresholds carry from some networks to others:",
         _accuracy_table(
             judged[
@@ -73,6 +74,11 @@ def markdown(rows: pd.DataFrame) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _as_deployed(rows: pd.DataFrame) -> pd.Series:
+    """Which rows are of thresholds carried as a search's are, or of fixed ones."""
+    return (rows["carry"] == DEPLOYED) | (rows["goal"] == "fixed")
+
+
 def _several(rows: pd.DataFrame, key: str) -> list[str]:
     """Rules that have rows of several values of a key."""
     counts = rows.groupby("rule")[key].nunique()
@@ -80,7 +86,7 @@ def _several(rows: pd.DataFrame, key: str) -> list[str]:
 
 
 def _main(rows: pd.DataFrame) -> pd.DataFrame:
-    plain = rows[(rows["decoding"] == "masked") & (rows["carry"] == "raw")]
+    plain = rows[(rows["decoding"] == "masked") & _as_deployed(rows)]
     goals = [goal for goal in plain["goal"].unique() if goal != "fixed"]
     return plain[plain["goal"].isin(["fixed", goals[0]])]
 

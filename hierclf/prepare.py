@@ -14,7 +14,7 @@ from hierclf.config import Config
 from hierclf.features import open_features
 from hierclf.scores import PRIOR_SCORES, Prior
 from hierclf.sources import open_source
-from hierclf.splits import Fold, plan_folds, refit_fold
+from hierclf.splits import Fold, plan_folds, reference_fold, refit_fold
 
 StageProgress = Callable[[str, int, int], None]
 
@@ -23,7 +23,7 @@ class Prepared(NamedTuple):
     """What training reads.
 
     Attributes:
-        folds: by name, in the planned order; the last, `all`, hides nothing.
+        folds: by name, in the planned order; the last two, `reference` and `all`, hide nothing.
         features: float32 [V + 1, N, D] memory map, or None unless the backbone is frozen.
         prior: the classifier that the weights came with, where scores look at it.
     """
@@ -99,8 +99,9 @@ def _warn_of_images(cache: ImageCache) -> None:
 
 
 def plan(cache: ImageCache, config: Config) -> list[Fold]:
-    """The folds of a configuration, the refit's last."""
+    """The folds of a configuration: those that hide classes, the reference, the refit."""
     labels = cache.super_labels, cache.sub_labels
+    val_fraction, seed = config.folds.val_fraction, config.seed
     folds = plan_folds(
         *labels,
         cache.hierarchy,
@@ -108,10 +109,11 @@ def plan(cache: ImageCache, config: Config) -> list[Fold]:
         super_folds=config.folds.super,
         mixed_folds=config.folds.mixed,
         mixed_share=config.folds.mixed_share,
-        val_fraction=config.folds.val_fraction,
-        seed=config.seed,
+        val_fraction=val_fraction,
+        seed=seed,
     )
-    return [*folds, refit_fold(*labels)]
+    reference = reference_fold(*labels, val_fraction=val_fraction, seed=seed)
+    return [*folds, reference, refit_fold(*labels)]
 
 
 def _prior_for_scores(config: Config, backbone: Backbone) -> Prior | None:

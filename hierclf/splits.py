@@ -7,6 +7,9 @@ images are of either kind. In each fold the images of the known classes are divi
 sub-class, into train and val; all images of hidden classes are held_out, so that no image of a
 hidden class is ever trained on.
 
+The `reference` fold hides nothing: its network knows what the final one knows, and its val images
+say how that one will score known images.
+
 Shapes: N images, S super-classes, C sub-classes.
 """
 
@@ -16,13 +19,17 @@ import numpy as np
 
 from hierclf.labels import Hierarchy
 
+REFERENCE, REFIT = "reference", "all"
+"""Names of the two folds that hide no class."""
+
 
 @dataclass(frozen=True)
 class Fold:
     """One class-holdout fold.
 
     Attributes:
-        name: `sub0`, ..., `super0`, ..., `mixed0`, ..., or `all` for the fold that hides nothing.
+        name: `sub0`, ..., `super0`, ..., `mixed0`, ..., `reference`, or `all` for the fold that
+            trains on every image.
         known_super: int64, ascending model indices of the super-classes that training shows.
         known_sub: int64, the same for sub-classes.
         train, val, held_out: int64 row indices, ascending, pairwise disjoint.
@@ -129,11 +136,19 @@ def _mixed(
     return folds
 
 
+def reference_fold(
+    super_labels: np.ndarray, sub_labels: np.ndarray, *, val_fraction: float, seed: int
+) -> Fold:
+    """The fold that hides nothing and keeps val images; arguments as of `plan_folds`."""
+    nothing = np.zeros(sub_labels.max() + 1, dtype=bool)
+    return _make_fold(REFERENCE, nothing, super_labels, sub_labels, val_fraction, [seed, 4])
+
+
 def refit_fold(super_labels: np.ndarray, sub_labels: np.ndarray) -> Fold:
     """The fold that hides nothing and trains on every image."""
     nothing = np.empty(0, dtype=np.int64)
     return Fold(
-        name="all",
+        name=REFIT,
         known_super=np.unique(super_labels),
         known_sub=np.unique(sub_labels),
         train=np.arange(len(sub_labels)),

@@ -18,6 +18,7 @@ from hierclf.config import Config
 from hierclf.errors import one_line
 from hierclf.fold_run import FoldRun
 from hierclf.prepare import Prepared
+from hierclf.splits import REFIT
 from hierclf.train import NonFiniteLossError
 from search.checkpoints import METRICS
 from search.objective import EPOCH_SCORES, epoch_metrics
@@ -90,12 +91,14 @@ def _shared_failure(failure: str, run: FoldRun) -> str:
 
 
 def _epoch_metrics(runs: list[FoldRun]) -> dict[str, float]:
-    """The open-set objective and its parts; zero where nothing is hidden (the refit)."""
+    """The open-set objective and its parts, over the folds that hide classes; zero without any."""
     if runs[0].rank != 0:
         return {"objective": 0.0}  # only the first worker's reports are kept
-    if not any(len(run.fold.held_out) for run in runs):
+    hiding = [run for run in runs if len(run.fold.held_out)]
+    if not hiding:
         return {"objective": 0.0}
-    return epoch_metrics(pd.concat([run.table(EPOCH_SCORES, {}, calibrated=False) for run in runs]))
+    tables = [run.table(EPOCH_SCORES, {}, calibrated=False) for run in hiding]
+    return epoch_metrics(pd.concat(tables))
 
 
 def save(folder: Path, runs: list[FoldRun], metrics: dict[str, Any]) -> None:
@@ -113,12 +116,12 @@ def restore(folder: Path, runs: list[FoldRun]) -> dict[str, Any]:
 
 
 def write_results(folder: Path, runs: list[FoldRun], config: Config, prepared: Prepared) -> None:
-    """Write scores.parquet of the folds that hide classes, the model of the one that hides none."""
+    """Write scores.parquet of the folds that keep images back, the model of the refit."""
     names = config.thresholds.scores
     tables = []
     for run in runs:
         states = run.fitted_scores(names)
-        if len(run.fold.held_out):
+        if run.fold.name != REFIT:
             tables.append(run.table(names, states))
         else:
             save_bundle(bundle_from_run(run, states), folder / "model")

@@ -19,6 +19,7 @@ from hierclf.cache import default_cache_dir
 from hierclf.config import Config, load_config
 from hierclf.prepare import Prepared, prepare
 from hierclf.sources import open_source
+from hierclf.splits import REFERENCE, REFIT
 from hierclf.train import pick_precision
 from search import tracking
 from search.choose_rule import threshold_stage
@@ -117,7 +118,7 @@ def _run_stages(run: Run, started: float) -> None:
     with folder.timed("confirm"):
         console.print(
             f"[bold]confirm[/bold]  the best trial ({100 * best.objective:.1f}) on all "
-            f"{len(run.prepared.folds) - 1} class-holdout folds, epochs: {best.epochs}"
+            f"{len(run.prepared.folds) - 2} class-holdout folds, epochs: {best.epochs}"
         )
         table = confirm_stage(run, best)
     with folder.timed("thresholds"):
@@ -218,7 +219,7 @@ def _prepare(config: Config, cache_dir: Path) -> Prepared:
         f"{hierarchy.n_super} super-classes, {hierarchy.n_sub} sub-classes"
         + (f", {len(cache.quarantine)} unreadable left out" if len(cache.quarantine) else "")
     )
-    names = [name for name in prepared.folds if name != "all"]
+    names = [name for name in prepared.folds if name not in (REFERENCE, REFIT)]
     n_super, n_mixed = (sum(x.startswith(kind) for x in names) for kind in ("super", "mixed"))
     console.print(
         f"  folds: {len(names) - n_super - n_mixed} hide sub-classes, "

@@ -26,6 +26,7 @@ class RunFolder:
         self.trials = self.path / "trials.parquet"
         self.history = self.path / "history.parquet"
         self.best = self.path / "best.json"
+        self.fold_scores = self.path / "fold_scores.parquet"
         self.scores = self.path / "scores.parquet"
         self.thresholds = self.path / "thresholds.json"
         self.model = self.path / "model"

@@ -16,8 +16,11 @@ from ray import tune
 from ray.tune.search.optuna import OptunaSearch
 
 from hierclf.calibration import calibrate_rule
+from hierclf.carry import carried_to
 from hierclf.metrics import objective
+from hierclf.out_files import draft_of
 from hierclf.rule_file import save_rule
+from hierclf.splits import REFERENCE, REFIT
 from hierclf.table_file import save_score_table
 from hierclf.thresholds import Rule
 from search import tracking
@@ -99,10 +102,14 @@ def confirm_stage(run: Run, best: Best) -> pd.DataFrame:
     """Train the best configuration on every fold: the out-of-fold score table.
 
     The number of epochs is the one that the search chose, so that no reported class stops it.
+
+    Returns:
+        The scores in the final network's terms (see `hierclf.carry`); as the folds' networks gave
+        them they are kept beside it.
     """
     if run.folder.scores.is_file():
         return pd.read_parquet(run.folder.scores)
-    names = [name for name in run.prepared.folds if name != "all"]
+    names = [name for name in run.prepared.folds if name != REFIT]
     n_jobs = min(run.plan.trials_at_a_time, len(names))
     shares = [names[i::n_jobs] for i in range(n_jobs)]
     job = run.job("confirm", run.config, names, best.epochs, results=True)
@@ -119,6 +126,9 @@ def confirm_stage(run: Run, best: Best) -> pd.DataFrame:
     ]
     table = pd.concat(tables, ignore_index=True).sort_values(["fold", "split"], kind="stable")
     table = table.reset_index(drop=True)
+    with draft_of(run.folder.fold_scores) as draft:
+        table.to_parquet(draft, index=False)
+    table = carried_to(table, run.config.thresholds.scores, REFERENCE)
     run.folder.write_table(run.folder.scores, table)
     shutil.rmtree(job.storage)  # the folds' networks have served
     return table
@@ -127,7 +137,7 @@ def confirm_stage(run: Run, best: Best) -> pd.DataFrame:
 def refit_stage(run: Run, best: Best, rule: Rule) -> Path:
     """Train the best configuration on every labelled image; give it thresholds and score table."""
     if not run.folder.model.is_dir():
-        job = run.job("refit", run.config, ["all"], best.epochs, results=True)
+        job = run.job("refit", run.config, [REFIT], best.epochs, results=True)
         results = run_experiment(
             job,
             n_trials=1,

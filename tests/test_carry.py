@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import percentileofscore
 
-from hierclf.carry import CARRIES, carried
+from hierclf.carry import CARRIES, carried, carried_to
 
 
 def two_networks() -> pd.DataFrame:
@@ -59,3 +59,25 @@ def test_other_words_and_folds_without_val_images_are_refused() -> None:
         carried(table, ["knn"], "by luck")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="fold b must have val images"):
         carried(table[(table["fold"] == "a") | (table["split"] != "val")], ["knn"], "rank")
+
+
+def test_carried_to_a_fold_all_scores_are_as_its_network_would_give_them() -> None:
+    table = two_networks()
+    moved = carried_to(table, ["knn"], "b")
+    assert set(moved["fold"]) == {"a"}
+    expected = table.loc[table["fold"] == "b", "super_knn"].to_numpy()
+    np.testing.assert_allclose(moved["super_knn"], expected)
+
+
+def test_a_threshold_on_carried_scores_decides_as_one_on_standardised_scores() -> None:
+    table = two_networks()
+    single = carried(table, ["knn"], "standardised")
+    cut = single.loc[table["fold"] == "a", "sub_knn"] > 0.7
+    own = table.loc[(table["fold"] == "b") & (table["split"] == "val"), "sub_knn"]
+    tau = own.median() + 0.7 * own.std(ddof=0)
+    assert ((carried_to(table, ["knn"], "b")["sub_knn"] > tau) == cut.to_numpy()).all()
+
+
+def test_a_fold_without_val_images_is_no_reference() -> None:
+    with pytest.raises(ValueError, match="fold all must have val images to carry to"):
+        carried_to(two_networks(), ["knn"], "all")

@@ -41,9 +41,17 @@ def refuse(*args: object, **options: object) -> NoReturn:
     raise AssertionError("was done again")
 
 
-def test_folds_come_by_name_in_order_and_the_last_hides_nothing(tmp_path: Path) -> None:
+def test_folds_come_by_name_in_order_and_the_last_trains_on_every_image(tmp_path: Path) -> None:
     prepared = run(config_of(three_supers(tmp_path / "data")), tmp_path)
-    assert list(prepared.folds) == ["sub0", "sub1", "super0", "super1", "super2", "all"]
+    assert list(prepared.folds) == [
+        "sub0",
+        "sub1",
+        "super0",
+        "super1",
+        "super2",
+        "reference",
+        "all",
+    ]
     assert all(name == fold.name for name, fold in prepared.folds.items())
     assert len(prepared.folds["all"].train) == len(prepared.cache.images) == 10
     assert prepared.features is None
@@ -51,12 +59,18 @@ def test_folds_come_by_name_in_order_and_the_last_hides_nothing(tmp_path: Path) 
 
 def test_the_configuration_decides_about_folds(tmp_path: Path) -> None:
     data = three_supers(tmp_path / "data")
-    assert list(run(config_of(data, super=1), tmp_path).folds) == ["sub0", "sub1", "super0", "all"]
+    assert list(run(config_of(data, super=1), tmp_path).folds) == [
+        "sub0",
+        "sub1",
+        "super0",
+        "reference",
+        "all",
+    ]
 
 
 def test_two_super_classes_give_no_super_folds(tmp_path: Path) -> None:
     prepared = run(config_of(tree(tmp_path / "data", TREE)), tmp_path)
-    assert list(prepared.folds) == ["sub0", "sub1", "all"]
+    assert list(prepared.folds) == ["sub0", "sub1", "reference", "all"]
 
 
 def test_a_second_call_decodes_and_computes_nothing(

@@ -92,6 +92,18 @@ def test_the_scores_hold_every_fold_and_each_image_once_a_fold(run: Path) -> Non
             assert np.isfinite(table[f"{level}_{score}"]).all()
 
 
+def test_known_images_of_every_fold_score_as_those_of_the_reference_do(run: Path) -> None:
+    raw, table = (pd.read_parquet(run / f"{x}.parquet") for x in ("fold_scores", "scores"))
+    assert set(raw["fold"]) == FOLDS | {"reference"}
+    reference = raw[raw["fold"] == "reference"]
+    assert reference["sub_known"].all()
+    for score in Config().thresholds.scores:
+        for column in (f"super_{score}", f"sub_{score}"):
+            for _, rows in table[table["split"] == "val"].groupby("fold"):
+                assert rows[column].median() == pytest.approx(reference[column].median(), abs=1e-5)
+                assert rows[column].std() == pytest.approx(reference[column].std(), rel=0.02)
+
+
 def test_the_thresholds_are_the_models_and_close_to_the_exact_ones(run: Path) -> None:
     found = read_json(run / "thresholds.json")
     rule = Rule.from_dict(found["rule"])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hierclf.labels import Hierarchy
-from hierclf.splits import Fold, plan_folds, refit_fold, sub_parts
+from hierclf.splits import Fold, plan_folds, reference_fold, refit_fold, sub_parts
 
 
 def hierarchy_of(sizes: list[int], seed: int = 0) -> Hierarchy:
@@ -165,6 +165,16 @@ def test_fewer_super_folds_can_be_asked_for() -> None:
 def test_where_nothing_can_be_hidden_there_are_no_folds_but_a_reason() -> None:
     with pytest.raises(ValueError, match="2 sub-classes or more, but all have 1"):
         plan(hierarchy_of([1, 1, 1]), [4] * 3)
+
+
+def test_the_reference_fold_knows_every_class_and_keeps_val_images_of_each() -> None:
+    hierarchy = hierarchy_of([3, 2])
+    labels = labels_of(hierarchy, [20] * 5)
+    fold = reference_fold(*labels, val_fraction=0.15, seed=0)
+    assert fold.known_sub.tolist() == list(range(5))
+    assert np.bincount(labels[1][fold.val]).tolist() == [3] * 5
+    assert sorted([*fold.train, *fold.val]) == list(range(100))
+    assert not len(fold.held_out)
 
 
 def test_the_refit_fold_trains_on_everything() -> None:
