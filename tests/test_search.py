@@ -219,7 +219,7 @@ def test_the_model_predicts_and_its_predictions_are_evaluated(
     labels = pd.read_csv(folder / "demo set" / "test_labels.csv").set_index("image")
     answers = predicted.set_index("image").loc[labels.index]
     right = (answers["superclass_index"] == labels["superclass_index"]).mean()
-    assert f"{100 * right:.1f}" in ended.out
+    assert f"{100 * right:.2f}" in ended.out
     found = json.loads((folder / "f.json").read_text())["accuracies"]
     assert found["super_overall"] == pytest.approx(right)
 
