@@ -28,12 +28,7 @@ from hierclf.score_sum import score_terms, sum_columns
 from hierclf.scores import SCORES, ScoreInputs, score_columns
 from hierclf.thresholds import Rule
 
-COLUMNS = (
-    "image",
-    "superclass_index",
-    "subclass_index",
-    "superclass",
-    "subclass",
+NUMBERS = (
     "super_prob",
     "sub_prob",
     "super_score",
@@ -41,6 +36,7 @@ COLUMNS = (
     "super_novel_prob",
     "sub_novel_prob",
 )
+COLUMNS = ("image", "superclass_index", "subclass_index", "superclass", "subclass", *NUMBERS)
 
 # Encoded bytes, or a function that reads them; it is called in another thread, when its turn comes.
 Encoded = bytes | Callable[[], bytes]
@@ -68,7 +64,8 @@ def predict_images(
         as many images are novel as known; NaN for a model without calibration).
 
     Raises:
-        ValueError: the bundle has no thresholds, or an image cannot be read; the image is named.
+        ValueError: the bundle has no thresholds, or an image cannot be read or gets a number that
+            is not finite; the image is named.
     """
     batches = predict_batches(bundle, images, batch_size=batch_size, device=device)
     tables = [table for table, _ in batches]
@@ -205,7 +202,21 @@ def _predict_batch(
         _novel_probability(bundle, "super", super_score),
         _novel_probability(bundle, "sub", sub_score),
     )
-    return pd.DataFrame(dict(zip(COLUMNS, values, strict=True)))
+    table = pd.DataFrame(dict(zip(COLUMNS, values, strict=True)))
+    _check_finite(table, NUMBERS if bundle.calibration else NUMBERS[:4])
+    return table
+
+
+def _check_finite(table: pd.DataFrame, numbers: tuple[str, ...]) -> None:
+    """Refuse what would be an answer without a word: a NaN score compares as "not novel"."""
+    for name in numbers:
+        bad = ~np.isfinite(table[name].to_numpy())
+        if bad.any():
+            row = int(bad.argmax())
+            raise ValueError(
+                f"a model must give finite numbers, but got {name}={table[name][row]} "
+                f"for {table['image'][row]}"
+            )
 
 
 def _probabilities(

@@ -10,6 +10,9 @@ _ENVIRONMENT = {
     # What a cluster started by `ray start` asks for, and what keeps others out of a local one; set
     # later than at the import it would come too late. An open cluster: RAY_AUTH_MODE=disabled.
     "RAY_AUTH_MODE": "token",
+    # Not only there: off, a Ray that is started here has 127.0.0.1 for its address, and none of its
+    # ports can be reached from the network. To join a cluster needs no more than its address.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",  # a report a poll: 2 s would throttle short epochs
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",

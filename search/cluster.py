@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 import socket
 import warnings
 
@@ -28,6 +29,8 @@ def start_ray(address: str | None) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         if address is None:
+            # Ray would keep one in a file of the home folder that others may read.
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
             port = _free_port()
             # Other Ray instances may run on this machine: every process of this one shall ask its
             # own state service. Left to look for one, it finds several and asks none.

@@ -78,7 +78,7 @@ def run_job(
         plan = _start(config, options)
         # Before the images are decoded: a store that can't be reached is told at once.
         experiment_id = tracking.open_store(uri, EXPERIMENT, results / "mlartifacts")
-        prepared = _prepare(config, cache_dir)
+        prepared = _prepare(config, folder, cache_dir)
         params = config.model_dump(mode="json")
         tags = {"data_fingerprint": prepared.cache.fingerprint}
         parent = tracking.start_search(
@@ -205,7 +205,7 @@ def _check(config: Config) -> None:
     build_backbone(config.model.backbone, config.model.weights)
 
 
-def _prepare(config: Config, cache_dir: Path) -> Prepared:
+def _prepare(config: Config, folder: RunFolder, cache_dir: Path) -> Prepared:
     steps = Steps()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -213,6 +213,7 @@ def _prepare(config: Config, cache_dir: Path) -> Prepared:
     finally:
         steps.close()
     cache, hierarchy = prepared.cache, prepared.cache.hierarchy
+    folder.list_images(cache)
     height, width = cache.images.shape[1:3]
     console.print(
         f"[bold]prepare[/bold]  {len(cache.images):,} images of {width}x{height}, "

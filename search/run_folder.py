@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from hierclf.cache import ImageCache
 from hierclf.out_files import draft_of
 
 
@@ -76,6 +77,11 @@ class RunFolder:
         """Write a table as CSV beside, then rename."""
         with draft_of(path) as draft:
             table.to_csv(draft, index=False)
+
+    def list_images(self, cache: ImageCache) -> None:
+        """Write which images are left out and why, and which show the same pixels as another."""
+        self.write_csv(self.path / "quarantine.csv", cache.quarantine)
+        self.write_csv(self.path / "repeats.csv", cache.repeats)
 
     def take_model(self, source: Path) -> None:
         """Copy a model directory to its place."""

@@ -10,12 +10,25 @@ from typing import Any
 
 import ray.train
 from ray import tune
+from ray.train.backend import Backend
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from search.checkpoints import drop_torn_snapshot
 from search.ledger import earlier_end
 from search.plan import Job
+
+
+class Alone(TorchConfig):
+    """Of one worker, which has nobody to talk to.
+
+    torch's process group would open a port to all networks, and cost time at every start.
+    """
+
+    @property
+    def backend_cls(self) -> type[Backend]:
+        """One that sets nothing up."""
+        return Backend
 
 
 def run_trial(config: dict[str, Any], job: Job) -> None:
@@ -33,10 +46,11 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
     tuned = {key: config[key] for key in ("lr", "weight_decay", "strength")}
     folds = tuple(config.get("folds", job.folds))
     resources = {"CPU": job.plan.cpus_per_worker, "GPU": job.plan.gpu_share * job.plan.use_gpu}
+    together = TorchConfig(backend="nccl" if job.plan.use_gpu else "gloo")
     trainer = TorchTrainer(
         train_loop,
         train_loop_config=job._replace(folds=folds)._asdict() | {"tuned": tuned},
-        torch_config=TorchConfig(backend="nccl" if job.plan.use_gpu else "gloo"),
+        torch_config=together if job.plan.workers > 1 else Alone(),
         scaling_config=ray.train.ScalingConfig(
             num_workers=job.plan.workers,
             use_gpu=job.plan.use_gpu,

@@ -274,6 +274,26 @@ def test_a_threshold_that_is_no_number_is_refused(model: Path, tau: str) -> None
     message(model, load_card)
 
 
+@pytest.mark.filterwarnings("ignore:.* encountered in:RuntimeWarning")
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"temperature": 2.0', '"temperature": 1e-45', "super_prob=nan"),
+        ('"super_score": "msp"', '"super_score": "1e300*msp"', "super_score="),
+    ],
+)
+def test_a_prediction_that_is_no_number_is_refused(
+    model: Path, old: str, new: str, said: str
+) -> None:
+    path = model / "thresholds.json"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    sign(model)
+    line = message(model, lambda place: predict_images(load_bundle(place), pictures(2)))
+    assert f"must give finite numbers, but got {said}" in line
+    assert line.endswith(f"for {pictures(2)[0][0]}")
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_a_pipe_in_a_files_place_is_not_waited_for(model: Path, name: str) -> None:
     (model / name).unlink()

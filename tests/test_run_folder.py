@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from layouts import make_source, with_bytes
 
 from hierclf import out_files
+from hierclf.cache import open_cache
 from search import run_folder
 from search.run_folder import RunFolder, read_json
 
@@ -49,6 +51,17 @@ def test_a_table_is_written_as_parquet_and_as_csv(folder: RunFolder) -> None:
     folder.write_table(folder.trials, table)
     pd.testing.assert_frame_equal(pd.read_parquet(folder.trials), table)
     pd.testing.assert_frame_equal(pd.read_csv(folder.path / "trials.csv"), table)
+
+
+def test_a_run_lists_the_images_that_are_left_out_and_those_that_are_there_twice(
+    folder: RunFolder, tmp_path: Path
+) -> None:
+    source = make_source()
+    damaged = with_bytes(source, {2: b"", 5: source.read(1)})
+    folder.list_images(open_cache(damaged, size=None, directory=tmp_path, max_bad_share=0.5))
+    left_out = pd.read_csv(folder.path / "quarantine.csv").to_numpy().tolist()
+    assert left_out == [["2.png", "the file is empty (0 bytes)"]]
+    assert pd.read_csv(folder.path / "repeats.csv").to_numpy().tolist() == [["5.png", "1.png"]]
 
 
 def test_seconds_add_up_over_the_times_a_stage_was_taken_up(

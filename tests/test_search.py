@@ -75,6 +75,11 @@ def test_the_trials_have_a_row_each_in_both_files(run: Path) -> None:
     )
 
 
+def test_the_lists_of_bad_and_repeated_images_are_there_when_there_are_none(run: Path) -> None:
+    assert (run / "quarantine.csv").read_text() == "image,reason\n"
+    assert (run / "repeats.csv").read_text() == "image,same_as\n"
+
+
 def test_the_scores_hold_every_fold_and_each_image_once_a_fold(run: Path) -> None:
     table = pd.read_parquet(run / "scores.parquet")
     assert set(table["fold"]) == FOLDS

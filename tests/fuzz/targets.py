@@ -11,7 +11,7 @@ from tiny_models import pictures, sign
 
 from hierclf.bundle import load_bundle, load_card
 from hierclf.images import decode
-from hierclf.predict import predict_images
+from hierclf.predict import NUMBERS, predict_images
 from hierclf.table_file import load_score_table
 
 
@@ -86,6 +86,7 @@ def model_target(folder: Path) -> Target:
 def _load_and_predict(place: Path) -> None:
     table = predict_images(load_bundle(place), pictures(2))
     assert len(table) == 2
+    assert np.isfinite(table[list(NUMBERS[:4])]).all(axis=None)
 
 
 TARGETS = {"images": image_target, "models": model_target}
