@@ -12,7 +12,7 @@ from hierclf.stream import Group, Part
 def map_on_cluster(
     function: Callable[[Group], Iterator[Part]], groups: Sequence[Group], *, at_a_time: int
 ) -> Iterator[Part]:
-    """The `hierclf.stream.MapGroups` of a cluster: a task a row group, spread over the nodes.
+    """The `hierclf.stream.MapGroups` of a cluster: a task a row group, which Ray Data spreads.
 
     Ray must have been started, and every node must see the files. What is decoded ahead of its use
     waits in Ray's object store, in the part of it that Ray Data allows itself, and not in this
@@ -36,7 +36,6 @@ def map_on_cluster(
         # Trials hold all CPUs, and wait for what is decoded: tasks that asked for a CPU, too, would
         # wait for them. They run on the cores of their own trial, and of nodes without one.
         num_cpus=0,
-        scheduling_strategy="SPREAD",
     )
     yield from parts.iter_batches(batch_size=None, batch_format="numpy")
 
