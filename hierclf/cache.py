@@ -12,6 +12,7 @@ import hashlib
 import json
 import mmap
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from hierclf.images import CONVERSION_VERSION
 from hierclf.labels import Hierarchy
 from hierclf.locking import locked
 from hierclf.sources import Source
+from hierclf.stream import ImageStream
 
 __all__ = ["ImageCache", "ProgressFn", "default_cache_dir", "load_cache", "open_cache", "read_rows"]
 
@@ -77,7 +79,7 @@ def open_cache(
         raise ValueError(
             f"`0 <= max_bad_share <= 1` must hold, but got max_bad_share={max_bad_share}"
         )
-    fingerprint = _key(source, size)
+    fingerprint = cache_key(source, size)
     path = directory / fingerprint[:24]
     cache = _load_valid(path, fingerprint)
     if cache is None:
@@ -92,7 +94,7 @@ def open_cache(
                 f"the image cache in {directory} cannot be written: {error.strerror or error} "
                 "(set HIERCLF_CACHE to name another folder)"
             ) from error
-    _check_quarantine(source, cache.quarantine, max_bad_share)
+    check_quarantine(source, cache.quarantine, max_bad_share)
     return cache
 
 
@@ -120,7 +122,8 @@ def read_rows(images: NDArray[np.uint8], rows: NDArray[np.int64] | slice) -> NDA
     return batch
 
 
-def _key(source: Source, size: int | None) -> str:
+def cache_key(source: Source, size: int | None) -> str:
+    """Hex: changes with the source, the size and the conversion."""
     parts = [_SCHEMA, CONVERSION_VERSION, source.fingerprint, size, MIXED_SIZE]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -143,6 +146,22 @@ def _load(path: Path) -> ImageCache:
     pixels = path / "images.u8"
     if pixels.stat().st_size != int(np.prod(shape)):
         raise ValueError(f"images.u8 holds {pixels.stat().st_size} bytes, not {np.prod(shape)}")
+    return read_tables(path, lambda meta: np.memmap(pixels, np.uint8, mode="r", shape=shape))
+
+
+def read_tables(
+    path: Path, images_of: Callable[[dict[str, Any]], NDArray[np.uint8] | ImageStream]
+) -> ImageCache:
+    """What `cache_build.write_tables` wrote, and the images that it is about.
+
+    Args:
+        images_of: from the content of meta.json.
+
+    Raises:
+        OSError, KeyError, TypeError, ValueError: a file is missing or damaged.
+    """
+    meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
+    shape = tuple(meta["shape"])
     labels = [np.load(path / f"{level}_labels.npy", allow_pickle=False) for level in LEVELS]
     if not all(array.shape == shape[:1] and array.dtype == np.int64 for array in labels):
         raise ValueError("the labels do not match the images")
@@ -151,7 +170,7 @@ def _load(path: Path) -> ImageCache:
     quarantine = _read_list(path / "quarantine.csv", QUARANTINE, meta["quarantined"])
     repeats = _read_list(path / "repeats.csv", REPEATS, meta["repeated"])
     return ImageCache(
-        images=np.memmap(pixels, dtype=np.uint8, mode="r", shape=shape),
+        images=images_of(meta),
         names=meta["names"],
         super_labels=labels[0],
         sub_labels=labels[1],
@@ -170,7 +189,7 @@ def _read_list(path: Path, columns: list[str], rows: int) -> pd.DataFrame:
     return table
 
 
-def _check_quarantine(source: Source, quarantine: pd.DataFrame, max_bad_share: float) -> None:
+def check_quarantine(source: Source, quarantine: pd.DataFrame, max_bad_share: float) -> None:
     """Refuse a set of which too much is unreadable, or a class that this leaves without images."""
     bad, total = len(quarantine), len(source.images)
     if bad == 0:
@@ -199,7 +218,7 @@ class ImageCache:
     Pickling one of these, as Ray does, carries its path and not its pixels.
 
     Attributes:
-        images: uint8 [N, H, W, 3], a read-only memory map.
+        images: uint8 [N, H, W, 3], a read-only memory map; or a stream, which has that shape.
         names: N image names as in the data.
         super_labels: int64 [N], model indices; NOVEL allowed only in a test source.
         sub_labels: int64 [N], as above.
@@ -210,7 +229,7 @@ class ImageCache:
         repeats: columns image and same_as: what shows the same pixels as an earlier image.
     """
 
-    images: NDArray[np.uint8]
+    images: NDArray[np.uint8] | ImageStream
     names: list[str]
     super_labels: NDArray[np.int64]
     sub_labels: NDArray[np.int64]
@@ -221,7 +240,7 @@ class ImageCache:
     repeats: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=REPEATS))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if self.path is not None:
+        if self.path is not None and isinstance(self.images, np.ndarray):
             return load_cache, (self.path,)
         fields = (getattr(self, name) for name in self.__dataclass_fields__)
         return ImageCache, tuple(fields)

@@ -16,7 +16,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hierclf.images import fit_square, map_ordered, read_rgb, repeated_rows
+from hierclf.images import fit_square, map_ordered, pixel_digest, read_rgb, repeated_rows
 from hierclf.sources import Source
 
 ProgressFn = Callable[[int, int], None]
@@ -62,7 +62,14 @@ def build_cache(
             begun = _Written(fingerprint, MIXED_SIZE)
             whole = _write_images(source, begun, temporary, progress)
             assert whole
-        _write_tables(source, begun, temporary)
+        write_tables(
+            source,
+            temporary,
+            fingerprint=fingerprint,
+            shape=begun.shape,
+            bad=begun.quarantine,
+            digests=_digests(temporary / "images.u8", begun),
+        )
         (temporary / _PROGRESS).unlink(missing_ok=True)
         _sync(temporary)
         if path.exists():
@@ -133,6 +140,12 @@ def _write_images(
     return True
 
 
+def _digests(path: Path, written: _Written) -> Iterator[bytes]:
+    assert written.shape is not None  # asked for where there are images only
+    n_images = written.done - len(written.quarantine)
+    yield from map(pixel_digest, np.memmap(path, mode="r", shape=(n_images, *written.shape)))
+
+
 def _save_progress(written: _Written, folder: Path) -> None:
     """Say what is on disk; renamed into place, so that it is never half."""
     draft = folder / f"{_PROGRESS}.new"
@@ -142,27 +155,43 @@ def _save_progress(written: _Written, folder: Path) -> None:
     draft.replace(folder / _PROGRESS)
 
 
-def _write_tables(source: Source, written: _Written, folder: Path) -> None:
-    bad = [(source.images[index], reason) for index, reason in written.quarantine]
-    quarantine = pd.DataFrame(bad, columns=QUARANTINE)
-    if written.shape is None:
+def write_tables(
+    source: Source,
+    folder: Path,
+    *,
+    fingerprint: str,
+    shape: list[int] | None,
+    bad: list[tuple[int, str]],
+    digests: Iterable[bytes],
+) -> None:
+    """Write all files but the images into a folder that exists.
+
+    Args:
+        shape: H, W, 3 of every image; None where none can be read.
+        bad: (position in the source, reason) of the images that cannot be read, in order.
+        digests: of the pixels of the others.
+
+    Raises:
+        ValueError: no image can be read.
+    """
+    quarantine = pd.DataFrame([(source.images[i], why) for i, why in bad], columns=QUARANTINE)
+    if shape is None:
         raise ValueError(
             f"none of the {len(source.images)} images can be read; "
             f"first: {quarantine.image[0]}: {quarantine.reason[0]}"
         )
-    kept = np.delete(np.arange(written.done), [index for index, _ in written.quarantine])
+    kept = np.delete(np.arange(len(source.images)), [index for index, _ in bad])
     for level, labels in zip(LEVELS, (source.super_labels, source.sub_labels), strict=True):
         with (folder / f"{level}_labels.npy").open("wb") as file:
             np.save(file, labels[kept].astype(np.int64), allow_pickle=False)
             _flush(file)
     names = [source.images[i] for i in kept]
-    pixels = np.memmap(folder / "images.u8", mode="r", shape=(len(kept), *written.shape))
-    pairs = [(names[row], names[earlier]) for row, earlier in repeated_rows(pixels)]
+    pairs = [(names[row], names[earlier]) for row, earlier in repeated_rows(digests)]
     repeats = pd.DataFrame(pairs, columns=REPEATS)
     meta: dict[str, Any] = {
-        "fingerprint": written.fingerprint,
+        "fingerprint": fingerprint,
         "source": source.name,
-        "shape": [len(kept), *written.shape],
+        "shape": [len(kept), *shape],
         "quarantined": len(quarantine),
         "repeated": len(repeats),
         "hierarchy": source.hierarchy.to_dict(),

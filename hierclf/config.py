@@ -37,6 +37,8 @@ class DataConfig(_Strict):
     """Side of the decoded images in pixels; None keeps the size that all images share."""
     max_bad_share: Share = 0.01
     """Share of unreadable images above which nothing starts."""
+    stream: bool = False
+    """Read Parquet files anew in every epoch instead of keeping their images decoded."""
 
 
 class ModelConfig(_Strict):
@@ -180,6 +182,15 @@ class Config(_Strict):
     thresholds: ThresholdConfig = ThresholdConfig()
     seed: Annotated[int, Field(ge=0)] = 0
 
+    @model_validator(mode="after")
+    def _streamed_is_trained_whole(self) -> "Config":
+        if self.data.stream and self.model.freeze != "none":
+            raise ValueError(
+                "data.stream=true needs model.freeze=none (features of all images would be kept), "
+                f"but got model.freeze={self.model.freeze}"
+            )
+        return self
+
     def with_hyperparameters(self, *, lr: float, weight_decay: float, strength: float) -> "Config":
         """The same configuration with the three searched values replaced."""
         tuned = {"lr": lr, "weight_decay": weight_decay, "strength": strength}
@@ -249,7 +260,9 @@ def _one_line(error: ValidationError) -> str:
         if item["type"] == "extra_forbidden":
             parts.append(f"unknown key {key}")
         elif item["type"] == "value_error":  # our own rules say what they got
-            parts.append(f"{key}: {item['ctx']['error']}")
+            rule = str(item["ctx"]["error"])
+            # One about several sections names its keys itself.
+            parts.append(f"{key}: {rule}" if item["loc"] else rule)
         else:
             parts.append(f"{key}: {item['msg']}, but got {item.get('input')!r}")
     return "; ".join(parts)

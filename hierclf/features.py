@@ -89,6 +89,7 @@ def _compute(
     mean = torch.tensor(backbone.mean, device=device).view(1, 3, 1, 1)
     std = torch.tensor(backbone.std, device=device).view(1, 3, 1, 1)
     size, batch = config.model.image_size, config.train.eval_batch_size
+    assert isinstance(cache.images, np.ndarray)  # a configuration with a stream is refused
     total, n_images = len(strengths) * len(cache.images), len(cache.images)
     _require_space(path.parent, 4 * total * backbone.n_features)
     shape = len(strengths), n_images, backbone.n_features

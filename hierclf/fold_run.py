@@ -1,6 +1,6 @@
 """One network on one fold: build it, train it epoch by epoch, look at it, store and restore it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -14,10 +14,11 @@ from hierclf.cache import ImageCache
 from hierclf.config import Config
 from hierclf.decode import DECODINGS, Decoding
 from hierclf.inputs import Inputs, feature_inputs, image_inputs
-from hierclf.model import TwoHeadNet, TwoHeads, score_inputs
+from hierclf.model import Outputs, TwoHeadNet, TwoHeads, score_inputs
 from hierclf.score_table import fold_table
 from hierclf.scores import SCORES, Prior, ScoreInputs, State, fit_scores, score_columns
 from hierclf.splits import Fold
+from hierclf.stream import ImageStream
 from hierclf.tensor_files import load_tensors, save_tensors
 from hierclf.train import (
     NonFiniteLossError,
@@ -76,28 +77,37 @@ class FoldRun:
         """Train the epoch-th time (from 1) over the fold's training images; the mean loss."""
         seed = [self.config.seed, epoch, self.rank]
         generator = torch.Generator(self.device).manual_seed(int(_rng(seed).integers(2**62)))
+        batches = self._batches(epoch)
+        labelled = (
+            (inputs, *self._labels(rows))
+            for rows, inputs in zip(batches, self.inputs.train(batches, generator), strict=True)
+        )
         return train_epoch(
             self.trained,
-            self.inputs,
-            self._batches(epoch),
+            labelled,
             self.optimisation,
-            generator,
             config=self.config.train,
             precision=self.precision,
         )
 
-    def _batches(self, epoch: int) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
-        order = _rng([self.config.seed, epoch]).permutation(self.fold.train)
+    def _batches(self, epoch: int) -> list[np.ndarray]:
+        """The training rows of every step of an epoch, int64 [B] each."""
+        rng, images = _rng([self.config.seed, epoch]), self.cache.images
+        if isinstance(images, ImageStream):
+            order = images.shuffled(self.fold.train, rng)
+        else:
+            order = rng.permutation(self.fold.train)
         # Batches of nearly equal size: no image is dropped and no tiny last batch upsets BatchNorm.
-        for batch in np.array_split(order, self.steps):
-            rows = batch[self.rank :: self.world]
-            super_labels = np.searchsorted(self.fold.known_super, self.cache.super_labels[rows])
-            sub_labels = np.searchsorted(self.fold.known_sub, self.cache.sub_labels[rows])
-            yield (
-                rows,
-                torch.from_numpy(super_labels).to(self.device, non_blocking=True),
-                torch.from_numpy(sub_labels).to(self.device, non_blocking=True),
-            )
+        return [rows[self.rank :: self.world] for rows in np.array_split(order, self.steps)]
+
+    def _labels(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Their labels as the heads count them, int64 [B] each."""
+        super_labels = np.searchsorted(self.fold.known_super, self.cache.super_labels[rows])
+        sub_labels = np.searchsorted(self.fold.known_sub, self.cache.sub_labels[rows])
+        return (
+            torch.from_numpy(super_labels).to(self.device, non_blocking=True),
+            torch.from_numpy(sub_labels).to(self.device, non_blocking=True),
+        )
 
     def outputs(self, rows: np.ndarray) -> ScoreInputs:
         """Features and logits of the given images under evaluation, float32 arrays.
@@ -105,10 +115,11 @@ class FoldRun:
         Raises:
             NonFiniteLossError: some are not finite; the last step has destroyed the network.
         """
+        order = np.argsort(rows, kind="stable")  # files are read from their beginning to their end
         outputs = network_outputs(
             self.net,
             self.inputs,
-            rows,
+            rows[order],
             n_super=len(self.fold.known_super),
             n_sub=len(self.fold.known_sub),
             batch_size=self.config.train.eval_batch_size,
@@ -119,7 +130,8 @@ class FoldRun:
                 "the network's outputs must stay finite, but are not; lower lr "
                 f"(now {self.config.train.lr:g}) or set train.clip_norm"
             )
-        return score_inputs(outputs)
+        back = torch.from_numpy(np.argsort(order))
+        return score_inputs(Outputs(*(tensor[back] for tensor in outputs)))
 
     def fitted_scores(self, names: tuple[str, ...]) -> State:
         """Fit the named scores on the fold's training images."""

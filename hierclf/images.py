@@ -25,7 +25,7 @@ import re
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TypeVar
@@ -204,15 +204,14 @@ def map_ordered(function: Callable[[int], T], count: int) -> Iterator[T]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def repeated_rows(images: NDArray[np.uint8]) -> list[tuple[int, int]]:
+def repeated_rows(digests: Iterable[bytes]) -> list[tuple[int, int]]:
     """(row, first earlier row of the same pixels) for every row that repeats one.
 
     Args:
-        images: [N, H, W, 3], usually a memory map; a few tens of bytes an image are kept.
+        digests: `pixel_digest` of each row.
     """
-    digests = np.array([pixel_digest(image) for image in images], dtype="S32")
-    _, first, index = np.unique(digests, return_index=True, return_inverse=True)
+    found = np.array(list(digests), dtype="S32")
+    _, first, index = np.unique(found, return_index=True, return_inverse=True)
     earlier = first[index]
-    return [
-        (int(row), int(earlier[row])) for row in np.flatnonzero(earlier < np.arange(len(images)))
-    ]
+    later = np.flatnonzero(earlier < np.arange(len(found)))
+    return [(int(row), int(earlier[row])) for row in later]

@@ -1,10 +1,11 @@
 """What a network is fed: batches of images, or of features computed beforehand.
 
-Both kinds answer the same two calls, so that training does not know which one it runs on.
+All kinds answer the same two calls, so that training does not know which one it runs on. A call
+names all batches of an epoch, so that they may be on their way before they are needed.
 Shape legend: B images of a batch, N images, V views, D features.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from hierclf.augment import augment, center_view
 from hierclf.cache import read_rows
 from hierclf.features import view_strengths
+from hierclf.stream import ImageStream
 
 RESIDENT_SHARE = 0.25
 """Of a GPU's free memory, what an image set may take to be kept there as a whole."""
@@ -24,19 +26,19 @@ _RESIDENT: WeakValueDictionary[tuple[int, str], Tensor] = WeakValueDictionary()
 
 
 class Inputs(NamedTuple):
-    """Two functions from rows to what the network takes.
+    """Two functions from batches of rows, int64 [B] each, to what the network takes, in turn.
 
     Attributes:
-        train: (int64 rows [B], generator) -> augmented batch on the device.
-        eval: (int64 rows [B]) -> the batch as prediction sees it.
+        train: (rows of each batch, generator) -> augmented batches on the device.
+        eval: (rows of each batch) -> the batches as prediction sees them.
     """
 
-    train: Callable[[np.ndarray, torch.Generator], Tensor]
-    eval: Callable[[np.ndarray], Tensor]
+    train: Callable[[Sequence[np.ndarray], torch.Generator], Iterator[Tensor]]
+    eval: Callable[[Sequence[np.ndarray]], Iterator[Tensor]]
 
 
 def image_inputs(
-    images: np.ndarray,
+    images: np.ndarray | ImageStream,
     *,
     size: int,
     crop_fraction: float,
@@ -47,20 +49,37 @@ def image_inputs(
     """Batches of pixels, float [B, 3, size, size] in [0, 1].
 
     Args:
-        images: uint8 [N, H, W, 3], usually a memory map; only the rows asked for are read.
+        images: uint8 [N, H, W, 3], usually a memory map, or a stream; only the rows asked for are
+            read.
     """
+    if isinstance(images, ImageStream):
+        stream = images
 
-    fetch = batch_reader(images, device)
+        def fetch(batches: Sequence[np.ndarray]) -> Iterator[Tensor]:
+            return (_to_device(batch, device) for batch in stream.read(batches))
+    else:
+        read = batch_reader(images, device)
 
-    def train(rows: np.ndarray, generator: torch.Generator) -> Tensor:
-        return augment(fetch(rows), size=size, strength=strength, generator=generator)
+        def fetch(batches: Sequence[np.ndarray]) -> Iterator[Tensor]:
+            return map(read, batches)
 
-    def evaluate(rows: np.ndarray) -> Tensor:
-        return center_view(
-            fetch(rows), size=size, crop_fraction=crop_fraction, interpolation=interpolation
-        )
+    def train(batches: Sequence[np.ndarray], generator: torch.Generator) -> Iterator[Tensor]:
+        for batch in fetch(batches):
+            yield augment(batch, size=size, strength=strength, generator=generator)
+
+    def evaluate(batches: Sequence[np.ndarray]) -> Iterator[Tensor]:
+        for batch in fetch(batches):
+            yield center_view(
+                batch, size=size, crop_fraction=crop_fraction, interpolation=interpolation
+            )
 
     return Inputs(train, evaluate)
+
+
+def _to_device(batch: np.ndarray, device: torch.device) -> Tensor:
+    """The batch as a tensor on the device; it never waits for a GPU."""
+    tensor = torch.from_numpy(batch)
+    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
 
 def batch_reader(images: np.ndarray, device: torch.device) -> Callable[[np.ndarray], Tensor]:
@@ -70,17 +89,11 @@ def batch_reader(images: np.ndarray, device: torch.device) -> Callable[[np.ndarr
     the process: then only row numbers travel. Of a larger one each batch travels from pinned
     memory, while the GPU works.
     """
-    if device.type == "cpu":
-        return lambda rows: torch.from_numpy(read_rows(images, rows))
-    free, _ = torch.cuda.mem_get_info(device)
-    if images.nbytes <= RESIDENT_SHARE * free:
-        return resident_reader(images, device)
-
-    def read(rows: np.ndarray) -> Tensor:
-        batch = torch.from_numpy(read_rows(images, rows))
-        return batch.pin_memory().to(device, non_blocking=True)
-
-    return read
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        if images.nbytes <= RESIDENT_SHARE * free:
+            return resident_reader(images, device)
+    return lambda rows: _to_device(read_rows(images, rows), device)
 
 
 def resident_reader(images: np.ndarray, device: torch.device) -> Callable[[np.ndarray], Tensor]:
@@ -115,11 +128,13 @@ def feature_inputs(
     """
     usable = int((view_strengths(len(bank) - 1, max_strength) <= strength + 1e-9).sum())
 
-    def train(rows: np.ndarray, generator: torch.Generator) -> Tensor:
-        views = torch.randint(usable, (len(rows),), generator=generator, device=generator.device)
-        return torch.from_numpy(bank[views.cpu().numpy(), rows]).to(device)
+    def train(batches: Sequence[np.ndarray], generator: torch.Generator) -> Iterator[Tensor]:
+        for rows in batches:
+            shape, source = (len(rows),), generator.device
+            views = torch.randint(usable, shape, generator=generator, device=source)
+            yield torch.from_numpy(bank[views.cpu().numpy(), rows]).to(device)
 
-    def evaluate(rows: np.ndarray) -> Tensor:
-        return torch.from_numpy(bank[0, rows]).to(device)
+    def evaluate(batches: Sequence[np.ndarray]) -> Iterator[Tensor]:
+        return (torch.from_numpy(bank[0, rows]).to(device) for rows in batches)
 
     return Inputs(train, evaluate)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -80,7 +81,24 @@ def list_parquet(path: Path, problems: list[Problem]) -> Listing | None:
         sub_level=levels[1],
         read=reader.read,
         stamp=lambda place: [*stamps[place.file], *place],
+        parquet=lambda places: ParquetImages(
+            [str(file.resolve()) for file in files], columns, np.array(places, dtype=np.int64)
+        ),
     )
+
+
+class ParquetImages(NamedTuple):
+    """Where the images of a source are, for readers in other processes.
+
+    Attributes:
+        files: absolute paths.
+        columns: of each file, the one that holds the image bytes.
+        places: int64 [N, 3]: file, row group and row within the group of each image.
+    """
+
+    files: list[str]
+    columns: list[str]
+    places: np.ndarray
 
 
 class _Columns(NamedTuple):
@@ -202,6 +220,31 @@ def _rows(
     return rows
 
 
+def read_group(file: Path | str, group: int, column: str) -> Any:
+    """The cells of a column of image bytes in one row group, an array of Arrow.
+
+    Raises:
+        ValueError: it cannot be read.
+        OSError: the file cannot.
+    """
+    try:
+        with pq.ParquetFile(file) as parquet:
+            return parquet.read_row_group(group, columns=[column]).column(0)
+    except pa.ArrowException as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"its row group cannot be read: {reason}") from None
+
+
+def cell_bytes(cell: Any) -> bytes:
+    """What a cell of `read_group` holds; ValueError where that is nothing."""
+    data = cell.as_py()
+    if isinstance(data, dict):
+        data = data["bytes"]
+    if data is None:
+        raise ValueError("the row holds no image bytes")
+    return data
+
+
 class _Reader:
     """Reads image bytes by row group; one thread reads a file at a time, decoding is elsewhere."""
 
@@ -217,23 +260,13 @@ class _Reader:
             ValueError: the row holds no bytes, or its row group cannot be read.
         """
         with self._lock:
-            data = self._group(place.file, place.group)[place.row].as_py()
-        if isinstance(data, dict):
-            data = data["bytes"]
-        if data is None:
-            raise ValueError("the row holds no image bytes")
-        return data
+            cell = self._group(place.file, place.group)[place.row]
+        return cell_bytes(cell)
 
     def _group(self, file: int, group: int) -> Any:
         key = (file, group)
         if key not in self._groups:
-            try:
-                with pq.ParquetFile(self._files[file]) as parquet:
-                    table = parquet.read_row_group(group, columns=[self._columns[file]])
-            except pa.ArrowException as error:
-                reason = " ".join(str(error).split())
-                raise ValueError(f"its row group cannot be read: {reason}") from None
-            self._groups[key] = table.column(0)
+            self._groups[key] = read_group(self._files[file], group, self._columns[file])
             if len(self._groups) > _GROUPS_IN_MEMORY:
                 self._groups.popitem(last=False)
         return self._groups[key]

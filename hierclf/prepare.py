@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from hierclf.features import open_features
 from hierclf.scores import PRIOR_SCORES, Prior
 from hierclf.sources import open_source
 from hierclf.splits import Fold, plan_folds, reference_fold, refit_fold
+from hierclf.stream import MapGroups, map_here
+from hierclf.stream_open import open_stream
 
 StageProgress = Callable[[str, int, int], None]
 
@@ -39,6 +41,7 @@ def prepare(
     *,
     directory: Path,
     device: torch.device,
+    over: MapGroups = map_here,
     progress: StageProgress | None = None,
 ) -> Prepared:
     """Read, decode once, plan the folds, and compute frozen features once.
@@ -46,7 +49,8 @@ def prepare(
     Every process of a run calls this; all but the first find the work done and map it into memory.
 
     Args:
-        directory: where decoded images and features are kept.
+        directory: where decoded images and features are kept, or the tables of a stream.
+        over: decodes the row groups of a stream.
         progress: called as (what, done, total).
 
     Raises:
@@ -57,13 +61,15 @@ def prepare(
         return None if progress is None else lambda done, total: progress(what, done, total)
 
     source = open_source(config.data.path)
-    cache = open_cache(
-        source,
-        size=config.data.size,
-        directory=directory,
-        max_bad_share=config.data.max_bad_share,
-        progress=report("decoding images"),
-    )
+    options: dict[str, Any] = {
+        "size": config.data.size,
+        "directory": directory,
+        "max_bad_share": config.data.max_bad_share,
+    }
+    if config.data.stream:
+        cache = open_stream(source, **options, over=over, progress=report("looking at images"))
+    else:
+        cache = open_cache(source, **options, progress=report("decoding images"))
     _warn_of_images(cache)
     folds = plan(cache, config)
     # Whoever calls this first is told of a wrong backbone, before any training is started.

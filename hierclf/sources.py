@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from hierclf.images import FORMATS, SUFFIXES
 from hierclf.labels import Hierarchy, is_novel_name
-from hierclf.parquet import list_parquet
+from hierclf.parquet import ParquetImages, list_parquet
 from hierclf.stores import Entry, ImageStore, read_loose, unsafe_reason, walk_files
 from hierclf.tables import (
     Level,
@@ -61,6 +61,7 @@ class Source:
         fingerprint: hex; changes when the content changes. Computing it reads no image.
         problems: what is wrong but does not stop.
         missing: position -> reason of the images that are named but cannot be found.
+        parquet: where the images are in Parquet files; None for other layouts.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Source:
     fingerprint: str
     problems: list[Problem]
     missing: Mapping[int, str] = field(default_factory=dict)
+    parquet: ParquetImages | None = None
 
 
 def open_source(path: str) -> Source:
@@ -167,6 +169,7 @@ def _source(
         fingerprint=digest.hexdigest(),
         problems=problems,
         missing=missing,
+        parquet=listing.parquet and listing.parquet(keys),
     )
 
 

@@ -57,6 +57,7 @@ class Listing:
     sub_level: Level
     read: Callable[[Any], bytes]
     stamp: Callable[[Any], Any]  # JSON value that changes when the image's content does
+    parquet: Callable[[list[Any]], Any] | None = None  # keys -> where those images are in files
 
 
 def parse_integer(text: str) -> int | None:

@@ -125,15 +125,13 @@ def train_step(
 
 def train_epoch(
     net: nn.Module,
-    inputs: Inputs,
-    batches: Iterator[tuple[np.ndarray, Tensor, Tensor]],
+    batches: Iterator[tuple[Tensor, Tensor, Tensor]],
     optimisation: Optimisation,
-    generator: torch.Generator,
     *,
     config: TrainConfig,
     precision: Precision,
 ) -> float:
-    """Run over the batches of (rows, super labels, sub labels) once.
+    """Run over the batches of (inputs, super labels, sub labels) once.
 
     Returns:
         The mean loss.
@@ -147,14 +145,14 @@ def train_epoch(
         [
             train_step(
                 net,
-                inputs.train(rows, generator),
+                inputs,
                 super_labels,
                 sub_labels,
                 optimisation,
                 config=config,
                 precision=precision,
             )
-            for rows, super_labels, sub_labels in batches
+            for inputs, super_labels, sub_labels in batches
         ]
     ).cpu()
     bad = torch.nonzero(~torch.isfinite(losses))
@@ -185,8 +183,8 @@ def network_outputs(
     """
     net.eval()
     parts = []
-    for start in range(0, len(rows), batch_size):
-        batch = inputs.eval(rows[start : start + batch_size])
+    batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    for batch in inputs.eval(batches):
         with _autocast(batch.device, precision):
             outputs = net(batch)
         parts.append([tensor.float().cpu() for tensor in known_outputs(outputs, n_super, n_sub)])

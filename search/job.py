@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from hierclf.config import Config, load_config
 from hierclf.prepare import Prepared, prepare
 from hierclf.sources import open_source
 from hierclf.splits import REFERENCE, REFIT
+from hierclf.stream_open import parquet_of
 from hierclf.train import pick_precision
 from search import tracking
 from search.choose_rule import threshold_stage
@@ -35,6 +37,7 @@ from search.stages import (
     register_stage,
     search_stage,
 )
+from search.stream import map_on_cluster
 from search.summary import print_summary, save_plots, write_summary
 
 EXPERIMENT = "hierclf"
@@ -66,7 +69,8 @@ def run_job(
     started = time.monotonic()
     end_on_signals()
     folder, config, options = _open_run(config, name, resume, results, options)
-    cache_dir = default_cache_dir()
+    # Of a stream, tables alone are kept: with the run, where all nodes see them.
+    cache_dir = folder.path / "images" if config.data.stream else default_cache_dir()
     title = folder.path.name
     console.print(
         f"[bold]hierclf[/bold] run {title}: {config.model.backbone} on {config.data.path}"
@@ -78,7 +82,7 @@ def run_job(
         plan = _start(config, options)
         # Before the images are decoded: a store that can't be reached is told at once.
         experiment_id = tracking.open_store(uri, EXPERIMENT, results / "mlartifacts")
-        prepared = _prepare(config, folder, cache_dir)
+        prepared = _prepare(config, folder, plan, cache_dir)
         params = config.model_dump(mode="json")
         tags = {"data_fingerprint": prepared.cache.fingerprint}
         parent = tracking.start_search(
@@ -201,15 +205,18 @@ def _absolute(config: Config) -> Config:
 
 def _check(config: Config) -> None:
     """Refuse at once what preparation or the first trial would refuse after minutes."""
-    open_source(config.data.path)
+    source = open_source(config.data.path)
+    if config.data.stream:
+        parquet_of(source)
     build_backbone(config.model.backbone, config.model.weights)
 
 
-def _prepare(config: Config, folder: RunFolder, cache_dir: Path) -> Prepared:
+def _prepare(config: Config, folder: RunFolder, plan: Plan, cache_dir: Path) -> Prepared:
     steps = Steps()
+    over = partial(map_on_cluster, at_a_time=plan.cpus)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        prepared = prepare(config, directory=cache_dir, device=device, progress=steps)
+        prepared = prepare(config, directory=cache_dir, device=device, over=over, progress=steps)
     finally:
         steps.close()
     cache, hierarchy = prepared.cache, prepared.cache.hierarchy

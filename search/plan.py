@@ -25,6 +25,11 @@ class Plan(NamedTuple):
     gpus: int
     gpu_share: float = 1.0
 
+    @property
+    def cpus(self) -> int:
+        """CPU cores in use over all trials."""
+        return self.trials_at_a_time * self.workers * self.cpus_per_worker
+
     def describe(self) -> str:
         """One line for people."""
         each = f"{self.cpus_per_worker} CPU core{'s' if self.cpus_per_worker > 1 else ''}"

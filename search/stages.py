@@ -21,6 +21,7 @@ from hierclf.metrics import objective
 from hierclf.out_files import draft_of
 from hierclf.rule_file import save_rule
 from hierclf.splits import REFERENCE, REFIT
+from hierclf.stream import ImageStream
 from hierclf.table_file import save_score_table
 from hierclf.thresholds import Rule
 from search import tracking
@@ -174,7 +175,7 @@ def register_stage(run: Run, held_out: HeldOut) -> str:
         run.mlflow_uri,
         run.parent_run_id,
         run.folder.model,
-        _encoded(run.prepared.cache.images[0]),
+        _encoded(_first(run.prepared.cache.images)),
         objective=objective(held_out.accuracies["chosen"]),
         fingerprint=run.prepared.cache.fingerprint,
         take_over=not run.config.data.path.startswith("demo"),
@@ -198,6 +199,10 @@ def _finished(results: tune.ResultGrid, epochs: int) -> list[str]:
             f"{row['failure'] or row['status']}"
         )
     return [str(trial_id) for trial_id in trials["trial_id"]]
+
+
+def _first(images: np.ndarray | ImageStream) -> np.ndarray:
+    return images[0] if isinstance(images, np.ndarray) else next(images.read([np.arange(1)]))[0]
 
 
 def _encoded(image: np.ndarray) -> bytes:

@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hierclf.prepare import Prepared, prepare
 from search.checkpoints import latest_whole
 from search.epochs import CHECKPOINT_EVERY_S, restore, run_epochs, save, write_results
 from search.plan import Plan
+from search.stream import map_on_cluster
 
 # Of a checkpoint's metrics: those of every epoch up to it.
 _SAID = "said"
@@ -24,10 +26,12 @@ def train(job: dict[str, Any]) -> None:
     """Train the folds of a job, a `Job` as a dict with the searched values as `tuned`."""
     context = ray.train.get_context()
     config = parse_config(job["config"]).with_hyperparameters(**job["tuned"])
-    device = get_device()
+    device, plan = get_device(), Plan(*job["plan"])
     if device.type == "cpu":
-        torch.set_num_threads(Plan(*job["plan"]).cpus_per_worker)
-    prepared = prepare(config, directory=Path(job["cache_dir"]), device=device)
+        torch.set_num_threads(plan.cpus_per_worker)
+    # Two at least: one is read while the other is decoded.
+    over = partial(map_on_cluster, at_a_time=max(2, plan.cpus_per_worker))
+    prepared = prepare(config, directory=Path(job["cache_dir"]), device=device, over=over)
     world = context.get_world_size()
     runs = [
         FoldRun(

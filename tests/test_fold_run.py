@@ -104,7 +104,7 @@ def test_another_seed_gives_other_weights_and_other_batches() -> None:
     first, second = run_of(), run_of(config_of(seed=1))
     weights = [run.net.state_dict()["heads.sub_head.weight"] for run in (first, second)]
     assert not torch.equal(weights[0], weights[1])
-    orders = [np.concatenate([rows for rows, *_ in run._batches(1)]) for run in (first, second)]
+    orders = [np.concatenate(run._batches(1)) for run in (first, second)]
     assert not np.array_equal(orders[0], orders[1])
 
 
@@ -147,7 +147,7 @@ def test_restored_moments_lie_in_memory_as_their_parameters_do(tmp_path: Path) -
 
 def test_an_epoch_shows_every_training_image_once_in_batches_of_nearly_equal_size() -> None:
     run = run_of()
-    batches = [rows for rows, *_ in run._batches(1)]
+    batches = run._batches(1)
     assert sorted(np.concatenate(batches)) == FOLDS["sub0"].train.tolist()
     sizes = {len(rows) for rows in batches}
     assert max(sizes) - min(sizes) <= 1
@@ -156,13 +156,13 @@ def test_an_epoch_shows_every_training_image_once_in_batches_of_nearly_equal_siz
 
 def test_every_epoch_has_an_order_of_its_own() -> None:
     run = run_of()
-    orders = [np.concatenate([rows for rows, *_ in run._batches(epoch)]) for epoch in (1, 2)]
+    orders = [np.concatenate(run._batches(epoch)) for epoch in (1, 2)]
     assert not np.array_equal(orders[0], orders[1])
 
 
 def test_two_ranks_see_disjoint_halves_of_each_batch() -> None:
-    whole = [rows for rows, *_ in run_of()._batches(3)]
-    halves = [[rows for rows, *_ in run_of(rank=rank, world=2)._batches(3)] for rank in (0, 1)]
+    whole = run_of()._batches(3)
+    halves = [run_of(rank=rank, world=2)._batches(3) for rank in (0, 1)]
     assert len(whole) == len(halves[0]) == len(halves[1])
     for batch, left, right in zip(whole, *halves, strict=True):
         assert not set(left) & set(right)
@@ -178,15 +178,15 @@ def test_labels_count_the_classes_that_the_fold_knows() -> None:
     run = run_of(fold="super0")
     fold = FOLDS["super0"]
     assert len(fold.known_super) < DEMO_HIERARCHY.n_super
-    for rows, super_labels, sub_labels in run._batches(1):
-        for row, sup, sub in zip(rows, super_labels, sub_labels, strict=True):
+    for rows in run._batches(1):
+        for row, sup, sub in zip(rows, *run._labels(rows), strict=True):
             assert fold.known_super[int(sup)] == CACHE.super_labels[row]
             assert fold.known_sub[int(sub)] == CACHE.sub_labels[row]
 
 
 def test_a_set_smaller_than_a_batch_is_one_batch() -> None:
     run = run_of(config_of(batch_size=1000))
-    assert [len(rows) for rows, *_ in run._batches(1)] == [len(FOLDS["sub0"].train)]
+    assert [len(rows) for rows in run._batches(1)] == [len(FOLDS["sub0"].train)]
 
 
 def test_a_wrapper_is_what_is_trained_and_the_network_itself_what_is_looked_at() -> None:

@@ -45,14 +45,14 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def views_drawn(strength: float, draws: int = 200) -> Tensor:
-    return from_features(strength).train(np.repeat(ROWS, draws), seeded())[:, 0]
+    return next(from_features(strength).train([np.repeat(ROWS, draws)], seeded()))[:, 0]
 
 
 def test_evaluation_shows_the_centre_view_of_the_rows_in_order() -> None:
     expected = center_view(
         torch.from_numpy(IMAGES[ROWS]), size=8, crop_fraction=0.8, interpolation="bicubic"
     )
-    torch.testing.assert_close(from_images(1.0).eval(ROWS), expected, rtol=0, atol=0)
+    torch.testing.assert_close(next(from_images(1.0).eval([ROWS])), expected, rtol=0, atol=0)
 
 
 def test_a_resident_set_gives_the_same_batches() -> None:
@@ -99,15 +99,15 @@ def test_both_ways_to_a_gpu_give_the_same_batches(
 def test_training_shows_augmented_rows_from_the_generator() -> None:
     inputs = from_images(1.0)
     expected = augment(torch.from_numpy(IMAGES[ROWS]), size=8, strength=1.0, generator=seeded())
-    found = inputs.train(ROWS, seeded())
+    found = next(inputs.train([ROWS], seeded()))
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
-    assert not torch.equal(found, inputs.train(ROWS, seeded(1)))
+    assert not torch.equal(found, next(inputs.train([ROWS], seeded(1))))
     assert not torch.equal(found[1], found[2])  # the same image twice is augmented twice
 
 
 def test_strength_0_shows_images_as_they_are() -> None:
     inputs = from_images(0.0)
-    assert torch.equal(inputs.train(ROWS, seeded(0)), inputs.train(ROWS, seeded(1)))
+    assert torch.equal(next(inputs.train([ROWS], seeded(0))), next(inputs.train([ROWS], seeded(1))))
 
 
 def test_a_read_only_array_is_never_written_to() -> None:
@@ -116,19 +116,19 @@ def test_a_read_only_array_is_never_written_to() -> None:
     inputs = image_inputs(
         images, size=8, crop_fraction=1.0, interpolation="bilinear", strength=3.0, device=CPU
     )
-    inputs.train(ROWS, seeded())
-    inputs.eval(ROWS)
+    next(inputs.train([ROWS], seeded()))
+    next(inputs.eval([ROWS]))
     np.testing.assert_array_equal(images, IMAGES)
 
 
 def test_evaluation_reads_view_0_of_the_rows_in_order() -> None:
     expected = np.array([[0, row] for row in ROWS], dtype=np.float32)
-    np.testing.assert_array_equal(from_features(2.0).eval(ROWS), expected)
+    np.testing.assert_array_equal(next(from_features(2.0).eval([ROWS])), expected)
 
 
 def test_features_of_training_belong_to_the_rows_in_order() -> None:
     for seed in range(5):
-        found = from_features(2.0).train(ROWS, seeded(seed))
+        found = next(from_features(2.0).train([ROWS], seeded(seed)))
         np.testing.assert_array_equal(found[:, 1], ROWS)
         assert found.dtype == torch.float32
 
@@ -153,13 +153,13 @@ def test_a_thirds_view_is_usable_at_exactly_its_strength() -> None:
     bank = np.zeros((4, 2, 1), dtype=np.float32)
     bank[3] = 1
     inputs = feature_inputs(bank, strength=0.3, max_strength=0.1 * 3, device=CPU)
-    assert inputs.train(np.zeros(100, dtype=np.int64), seeded()).max() == 1
+    assert next(inputs.train([np.zeros(100, dtype=np.int64)], seeded())).max() == 1
 
 
 def test_views_are_drawn_by_the_generator_alone() -> None:
     inputs = from_features(2.0)
     rows = np.arange(10)
-    first = inputs.train(rows, seeded(3))
+    first = next(inputs.train([rows], seeded(3)))
     torch.rand(5)
-    assert torch.equal(first, inputs.train(rows, seeded(3)))
-    assert not torch.equal(first, inputs.train(rows, seeded(4)))
+    assert torch.equal(first, next(inputs.train([rows], seeded(3))))
+    assert not torch.equal(first, next(inputs.train([rows], seeded(4))))

@@ -32,7 +32,10 @@ SUPER = torch.arange(24) % N_SUPER
 SUB = torch.arange(24) % N_SUB
 FEATURES = torch.randn(24, N_FEATURES, generator=torch.Generator().manual_seed(1))
 # Two lookups: training and evaluation see the same features.
-INPUTS = Inputs(lambda rows, generator: FEATURES[rows], lambda rows: FEATURES[rows])
+INPUTS = Inputs(
+    lambda batches, generator: (FEATURES[rows] for rows in batches),
+    lambda batches: (FEATURES[rows] for rows in batches),
+)
 
 
 def heads(*, novel_output: bool = False) -> TwoHeads:
@@ -53,15 +56,14 @@ def step(
     return train_step(net, FEATURES, SUPER, SUB, moving, config=config, precision=precision)
 
 
-def batches() -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
+def batches() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     for rows in np.array_split(ROWS, 3):
-        yield rows, SUPER[rows], SUB[rows]
+        yield FEATURES[rows], SUPER[rows], SUB[rows]
 
 
-def epoch(net: nn.Module, inputs: Inputs, config: TrainConfig) -> float:
-    generator = torch.Generator()
+def epoch(net: nn.Module, config: TrainConfig) -> float:
     moving = optimisation(net, config)
-    return train_epoch(net, inputs, batches(), moving, generator, config=config, precision=FP32)
+    return train_epoch(net, batches(), moving, config=config, precision=FP32)
 
 
 def weights(net: nn.Module) -> Tensor:
@@ -242,11 +244,10 @@ def test_auto_takes_fp16_on_a_gpu_without_native_bf16(
 def test_an_epoch_is_its_steps_and_returns_their_mean_loss() -> None:
     config = TrainConfig(lr=0.05)
     net, reference = heads(), heads()
-    loss = epoch(net, INPUTS, config)
+    loss = epoch(net, config)
     moving = optimisation(reference, config)
     losses = [
-        train_step(reference, FEATURES[rows], sup, sub, moving, config=config, precision=FP32)
-        for rows, sup, sub in batches()
+        train_step(reference, *batch, moving, config=config, precision=FP32) for batch in batches()
     ]
     assert loss == pytest.approx(float(torch.stack(losses).mean()))
     assert torch.equal(weights(net), weights(reference))
@@ -257,19 +258,21 @@ def test_an_epoch_trains_in_training_mode_and_evaluation_runs_in_eval_mode() -> 
     net = heads()
     net.register_forward_hook(lambda module, given, out: modes.append(module.training))
     net.eval()
-    epoch(net, INPUTS, TrainConfig())
+    epoch(net, TrainConfig())
     assert modes == [True] * 3
     evaluate(net)
     assert set(modes[3:]) == {False}
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_names_its_step(bad: float) -> None:
-    def train(rows: np.ndarray, generator: torch.Generator) -> Tensor:
-        return torch.where(torch.tensor(8 in rows), bad, FEATURES[rows])  # in the second batch
-
+def test_a_loss_that_is_not_finite_names_its_step(
+    monkeypatch: pytest.MonkeyPatch, bad: float
+) -> None:
+    features = FEATURES.clone()
+    features[8] = bad  # in the second batch
+    monkeypatch.setitem(globals(), "FEATURES", features)
     with pytest.raises(NonFiniteLossError, match=r"at step 2 of 3; lower lr \(now 0.0001\)"):
-        epoch(heads(), INPUTS._replace(train=train), TrainConfig())
+        epoch(heads(), TrainConfig())
 
 
 # --- evaluation --------------------------------------------------------------------------------

@@ -27,8 +27,9 @@ def _epoch(device: torch.device, backbone: str, size: int, n_images: int) -> Rou
     )
     fold = refit_fold(cache.super_labels, cache.sub_labels)
     run = FoldRun(fold, cache, config, device)
-    rows, *labels = next(run._batches(1))
-    batch = run.inputs.train(rows, torch.Generator(device).manual_seed(0))
+    rows = run._batches(1)[0]
+    labels = run._labels(rows)
+    batch = next(run.inputs.train([rows], torch.Generator(device).manual_seed(0)))
 
     def resident() -> None:
         run.trained.train()
