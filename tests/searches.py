@@ -120,6 +120,30 @@ def tiny(place: Place, name: str, *options: str) -> list[str]:
     return [*given, "--results", str(place.results), *options]
 
 
+def one_trial(place: Place, folder: Path, callback: Any, *, epochs: int) -> None:
+    """Run a trial of one fold to its end in this process's Tune; Ray must have been started."""
+    from ray import tune  # Ray takes seconds to import, and few tests need it
+
+    from hierclf.config import load_config
+    from search.experiment import run_experiment
+    from search.plan import Job, Plan
+
+    job = Job(
+        config=load_config(place.config).model_dump(),
+        folds=("sub0",),
+        epochs=epochs,
+        results=False,
+        cache_dir=str(place.cache),
+        plan=Plan(trials_at_a_time=1, workers=1, use_gpu=False, cpus_per_worker=1, gpus=0),
+        storage=str(folder),
+    )
+    space = {"lr": tune.grid_search([1e-3]), "weight_decay": 1e-4, "strength": 0.2}
+    results = run_experiment(
+        job, n_trials=1, stage="trial", callbacks=[callback], param_space=space
+    )
+    assert results[0].error is None
+
+
 def runs_of(place: Place, name: str) -> tuple[Any, list[Any]]:
     """The parent run of a search in MLflow, and the runs below it."""
     from search import tracking  # MLflow takes seconds to import, and few tests need it

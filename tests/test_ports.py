@@ -13,14 +13,10 @@ from urllib.request import urlopen
 import psutil
 import pytest
 import ray
-from ray import tune
 from ray.tune.callback import Callback
-from searches import Place
+from searches import Place, one_trial
 
-from hierclf.config import load_config
 from search.cluster import start_ray
-from search.experiment import run_experiment
-from search.plan import Job, Plan
 
 pytestmark = pytest.mark.slow
 
@@ -61,22 +57,8 @@ def local_ray() -> Iterator[None]:
 def test_a_search_on_one_machine_listens_on_loopback_only(
     place: Place, tmp_path: Path, local_ray: None
 ) -> None:
-    config = load_config(place.config)
-    job = Job(
-        config=config.model_dump(),
-        folds=("sub0",),
-        epochs=1,
-        results=False,
-        cache_dir=str(place.cache),
-        plan=Plan(trials_at_a_time=1, workers=1, use_gpu=False, cpus_per_worker=1, gpus=0),
-        storage=str(tmp_path),
-    )
     listening = Listening()
-    space = {"lr": tune.grid_search([1e-3]), "weight_decay": 1e-4, "strength": 0.2}
-    results = run_experiment(
-        job, n_trials=1, stage="trial", callbacks=[listening], param_space=space
-    )
-    assert results[0].error is None
+    one_trial(place, tmp_path, listening, epochs=1)
     assert {"gcs_server", "raylet"} <= {port.process for port in listening.ports}
     assert {port.address for port in listening.ports} == {"127.0.0.1"}, listening.ports
 

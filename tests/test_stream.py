@@ -219,16 +219,20 @@ def prepared_of(data: Path, folder: Path, *, stream: bool) -> Prepared:
     return prepare(config_of(data, stream=stream), directory=folder, device=CPU)
 
 
+def cached_and_streamed(folder: Path, fold: str) -> list[FoldRun]:
+    data = write(folder / "data")
+    runs = []
+    for stream in (False, True):
+        prepared = prepared_of(data, folder, stream=stream)
+        config = config_of(data, stream=stream)
+        runs.append(FoldRun(prepared.folds[fold], prepared.cache, config, CPU))
+    return runs
+
+
 def test_a_streamed_fold_has_the_folds_batches_of_equal_size_and_table_of_the_cached_one(
     tmp_path: Path,
 ) -> None:
-    data = write(tmp_path / "data")
-    runs = []
-    for stream in (False, True):
-        prepared = prepared_of(data, tmp_path, stream=stream)
-        config = config_of(data, stream=stream)
-        runs.append(FoldRun(prepared.folds["sub0"], prepared.cache, config, CPU))
-    cached, streamed = runs
+    cached, streamed = runs = cached_and_streamed(tmp_path, "sub0")
     np.testing.assert_array_equal(cached.fold.train, streamed.fold.train)
     assert cached.steps == streamed.steps
     assert np.isfinite(streamed.train_epoch(1))
@@ -241,13 +245,7 @@ def test_a_streamed_fold_has_the_folds_batches_of_equal_size_and_table_of_the_ca
 def test_training_in_the_same_order_ends_with_the_same_weights_bit_for_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = write(tmp_path / "data")
-    runs = []
-    for stream in (True, False):
-        prepared = prepared_of(data, tmp_path, stream=stream)
-        config = config_of(data, stream=stream)
-        runs.append(FoldRun(prepared.folds["super0"], prepared.cache, config, CPU))
-    streamed, cached = runs
+    cached, streamed = runs = cached_and_streamed(tmp_path, "super0")
     monkeypatch.setattr(cached, "_batches", streamed._batches)
     losses = [[run.train_epoch(epoch) for epoch in (1, 2)] for run in runs]
     assert losses[0] == losses[1]
