@@ -42,6 +42,18 @@ def mlflow_experiment(
     return tracking.open_store(mlflow_uri, request.module.__name__, folder)
 
 
+@pytest.fixture(scope="module")
+def started_ray() -> Iterator[None]:
+    """Ray on this machine, as a search starts it."""
+    import ray
+
+    from search.cluster import start_ray
+
+    start_ray(None)
+    yield
+    ray.shutdown()
+
+
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """Where the searches of all tests go; they share an image cache."""

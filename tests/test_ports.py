@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,8 +14,6 @@ import pytest
 import ray
 from ray.tune.callback import Callback
 from searches import Place, one_trial
-
-from search.cluster import start_ray
 
 pytestmark = pytest.mark.slow
 
@@ -47,15 +44,8 @@ class Listening(Callback):
                 }
 
 
-@pytest.fixture(scope="module")
-def local_ray() -> Iterator[None]:
-    start_ray(None)
-    yield
-    ray.shutdown()
-
-
 def test_a_search_on_one_machine_listens_on_loopback_only(
-    place: Place, tmp_path: Path, local_ray: None
+    place: Place, tmp_path: Path, started_ray: None
 ) -> None:
     listening = Listening()
     one_trial(place, tmp_path, listening, epochs=1)
@@ -75,7 +65,7 @@ ray.init(address=sys.argv[1])
     [{"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "guessed" * 5}],
     ids=["no token", "a wrong one"],
 )
-def test_who_has_not_the_token_is_not_let_in(local_ray: None, key: dict[str, str]) -> None:
+def test_who_has_not_the_token_is_not_let_in(started_ray: None, key: dict[str, str]) -> None:
     address = ray.get_runtime_context().gcs_address
     done = subprocess.run(
         [sys.executable, "-c", JOIN, address],
@@ -88,7 +78,7 @@ def test_who_has_not_the_token_is_not_let_in(local_ray: None, key: dict[str, str
     assert "Unauthenticated" in done.stderr
 
 
-def test_the_dashboard_answers_nobody_without_the_token(local_ray: None) -> None:
+def test_the_dashboard_answers_nobody_without_the_token(started_ray: None) -> None:
     with pytest.raises(HTTPError) as refused:
         urlopen(os.environ["RAY_API_SERVER_ADDRESS"] + "/api/jobs/")
     assert refused.value.code == 401

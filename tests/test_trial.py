@@ -1,16 +1,12 @@
 """A trial that is a Ray Train run, in a real Tune."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 from ray.tune.callback import Callback
 from searches import Place, one_trial
-
-from search.cluster import start_ray
 
 
 class Busy(Callback):
@@ -28,17 +24,10 @@ class Busy(Callback):
             time.sleep(12)
 
 
-@pytest.fixture
-def local_ray() -> Iterator[None]:
-    start_ray(None)
-    yield
-    ray.shutdown()
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(150)  # what it is about is a trial that never ends
 def test_a_trial_whose_run_ends_while_tune_is_busy_ends_with_every_epoch_heard_once(
-    place: Place, tmp_path: Path, local_ray: None
+    place: Place, tmp_path: Path, started_ray: None
 ) -> None:
     busy = Busy(epochs=2)
     one_trial(place, tmp_path, busy, epochs=2)
