@@ -5,21 +5,30 @@ Shape legend: N rows of a score table (see `hierclf.thresholds`), P super and Q 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from hierclf.curves import best_curves, tau_map, thinned_curve
 from hierclf.metrics import LEVELS
-from hierclf.out_files import draft_of
+from hierclf.panels import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    RED,
+    draw_legend,
+    iso_lines,
+    log_axis,
+    new_figure,
+    percent,
+    percent_axis,
+    save_figure,
+    say_empty,
+    set_title,
+)
 from hierclf.score_sum import parse_score
 from hierclf.scores import SCORES
 from hierclf.thresholds import (
@@ -32,15 +41,10 @@ from hierclf.thresholds import (
 )
 
 _TITLES = {"super": "Super-class", "sub": "Sub-class"}
-# Okabe and Ito's colours, which colour-blind people can tell apart too.
-_BLUE, _ORANGE, _GREEN, _RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-_CURVES = (_BLUE, _ORANGE, _GREEN, "#CC79A7", "#56B4E9", "#B8A900", "#882255", "#333333")
-_GREY = "#666666"
+_CURVES = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#B8A900", "#882255", "#333333")
 _OTHER: dict[str, Any] = {"color": "#A0A0A0", "lw": 0.9, "alpha": 0.7, "marker": ".", "ms": 4}
-_BEST: dict[str, Any] = {"color": _RED, "lw": 2.2, "marker": ".", "ms": 7}
-_STAR: dict[str, Any] = {"marker": "*", "s": 240, "c": _RED, "edgecolors": "white", "zorder": 6}
-_ISO_LABEL: dict[str, Any] = {"color": "#A0A0A0", "fontsize": 7.5, "backgroundcolor": "w"}
-_ISO_LABEL |= {"ha": "center", "va": "center"}
+_BEST: dict[str, Any] = {"color": RED, "lw": 2.2, "marker": ".", "ms": 7}
+_STAR: dict[str, Any] = {"marker": "*", "s": 240, "c": RED, "edgecolors": "white", "zorder": 6}
 _DIAMOND: dict[str, Any] = {"marker": "D", "s": 50, "c": "white", "edgecolors": "k", "zorder": 5}
 
 
@@ -53,11 +57,11 @@ def plot_learning_curves(history: pd.DataFrame, path: Path) -> None:
     """
     # An epoch that failed has no loss; its objective of 0 is a penalty and was not measured.
     rows = history.dropna(subset=["epoch", "objective", "loss"]).sort_values("epoch")
-    figure, panels = _figure(2, (10, 4.5))
+    figure, panels = new_figure(2, (10, 4.5))
     if rows.empty:
         for axes, title in zip(panels, ("Objective", "Training loss"), strict=True):
-            _say(axes, title, "no finished epoch")
-        return _save(figure, path)
+            say_empty(axes, title, "no finished epoch")
+        return save_figure(figure, path)
     top = rows.nlargest(1, "objective").iloc[0]
     best, others = (rows[rows["trial_id"].eq(top["trial_id"]) == same] for same in (True, False))
     for axes, column in zip(panels, ("objective", "loss"), strict=True):
@@ -67,22 +71,22 @@ def plot_learning_curves(history: pd.DataFrame, path: Path) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlabel("epoch")
     left, right = panels
-    for level, colour in zip(LEVELS, (_BLUE, _GREEN), strict=True):
+    for level, colour in zip(LEVELS, (BLUE, GREEN), strict=True):
         if f"{level}_harmonic" in best:
             name = f"best trial, {_TITLES[level].lower()} part"
             left.plot(
                 best["epoch"], best[f"{level}_harmonic"], "--", marker=".", color=colour, label=name
             )
     left.scatter(top["epoch"], top["objective"], **_STAR)
-    _percent_axis(left.yaxis)
+    percent_axis(left.yaxis)
     left.set_ylabel("objective: mean of harmonic means")
     right.set_yscale("log")
-    _log_axis(right.yaxis)
+    log_axis(right.yaxis)
     right.set_ylabel("loss (log scale)")
-    _title(left, "Objective", f"best {_percent(top['objective'])}, epoch {int(top['epoch'])}")
-    _title(right, "Training loss")
-    _legend(figure, panels)
-    _save(figure, path)
+    set_title(left, "Objective", f"best {percent(top['objective'])}, epoch {int(top['epoch'])}")
+    set_title(right, "Training loss")
+    draw_legend(figure, panels)
+    save_figure(figure, path)
 
 
 def plot_parameters(trials: pd.DataFrame, path: Path) -> None:
@@ -92,17 +96,17 @@ def plot_parameters(trials: pd.DataFrame, path: Path) -> None:
         trials: one row a trial: lr, weight_decay, strength, objective in [0, 1] (may be NaN) and
             status (`finished`, `stopped early` or `failed`).
     """
-    figure, panels = _figure(3, (11, 4.2), sharey=True)
+    figure, panels = new_figure(3, (11, 4.2), sharey=True)
     failed = trials["status"].eq("failed") | trials["objective"].isna()
     early = trials["status"].eq("stopped early")
-    kinds = (("finished", ~failed & ~early, _BLUE), ("stopped early", ~failed & early, "none"))
+    kinds = (("finished", ~failed & ~early, BLUE), ("stopped early", ~failed & early, "none"))
     best = trials[~failed].nlargest(1, "objective")
     words = ("Learning rate", "Weight decay", "Augmentation strength")
     names = ("lr", "weight_decay", "strength")
     for axes, name, word in zip(panels, names, words, strict=True):
         for label, chosen, fill in (kind for kind in kinds if kind[1].any()):
             part = trials[chosen]
-            style: dict[str, Any] = {"s": 36, "facecolors": fill, "edgecolors": _BLUE, "alpha": 0.8}
+            style: dict[str, Any] = {"s": 36, "facecolors": fill, "edgecolors": BLUE, "alpha": 0.8}
             axes.scatter(part[name], part["objective"], label=label, **style)
         if failed.any():
             # At the bottom whatever the scale: a failed trial has no objective.
@@ -110,19 +114,19 @@ def plot_parameters(trials: pd.DataFrame, path: Path) -> None:
             axes.plot(x, np.full(len(x), 0.04), "kx", label="failed", transform=place)
         if len(best):
             axes.scatter(best[name], best["objective"], label="best", **_STAR)
-        _title(axes, word, f"best {best[name].iloc[0]:.3g}" if len(best) else "")
+        set_title(axes, word, f"best {best[name].iloc[0]:.3g}" if len(best) else "")
         log = name != "strength" and (trials[name].dropna() > 0).all()
         if log:
             axes.set_xscale("log")
-            _log_axis(axes.xaxis)
+            log_axis(axes.xaxis)
         axes.set_xlabel(f"{name} (log scale)" if log else name)
     panels[0].margins(y=0.15)
     if best.empty:
         panels[0].set_ylim(0.0, 1.0)
     panels[0].set_ylabel("objective")
-    _percent_axis(panels[0].yaxis)
-    _legend(figure, panels)
-    _save(figure, path)
+    percent_axis(panels[0].yaxis)
+    draw_legend(figure, panels)
+    save_figure(figure, path)
 
 
 def plot_trade_off(table: pd.DataFrame, rule: Rule, path: Path) -> None:
@@ -133,7 +137,7 @@ def plot_trade_off(table: pd.DataFrame, rule: Rule, path: Path) -> None:
     A full line is one level by itself. The points are whole rules, where a novel super-class is
     also a novel sub-class; the dashed line is the rule's sub-score with that applied.
     """
-    figure, panels = _figure(2, (10, 5.9))
+    figure, panels = new_figure(2, (10, 5.9))
     parts = [name.partition("_") for name in table.columns]
     names = dict.fromkeys(x for level, _, x in parts if level in LEVELS and x in SCORES)
     own = {"super": rule.super_score, "sub": rule.sub_score}
@@ -149,9 +153,9 @@ def plot_trade_off(table: pd.DataFrame, rule: Rule, path: Path) -> None:
     for level, axes in zip(LEVELS, panels, strict=True):
         axes.set_box_aspect(1)
         if not level_rows(table, level).judged:
-            _say(axes, _TITLES[level], _missing(level_rows(table, level).known))
+            say_empty(axes, _TITLES[level], _missing(level_rows(table, level).known))
             continue
-        _iso_lines(axes)
+        iso_lines(axes)
         for name in dict.fromkeys([*shown[level], own[level]]):
             _, seen, unseen = thinned_curve(table, level, score_values(table, level, name))
             axes.plot(unseen, seen, color=colours[name], lw=1.8, label=_short(name, level))
@@ -164,11 +168,11 @@ def plot_trade_off(table: pd.DataFrame, rule: Rule, path: Path) -> None:
         for label, values, style in found:
             axes.scatter(values[f"{level}_unseen"], values[f"{level}_seen"], label=label, **style)
         figures = (
-            f"{x} {_percent(found[0][1][f'{level}_{x}'])}" for x in ("seen", "unseen", "harmonic")
+            f"{x} {percent(found[0][1][f'{level}_{x}'])}" for x in ("seen", "unseen", "harmonic")
         )
-        _title(axes, _TITLES[level], f"chosen: {', '.join(figures)}")
-    _legend(figure, panels)
-    _save(figure, path)
+        set_title(axes, _TITLES[level], f"chosen: {', '.join(figures)}")
+    draw_legend(figure, panels)
+    save_figure(figure, path)
 
 
 def _short(score: str, level: str = "") -> str:
@@ -182,16 +186,16 @@ def plot_tau_map(table: pd.DataFrame, rule: Rule, path: Path) -> None:
 
     Axes are in shares of images, so that every tau that matters has room; their ticks say tau.
     """
-    figure, (axes,) = _figure(1, (7.0, 6.2))
+    figure, (axes,) = new_figure(1, (7.0, 6.2))
     if not any(level_rows(table, level).judged for level in LEVELS):
-        _say(axes, "Objective", "no level has both known and novel images")
-        return _save(figure, path)
+        say_empty(axes, "Objective", "no level has both known and novel images")
+        return save_figure(figure, path)
     found = tau_map(table, rule)
     x, y = found.super_grid, found.sub_grid
     values = found.objective.T
     style: dict[str, Any] = {"cmap": "cividis", "vmin": 0.0, "vmax": values.max() or 1.0}
     mesh = axes.pcolormesh(x.shares, y.shares, values, shading="nearest", **style)
-    _percent_axis(figure.colorbar(mesh, label="objective").ax.yaxis)
+    percent_axis(figure.colorbar(mesh, label="objective").ax.yaxis)
     own = np.searchsorted(x.taus, rule.super_tau), np.searchsorted(y.taus, rule.sub_tau)
     axes.scatter(x.shares[own[0]], y.shares[own[1]], label="chosen rule", clip_on=False, **_STAR)
     for axis, grid in ((axes.xaxis, x), (axes.yaxis, y)):
@@ -204,21 +208,21 @@ def plot_tau_map(table: pd.DataFrame, rule: Rule, path: Path) -> None:
     if values.min() < top - 0.01:
         axes.contour(x.shares, y.shares, values, levels=[top - 0.01], colors="k", linewidths=1.2)
     axes.plot([], [], color="k", lw=1.2, label="within 1 point of the best")
-    _title(axes, "Objective", f"chosen {_percent(chosen)}, best of this grid {_percent(top)}")
-    _legend(figure, [axes])
-    _save(figure, path)
+    set_title(axes, "Objective", f"chosen {percent(chosen)}, best of this grid {percent(top)}")
+    draw_legend(figure, [axes])
+    save_figure(figure, path)
 
 
 def plot_score_histograms(table: pd.DataFrame, rule: Rule, path: Path) -> None:
     """How the rule's score of each level is spread over known and novel images, and its tau."""
-    figure, panels = _figure(2, (10, 4.3))
+    figure, panels = new_figure(2, (10, 4.3))
     for level, axes in zip(LEVELS, panels, strict=True):
         name, tau = getattr(rule, f"{level}_score"), getattr(rule, f"{level}_tau")
         score, known = score_values(table, level, name), level_rows(table, level).known
         # A few extreme scores would leave no room for all others.
         low, high = np.quantile(score, [0.001, 0.999])
         edges = np.linspace(low, high if high > low else low + 1.0, 46)
-        for label, rows, colour in (("known", known, _BLUE), ("novel", ~known, _ORANGE)):
+        for label, rows, colour in (("known", known, BLUE), ("novel", ~known, ORANGE)):
             if rows.any():
                 height = np.histogram(score[rows], edges)[0] / rows.sum()
                 axes.stairs(height, edges, fill=True, color=colour, alpha=0.35)
@@ -229,87 +233,15 @@ def plot_score_histograms(table: pd.DataFrame, rule: Rule, path: Path) -> None:
         notes = [f"tau {tau:.3g}" + ("" if inside else " (not in view)")]
         for word, rows, where in (("known", known, "below"), ("novel", ~known, "above")):
             found = (score[rows] > tau) == (where == "above")
-            share = f"{_percent(found.mean())} {where}" if rows.any() else "no images"
+            share = f"{percent(found.mean())} {where}" if rows.any() else "no images"
             notes.append(f"{word}: {share}")
-        _title(axes, _TITLES[level], "; ".join(notes))
+        set_title(axes, _TITLES[level], "; ".join(notes))
         axes.set_xlabel(f"{_short(name, level)} (higher = more novel)")
-        _percent_axis(axes.yaxis)
+        percent_axis(axes.yaxis)
     panels[0].set_ylabel("share of the known, of the novel images")
-    _legend(figure, panels)
-    _save(figure, path)
-
-
-def _figure(n: int, size: tuple[float, float], **options: Any) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = list(figure.subplots(1, n, squeeze=False, **options)[0])
-    for axes in panels:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(color="#E6E6E6", lw=0.7)
-        axes.set_axisbelow(True)
-    return figure, panels
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with draft_of(path) as draft:
-        figure.savefig(draft, dpi=150, format="png")
-
-
-def _title(axes: Axes, title: str, subtitle: str = "") -> None:
-    axes.set_title(title, loc="left", fontweight="bold", pad=22)
-    note = axes.text(0, 1.025, subtitle, transform=axes.transAxes, color=_GREY, fontsize=9)
-    note.set_in_layout(False)
-
-
-def _say(axes: Axes, title: str, message: str) -> None:
-    """An empty panel that says why it is empty."""
-    _title(axes, title)
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_color("#D8D8D8")
-    axes.text(0.5, 0.5, message, transform=axes.transAxes, ha="center", color=_GREY)
+    draw_legend(figure, panels)
+    save_figure(figure, path)
 
 
 def _missing(known: Bools) -> str:
     return "no novel images at this level" if known.any() else "no known images at this level"
-
-
-def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
-    """One legend below all panels, where it hides nothing; equal names once."""
-    pairs = [zip(*axes.get_legend_handles_labels(), strict=True) for axes in panels]
-    entries = {label: handle for pair in pairs for handle, label in pair}
-    if entries:
-        handles, columns = list(entries.values()), min(len(entries), 3)
-        figure.legend(
-            handles, list(entries), loc="outside lower center", ncols=columns, frameon=False
-        )
-
-
-def _iso_lines(axes: Axes) -> None:
-    """Faint lines of equal harmonic mean on axes of 0 to 100 %."""
-    share = np.linspace(0.0, 1.0, 201)
-    for mean in np.arange(0.2, 1.0, 0.1):
-        x = share[share > mean / 2]
-        line = axes.plot(x, mean * x / (2 * x - mean), color="#D8D8D8", lw=0.8, zorder=0.5)
-        axes.text(mean, mean, f"{100 * mean:.0f}", zorder=0.6, **_ISO_LABEL)
-    line[0].set_label("equal harmonic mean (%)")
-    axes.set(xlim=(0, 1.01), ylim=(0, 1.01), xlabel="unseen accuracy", ylabel="seen accuracy")
-    for axis in (axes.xaxis, axes.yaxis):
-        _percent_axis(axis)
-    axes.grid(visible=False)
-
-
-def _percent_axis(axis: Axis) -> None:
-    axis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
-    axis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %")
-
-
-def _log_axis(axis: Axis) -> None:
-    """Ticks such as 0.001, with 2 and 5 between where the range drawn so far is short."""
-    low, high = axis.get_view_interval()
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 50.0 * low else (1.0,)))
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_formatter(NullFormatter())
-
-
-def _percent(share: float | None) -> str:
-    return "none" if share is None else f"{100 * share:.1f} %"

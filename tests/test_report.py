@@ -131,7 +131,7 @@ def test_a_failed_trial_is_never_the_best(tmp_path: Path, texts: list[str]) -> N
 
 def test_failed_trials_are_in_view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved: list[Figure] = []
-    monkeypatch.setattr("hierclf.report._save", lambda figure, path: saved.append(figure))
+    monkeypatch.setattr("hierclf.report.save_figure", lambda figure, path: saved.append(figure))
     _, trials = draw_trials()
     trials.loc[6, ["lr", "weight_decay", "strength"]] = 10.0, 1e-9, 5.0
     plot_parameters(trials, tmp_path / "plot.png")
@@ -265,7 +265,7 @@ def test_a_rule_of_sums_is_drawn_and_named(
     plot: Plot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved: list[Figure] = []
-    monkeypatch.setattr("hierclf.report._save", lambda figure, path: saved.append(figure))
+    monkeypatch.setattr("hierclf.report.save_figure", lambda figure, path: saved.append(figure))
     rule = Rule("knn + 0.1*energy", 0.5, "0.2*energy + super.knn", 1.5)
     plot(TABLES["both levels"], rule, tmp_path / "plot.png")
     words = [text.get_text() for text in saved[0].findobj(Text)]
