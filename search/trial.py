@@ -10,25 +10,12 @@ from typing import Any
 
 import ray.train
 from ray import tune
-from ray.train.backend import Backend
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from search.checkpoints import drop_torn_snapshot
 from search.ledger import earlier_end
 from search.plan import Job
-
-
-class Alone(TorchConfig):
-    """Of one worker, which has nobody to talk to.
-
-    torch's process group would open a port to all networks, and cost time at every start.
-    """
-
-    @property
-    def backend_cls(self) -> type[Backend]:
-        """One that sets nothing up."""
-        return Backend
 
 
 def run_trial(config: dict[str, Any], job: Job) -> None:
@@ -46,11 +33,9 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
     tuned = {key: config[key] for key in ("lr", "weight_decay", "strength")}
     folds = tuple(config.get("folds", job.folds))
     resources = {"CPU": job.plan.cpus_per_worker, "GPU": job.plan.gpu_share * job.plan.use_gpu}
-    together = TorchConfig(backend="nccl" if job.plan.use_gpu else "gloo")
-    trainer = TorchTrainer(
-        train_loop,
+    trainer = _trainer(
+        job,
         train_loop_config=job._replace(folds=folds)._asdict() | {"tuned": tuned},
-        torch_config=together if job.plan.workers > 1 else Alone(),
         scaling_config=ray.train.ScalingConfig(
             num_workers=job.plan.workers,
             use_gpu=job.plan.use_gpu,
@@ -76,6 +61,20 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
     # result at once, both wait for ever.
     while not heard._training_actor_item_queue.empty():
         time.sleep(0.02)
+
+
+def _trainer(job: Job, **options: Any) -> DataParallelTrainer:
+    """A TorchTrainer; of one worker, what that is without torch's process group.
+
+    It would open a port to all networks, and two processes that only wait, Tune's and the run's
+    controller, would import torch for it at every start.
+    """
+    if job.plan.workers == 1:
+        return DataParallelTrainer(train_loop, **options)
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    backend = TorchConfig(backend="nccl" if job.plan.use_gpu else "gloo")
+    return TorchTrainer(train_loop, torch_config=backend, **options)
 
 
 def train_loop(job: dict[str, Any]) -> None:
