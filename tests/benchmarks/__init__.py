@@ -13,4 +13,5 @@ GROUPS = (
     "thresholds",
     "prediction",
     "scale",
+    "streaming",
 )

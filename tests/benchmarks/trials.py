@@ -112,7 +112,7 @@ def _overhead(job: Job, *, n_trials: int, polling: str) -> float:
             )
         )
 
-    with _ray(polling):
+    with ray_as_in_a_search(polling):
         wall = seconds(run)
     assert len(results) == n_trials
     assert all(result.metrics["epoch"] == job.epochs for result in results)
@@ -134,7 +134,7 @@ def search_32_frozen_s(device: torch.device) -> Rounds:
     overrides = [f"data.path={data}", f"model.weights={weights}", "search.trials=32"]
     config = load_config(RECIPE, overrides)
     prepared = prepare(config, directory=default_cache_dir(), device=device)
-    with tempfile.TemporaryDirectory() as folder, _ray("0.1") as cpus:
+    with tempfile.TemporaryDirectory() as folder, ray_as_in_a_search("0.1") as cpus:
         from search.cluster import plan_resources
         from search.run import Run
         from search.run_folder import RunFolder
@@ -157,7 +157,7 @@ def search_32_frozen_s(device: torch.device) -> Rounds:
 
 
 @contextmanager
-def _ray(polling: str) -> Iterator[float]:
+def ray_as_in_a_search(polling: str) -> Iterator[float]:
     """Ray as a search starts it; the number of its CPUs."""
     os.environ["PYTHONPATH"] = str(ROOT)  # Ray's processes find both packages, and this one
     os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = polling
