@@ -1,12 +1,14 @@
 """A trial that is a Ray Train run, in a real Tune."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ray.tune.callback import Callback
-from searches import Place, one_trial
+from searches import ROOT, Place, one_trial
 
 
 class Busy(Callback):
@@ -32,3 +34,8 @@ def test_a_trial_whose_run_ends_while_tune_is_busy_ends_with_every_epoch_heard_o
     busy = Busy(epochs=2)
     one_trial(place, tmp_path, busy, epochs=2)
     assert busy.heard == [1, 2]
+
+
+def test_processes_of_a_trial_that_only_wait_import_no_torch() -> None:
+    code = "import sys, search.trial; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -63,7 +63,6 @@ def surrogate(path: Path, config: Config) -> tuple[CurveOf, float]:
 def random_search(curve_of: CurveOf, config: Config, seed: int) -> Replay:
     """Full-length trials at random."""
     sampler = optuna.samplers.RandomSampler(seed=seed)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     curves = [curve_of(study.ask(distributions(config)).params) for _ in range(TRIALS)]
     running = np.concatenate([_in_turn(curves[i : i + 2]) for i in range(0, TRIALS, AT_A_TIME)])
@@ -183,6 +182,7 @@ def _compare(name: str, config: Config) -> Rounds:
 
 def compare(curve_of: CurveOf, config: Config, seeds: Iterable[int]) -> list[tuple[Replay, Replay]]:
     """The tuned and the random search for every seed, without first trials chosen by hand."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     budget = TRIALS * config.train.epochs
     return [
         (
