@@ -10,12 +10,29 @@ from typing import Any
 
 import ray.train
 from ray import tune
+from ray.train.v2._internal.execution.callback import ControllerCallback
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from search.checkpoints import drop_torn_snapshot
 from search.ledger import earlier_end
 from search.plan import Job
+
+
+class Reluctant(ControllerCallback):
+    """Lets a run's controller wait before it starts workers anew, in place of some that died.
+
+    Of a trial that is stopped, Ray ends controller and workers in no order. A controller that saw
+    its workers die first would still reserve CPUs for new ones, a moment before its own end; what
+    is to free them (Ray Train's cleaner) hears of a reservation only once its workers run, so that
+    these CPUs would be lost to the search, and with enough of them it would wait for ever.
+    """
+
+    SECONDS = 2.0
+
+    def before_controller_execute_failure_decision(self, failure_decision: Any) -> None:
+        """Ray Train's hook."""
+        time.sleep(self.SECONDS)
 
 
 def run_trial(config: dict[str, Any], job: Job) -> None:
@@ -45,7 +62,7 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
             # Named after the trial: run again, it goes on from its own last checkpoint.
             name=f"train-{trial_id}",
             storage_path=job.storage,
-            callbacks=[heard],
+            callbacks=[heard, Reluctant()],
             failure_config=ray.train.FailureConfig(max_failures=2, controller_failure_limit=2),
             checkpoint_config=ray.train.CheckpointConfig(
                 num_to_keep=1,
