@@ -22,6 +22,7 @@ from hierclf.backbones import Backbone
 from hierclf.cache import ImageCache, read_rows
 from hierclf.config import Config
 from hierclf.fold_norm import fold_batch_norm
+from hierclf.inference_batch import images_at_a_time
 from hierclf.locking import locked
 from hierclf.out_files import draft_of
 
@@ -88,7 +89,8 @@ def _compute(
     module = fold_batch_norm(backbone.module).to(memory_format=torch.channels_last).to(device)
     mean = torch.tensor(backbone.mean, device=device).view(1, 3, 1, 1)
     std = torch.tensor(backbone.std, device=device).view(1, 3, 1, 1)
-    size, batch = config.model.image_size, config.train.eval_batch_size
+    size = config.model.image_size
+    batch = images_at_a_time(size, device, most=config.train.eval_batch_size)
     assert isinstance(cache.images, np.ndarray)  # a configuration with a stream is refused
     total, n_images = len(strengths) * len(cache.images), len(cache.images)
     _require_space(path.parent, 4 * total * backbone.n_features)

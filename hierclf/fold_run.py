@@ -13,6 +13,7 @@ from hierclf.backbones import build_backbone
 from hierclf.cache import ImageCache
 from hierclf.config import Config
 from hierclf.decode import DECODINGS, Decoding
+from hierclf.inference_batch import images_at_a_time
 from hierclf.inputs import Inputs, feature_inputs, image_inputs
 from hierclf.model import Outputs, TwoHeadNet, TwoHeads, score_inputs
 from hierclf.score_table import fold_table
@@ -62,6 +63,10 @@ class FoldRun:
         self.precision = pick_precision(config.train.precision, device)
         torch.manual_seed(config.seed)
         self.net, self.inputs = _network_and_inputs(fold, cache, config, device, features)
+        self.eval_batch_size = config.train.eval_batch_size
+        if features is None:
+            most, size = self.eval_batch_size, config.model.image_size
+            self.eval_batch_size = images_at_a_time(size, device, most=most)
         trained = self.net if wrap is None else wrap(self.net)
         self.trained = cast(nn.Module, torch.compile(trained)) if config.train.compile else trained
         self.steps = max(1, round(len(fold.train) / config.train.batch_size))
@@ -122,7 +127,7 @@ class FoldRun:
             rows[order],
             n_super=len(self.fold.known_super),
             n_sub=len(self.fold.known_sub),
-            batch_size=self.config.train.eval_batch_size,
+            batch_size=self.eval_batch_size,
             precision=self.precision,
         )
         if not all(bool(torch.isfinite(tensor).all()) for tensor in outputs):

@@ -21,8 +21,9 @@ from hierclf.decode import Decoded, decode
 from hierclf.errors import one_line
 from hierclf.images import decode as decode_image
 from hierclf.images import fit_square
+from hierclf.inference_batch import images_at_a_time
 from hierclf.labels import NOVEL
-from hierclf.model import known_outputs, score_inputs
+from hierclf.model import Outputs, known_outputs, score_inputs
 from hierclf.preprocessing import Preprocessing
 from hierclf.score_sum import score_terms, sum_columns
 from hierclf.scores import SCORES, ScoreInputs, score_columns
@@ -244,18 +245,23 @@ def _network_outputs(
     bundle: Bundle, pixels: NDArray[np.uint8], device: torch.device
 ) -> ScoreInputs:
     """uint8 [B, H, W, 3] to features and logits of the known classes, float32."""
+    how = bundle.preprocessing
+    few = images_at_a_time(how.image_size, device, most=len(pixels))
+    parts = []
     try:
-        view = center_view(
-            torch.from_numpy(pixels).to(device),
-            size=bundle.preprocessing.image_size,
-            crop_fraction=bundle.preprocessing.crop_fraction,
-            interpolation=bundle.preprocessing.interpolation,
-        )
-        outputs = bundle.inference_net(view)
+        for part in torch.from_numpy(pixels).split(few):
+            view = center_view(
+                part.to(device),
+                size=how.image_size,
+                crop_fraction=how.crop_fraction,
+                interpolation=how.interpolation,
+            )
+            parts.append(bundle.inference_net(view))
     except torch.OutOfMemoryError:
         raise ValueError(
             f"a batch must fit into the memory of {device}, but {len(pixels)} images do not; "
             "take a smaller batch size"
         ) from None
+    outputs = Outputs(*map(torch.cat, zip(*parts, strict=True)))
     outputs = known_outputs(outputs, bundle.hierarchy.n_super, bundle.hierarchy.n_sub)
     return score_inputs(outputs)

@@ -121,6 +121,16 @@ def test_the_batch_size_changes_no_answer(batch_size: int) -> None:
     pd.testing.assert_frame_equal(table, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_the_images_inferred_at_a_time_change_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = predict_images(tiny_bundle(), pictures(12))
+    monkeypatch.setattr("hierclf.inference_batch.CPU_PIXELS", 5 * SIZE**2)
+    sizes, net = list[int](), tiny_bundle()
+    net.inference_net.register_forward_pre_hook(lambda _, images: sizes.append(len(images[0])))
+    table = predict_images(net, pictures(12))
+    assert sizes == [5, 5, 2]
+    pd.testing.assert_frame_equal(table, expected, rtol=1e-5)
+
+
 def test_no_images_give_a_table_without_rows() -> None:
     table = predict_images(tiny_bundle(), [])
     assert tuple(table.columns) == COLUMNS
