@@ -120,7 +120,9 @@ def tiny(place: Place, name: str, *options: str) -> list[str]:
     return [*given, "--results", str(place.results), *options]
 
 
-def one_trial(place: Place, folder: Path, callback: Any, *, epochs: int) -> None:
+def one_trial(
+    place: Place, folder: Path, *callbacks: Any, epochs: int, scheduler: Any = None
+) -> None:
     """Run a trial of one fold to its end in this process's Tune; Ray must have been started."""
     from ray import tune  # Ray takes seconds to import, and few tests need it
 
@@ -139,7 +141,12 @@ def one_trial(place: Place, folder: Path, callback: Any, *, epochs: int) -> None
     )
     space = {"lr": tune.grid_search([1e-3]), "weight_decay": 1e-4, "strength": 0.2}
     results = run_experiment(
-        job, n_trials=1, stage="trial", callbacks=[callback], param_space=space
+        job,
+        n_trials=1,
+        stage="trial",
+        callbacks=list(callbacks),
+        param_space=space,
+        scheduler=scheduler,
     )
     assert results[0].error is None
 

@@ -1,5 +1,7 @@
 """A trial that is a Ray Train run, in a real Tune."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -8,6 +10,9 @@ from typing import Any
 
 import pytest
 from ray.tune.callback import Callback
+from ray.tune.schedulers import FIFOScheduler
+from ray.util import placement_group_table
+from ray.util.state import list_actors
 from searches import ROOT, Place, one_trial
 
 
@@ -34,6 +39,30 @@ def test_a_trial_whose_run_ends_while_tune_is_busy_ends_with_every_epoch_heard_o
     busy = Busy(epochs=2)
     one_trial(place, tmp_path, busy, epochs=2)
     assert busy.heard == [1, 2]
+
+
+class StopOnceItsWorkerDied(FIFOScheduler):
+    """Stops a trial whose worker has just been killed, as Ray may do while it stops one."""
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict) -> str:
+        alive = [("class_name", "=", "RayTrainWorker"), ("state", "=", "ALIVE")]
+        (worker,) = list_actors(filters=alive, detail=True)
+        os.kill(worker.pid, signal.SIGKILL)
+        time.sleep(1.0)  # the controller looks every 0.1 s
+        return self.STOP
+
+
+@pytest.mark.slow
+def test_a_trial_that_is_stopped_as_its_worker_dies_keeps_no_cpu(
+    place: Place, tmp_path: Path, started_ray: None
+) -> None:
+    one_trial(place, tmp_path, epochs=20, scheduler=StopOnceItsWorkerDied())
+    for _ in range(100):
+        left = [group for group in placement_group_table().values() if group["state"] != "REMOVED"]
+        if not left:
+            break
+        time.sleep(0.1)
+    assert not left
 
 
 def test_processes_of_a_trial_that_only_wait_import_no_torch() -> None:

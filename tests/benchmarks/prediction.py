@@ -8,6 +8,7 @@ import torch
 
 from hierclf.backbones import build_backbone
 from hierclf.bundle import Bundle, Preprocessing
+from hierclf.inference_batch import images_at_a_time
 from hierclf.model import TwoHeadNet, TwoHeads
 from hierclf.predict import predict_batches
 from hierclf.scores import SCORES, ScoreInputs, fit_scores
@@ -67,7 +68,7 @@ def _predict(bundle: Bundle, files: list[tuple[str, bytes]], device: torch.devic
     "predict_efficiency",
     unit="images/s",
     ours=_OURS,
-    theirs="the forward pass of the same network, batch norm folded, on one resident batch",
+    theirs="the forward pass alone: the same network, batch norm folded, as many images at a time",
     aim="ratio 0.95",
     more_is_better=True,
 )
@@ -75,11 +76,13 @@ def predict_efficiency(device: torch.device) -> Rounds:
     files, bundle = _rates(device, _N_IMAGES)
     net = bundle.inference_net.to(device)
     batch = torch.rand(_BATCH, 3, _SIZE, _SIZE).to(device, memory_format=torch.channels_last)
+    few = images_at_a_time(_SIZE, device, most=_BATCH)
 
     @torch.inference_mode()
     def forward() -> None:
         for _ in range(len(files) // _BATCH):
-            net(batch)
+            for part in batch.split(few):
+                net(part)
 
     return in_turn(
         lambda: _predict(bundle, files, device),
