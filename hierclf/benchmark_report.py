@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from hierclf.carry import DEPLOYED
 from hierclf.out_files import draft_of
+from hierclf.panels import BLUE, ORANGE, new_figure, save_figure
 
 _ACCURACIES = {
     "super_harmonic": "super H",
@@ -23,7 +22,6 @@ _ACCURACIES = {
     "sub_unseen_far": "far",
 }
 _QUALITY = ("auroc", "aupr", "fpr95", "oscr")
-_BLUE, _ORANGE = "#0072B2", "#E69F00"
 
 
 def write_report(rows: pd.DataFrame, folder: Path) -> list[Path]:
@@ -136,11 +134,9 @@ def _decoding_table(rows: pd.DataFrame) -> str:
 
 def _plot(rows: pd.DataFrame, path: Path) -> None:
     groups = _by_rule(rows)
-    figure = Figure(figsize=(8.0, 0.34 * len(groups) + 1.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
+    figure, (axes,) = new_figure(1, (8.0, 0.34 * len(groups) + 1.4))
     at = np.arange(len(groups))[::-1]
-    for shift, level, colour in ((0.2, "super", _BLUE), (-0.2, "sub", _ORANGE)):
+    for shift, level, colour in ((0.2, "super", BLUE), (-0.2, "sub", ORANGE)):
         values = [100 * group[f"{level}_harmonic"].astype(float) for _, group in groups]
         means = [column.mean() for column in values]
         spread = [column.std() if len(column) > 1 else 0.0 for column in values]
@@ -150,6 +146,5 @@ def _plot(rows: pd.DataFrame, path: Path) -> None:
     axes.set_yticks(at, [name for name, _ in groups])
     axes.set_xlim(0, 100)
     axes.set_xlabel("harmonic mean of seen and unseen accuracy on held-out classes, %")
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
-    figure.savefig(path, dpi=130)
+    save_figure(figure, path)

@@ -70,9 +70,8 @@ class TauSearch(NamedTuple):
         exact_rule, exact_value: the same from `best_rule` over the scores that the heads choose
             among, the found sums among them; no pair of thresholds on these does better.
         regret: 100 * (exact_value - value), in points; >= 0.
-        trials: one row a trial, in order: number, phase (`explore`, `refine` or
-            `weigh`), and for each level
-            LEVEL_score, LEVEL_share, LEVEL_tau, LEVEL_value (NaN for a level left out); value.
+        trials: one row a trial, in order: number, phase (`explore`, `refine` or `weigh`), for each
+            level LEVEL_score, LEVEL_share, LEVEL_tau, LEVEL_value (NaN if left out), and value.
     """
 
     rule: Rule
@@ -95,14 +94,13 @@ def search_rule(
     """Search the rule that serves a goal best by seeded trials.
 
     For each head a trial suggests a score - one of the best by their own trade-off, `msp`, or a
-    weighted sum - and the *share* of the table's rows that the head lets through
-    as known, in [0, 1], which the score's sorted values turn into tau. A share has the same range
-    and much the same meaning for every score, so that scores need no ranges of their own and what
-    was learnt with one helps with the others. The first trial is the paper's rule, if `msp` is
-    among the scores; the second the sums, with as many rows let through as are known. The sums'
-    first weights are those of a logistic regression (`combine.fit_sum`). Two phases follow, each
-    beginning at the best trial so far and still free to change the score: one stays near its
-    shares, the other searches the weights, too.
+    weighted sum - and the *share* of the table's rows that the head lets through as known, in [0,
+    1], which the score's sorted values turn into tau. A share has the same range and much the same
+    meaning for every score, so that what was learnt with one helps with the others. The first trial
+    is the paper's rule, if `msp` is among the scores; the second the sums, with as many rows let
+    through as are known. The sums' first weights are those of a logistic regression
+    (`combine.fit_sum`). Two phases follow, each beginning at the best trial so far and still free
+    to change the score: one stays near its shares, the other searches the weights, too.
 
     A level without known or novel rows is left out of the objective and never says novel.
 
@@ -267,9 +265,7 @@ def _run_phase(
         study.enqueue_trial({key: v for key, v in whole.items() if key.startswith(judged)})
     study.optimize(run_trial, n_trials=n_trials)
     top = _Trial(study.best_params, study.best_value)
-    if best is not None and best.value >= top.value:
-        top = best
-    return pd.DataFrame(log), top
+    return pd.DataFrame(log), best if best is not None and best.value >= top.value else top
 
 
 def _suggest(

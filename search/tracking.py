@@ -264,11 +264,9 @@ def log(
     tags: Mapping[str, str] | None = None,
 ) -> None:
     """Write to a run, in as many requests as MLflow's limits ask for."""
-    texts = [Param(key, value) for key, value in (params or {}).items()]
-    labels = [RunTag(key, value) for key, value in (tags or {}).items()]
-    for chunk in _chunks(texts, 100):
+    for chunk in _chunks([Param(key, value) for key, value in (params or {}).items()], 100):
         client.log_batch(run_id, params=chunk)
-    for chunk in _chunks(labels, 100):
+    for chunk in _chunks([RunTag(key, value) for key, value in (tags or {}).items()], 100):
         client.log_batch(run_id, tags=chunk)
     for chunk in _chunks(metrics, 1000):
         client.log_batch(run_id, metrics=chunk)
