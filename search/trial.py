@@ -73,10 +73,12 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
         ),
     )
     trainer.fit()
-    # When this function has ended, Tune no longer looks at what still lies in the callback's queue.
-    # To report it from here instead would race with the thread that does look: where both put a
-    # result at once, both wait for ever.
-    while not heard._training_actor_item_queue.empty():
+    # When this function has ended, Tune no longer looks at what still lies in the callback's queue,
+    # and a result that it is just passing on would wait for ever behind the end of this function.
+    # An empty report is passed over, and is taken only once those before it have been passed on.
+    last = heard._training_actor_item_queue
+    last.put({})
+    while not last.empty():
         time.sleep(0.02)
 
 

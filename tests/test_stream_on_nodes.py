@@ -67,6 +67,7 @@ results = run_experiment(job, n_trials=2, stage="trial", callbacks=[], param_spa
 trials = trials_table(results, epochs=2)
 tables = [str(final_checkpoint(job, name) / "scores.parquet") for name in trials["trial_id"]]
 named = [("name", "=", "MapBatches(_decode)")]
+named.append(("state", "=", "FINISHED"))  # one that is called off at the end may have no node
 tasks = Counter(task.node_id for task in list_tasks(filters=named, detail=True, limit=10_000))
 
 class Idle:
