@@ -50,12 +50,12 @@ Row = dict[str, Any]
 PAPER, BEST_SINGLE, COMBINED = "paper's rule", "best single score", "combination"
 
 
-def fold_tables(config: Config, prepared: Prepared) -> Tables:
-    """Train every fold that hides something; the score table of all of them, by decoding."""
+def fold_tables(config: Config, prepared: Prepared, title: str) -> Tables:
+    """Train every fold of `prepared`; the score table of all of them, by decoding."""
     names = config.thresholds.scores
-    folds = [fold for fold in prepared.folds.values() if len(fold.held_out)]
+    folds = list(prepared.folds.values())
     tables: dict[str, list[pd.DataFrame]] = {decoding: [] for decoding in DECODINGS}
-    with progress(f"seed {config.seed}: training folds") as report:
+    with progress(f"{title}: training folds") as report:
         for i, fold in enumerate(folds):
             run = FoldRun(
                 fold,
@@ -85,15 +85,16 @@ def benchmark_rows(
     raw, balanced = tables["masked"], next(iter(goals))
     table = carried(raw, names, DEPLOYED)
     sub_to_super = np.asarray(cache.hierarchy.sub_to_super)
-    judge = partial(_cross_fitted, config=config, cache=cache)
+    parts = sub_parts(cache.hierarchy, sub_folds=config.folds.sub, seed=config.seed)
+    judge = partial(cross_fitted, parts=parts)
     for name, decoding in ((PAPER, "masked"), (PAPER, "apart")):
         answers = decide(tables[decoding], PAPER_RULE)
         fixed = {"goal": "fixed", "carry": "raw", "decoding": decoding}
-        yield _row(name, tables[decoding], answers, sub_to_super, **fixed)
+        yield rule_row(name, tables[decoding], answers, sub_to_super, **fixed)
     novel = np.full(len(raw), NOVEL)
     known = table["super_pred"].to_numpy(), table["sub_pred"].to_numpy()
     for name, answers in (("always novel", (novel, novel)), ("never novel", known)):
-        yield _row(name, table, answers, sub_to_super, goal="fixed", carry="raw")
+        yield rule_row(name, table, answers, sub_to_super, goal="fixed", carry="raw")
     families: list[tuple[str, Scores]] = [(name, [name]) for name in names]
     families += [(BEST_SINGLE, names), (COMBINED, names)]
     for goal_name, goal in goals.items():
@@ -106,16 +107,16 @@ def benchmark_rows(
                 yield {"rule": name, "goal": goal_name, "note": str(error)}
                 continue
             quality = score_quality(table, name) if name in names else {}
-            yield _row(name, rows, answers, sub_to_super, goal=goal_name) | quality
+            yield rule_row(name, rows, answers, sub_to_super, goal=goal_name) | quality
     for name in (BEST_SINGLE, COMBINED):
         for decoding in [d for d in DECODINGS if d != "masked"]:
             decoded = carried(tables[decoding], names, DEPLOYED)
             rows, answers = judge(decoded, names, _chooser(name, BALANCED))
-            yield _row(name, rows, answers, sub_to_super, goal=balanced, decoding=decoding)
+            yield rule_row(name, rows, answers, sub_to_super, goal=balanced, decoding=decoding)
         for carry in [c for c in CARRIES if c != DEPLOYED]:
             moved = carried(raw, names, carry)
             rows, answers = judge(moved, names, _chooser(name, BALANCED))
-            yield _row(name, rows, answers, sub_to_super, goal=balanced, carry=carry)
+            yield rule_row(name, rows, answers, sub_to_super, goal=balanced, carry=carry)
 
 
 def score_quality(table: pd.DataFrame, name: str) -> dict[str, float | None]:
@@ -133,18 +134,17 @@ def _chooser(family: str, goal: Goal) -> Callable[..., Any]:
     return partial(best_combination if family == COMBINED else best_singles, goal=goal)
 
 
-def _cross_fitted(
-    table: pd.DataFrame, scores: Scores, choose: Callable[..., Any], *, config: Config, cache: Any
+def cross_fitted(
+    table: pd.DataFrame, scores: Scores, choose: Callable[..., Any], *, parts: np.ndarray
 ) -> tuple[pd.DataFrame, tuple[np.ndarray, np.ndarray]]:
-    """Rows and answers by rules that their classes did not choose."""
-    parts = sub_parts(cache.hierarchy, sub_folds=config.folds.sub, seed=config.seed)
+    """Rows and answers by rules that their classes did not choose; see `cross_fit`."""
     folds = sorted(set(table["fold"]))
     found = cross_fit(table, parts, scores, folds, choose=choose).predictions
     answers = found["pred_super"].to_numpy(), found["pred_sub"].to_numpy()
     return table.iloc[found.index.to_numpy()], answers
 
 
-def _row(
+def rule_row(
     name: str,
     table: pd.DataFrame,
     answers: tuple[np.ndarray, np.ndarray],
@@ -190,8 +190,8 @@ def run_benchmark(config: Config, seeds: Sequence[int], goals: dict[str, Goal]) 
     rows: list[Row] = []
     for seed in seeds:
         seeded = config.model_copy(update={"seed": seed})
-        folds = {fold.name: fold for fold in plan(prepared.cache, seeded)}
-        tables = fold_tables(seeded, prepared._replace(folds=folds))
+        folds = {f.name: f for f in plan(prepared.cache, seeded) if len(f.held_out)}
+        tables = fold_tables(seeded, prepared._replace(folds=folds), f"seed {seed}")
         n_rules = 4 + len(goals) * (len(config.thresholds.scores) + 2)
         n_rules += 2 * (len(DECODINGS) + len(CARRIES) - 2)
         with progress(f"seed {seed}: judging rules") as report:

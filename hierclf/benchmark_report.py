@@ -40,7 +40,9 @@ def summary(rows: pd.DataFrame) -> str:
     """The balanced rules as plain text: harmonic means in per cent, mean and spread over seeds."""
     lines = [f"{'rule':<24}{'super H':>14}{'sub H':>14}"]
     for rule, group in _by_rule(rows):
-        cells = "".join(f"{_cell(group[k]):>14}" for k in ("super_harmonic", "sub_harmonic"))
+        cells = "".join(
+            f"{mean_and_spread(group[k]):>14}" for k in ("super_harmonic", "sub_harmonic")
+        )
         lines.append(f"{rule:<24}{cells}")
     return "\n".join(lines)
 
@@ -94,7 +96,8 @@ def _by_rule(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [(str(rule), group) for rule, group in _main(rows).groupby("rule", sort=False)]
 
 
-def _cell(values: pd.Series) -> str:
+def mean_and_spread(values: pd.Series) -> str:
+    """Shares as text: mean and standard deviation in per cent, `-` where there are none."""
     present = 100.0 * values.dropna().astype(float)
     if present.empty:
         return "-"
@@ -106,7 +109,9 @@ def _table(rows: pd.DataFrame, by: list[str], columns: dict[str, str]) -> str:
     lines = [" | ".join(header), " | ".join(["---"] * len(by) + ["---:"] * len(columns))]
     for key, group in rows.groupby(by, sort=False):
         names = key if isinstance(key, tuple) else (key,)
-        lines.append(" | ".join([*map(str, names), *(_cell(group[name]) for name in columns)]))
+        lines.append(
+            " | ".join([*map(str, names), *(mean_and_spread(group[name]) for name in columns)])
+        )
     return "\n".join(f"| {line} |" for line in lines)
 
 

@@ -50,7 +50,7 @@ from hierclf.scores import SCORES, State
 from hierclf.thresholds import Rule
 from hierclf.version import package_version
 
-SCHEMA = 2
+SCHEMA = 3
 SCORE_TABLE = "score_table.parquet"
 _VERSIONS = ("hierclf", "torch", "torchvision", "numpy", "pillow")
 

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from drawn_scores import SUPERS, drawn, far
 from scipy.spatial.distance import mahalanobis
+from scipy.stats import multivariate_normal
 from sklearn.covariance import LedoitWolf
 from sklearn.preprocessing import normalize
 
 from hierclf.scores import SCORES, fit_mahalanobis, score_mahalanobis
 from hierclf.scores.gaussian import (
+    RIDGE,
     fit_relative,
     fit_within,
     ledoit_wolf,
@@ -62,22 +64,40 @@ def test_features_without_spread_within_classes_are_refused_in_one_line() -> Non
 
 
 def test_the_registry_fits_it_on_the_labels_of_each_level() -> None:
-    for name in ("mahalanobis", "relative_mahalanobis"):
-        assert SCORES[name].fit(*drawn(), "super")["means"].shape == (3, 12)
-        assert SCORES[name].fit(*drawn(), "sub")["means"].shape == (6, 12)
+    score = SCORES["mahalanobis"]
+    assert score.fit(*drawn(), "super")["means"].shape == (3, 12)
+    assert score.fit(*drawn(), "sub")["means"].shape == (6, 12)
 
 
-def test_the_relative_score_takes_off_the_distance_to_the_mean_of_all_images() -> None:
+def test_the_relative_score_is_the_ratio_of_two_gaussian_densities_of_scipy() -> None:
     (train, labels), new = drawn(), far().features
-    classes = distances(train.features, labels.super_labels, new).min(axis=1)
-    unit = normalize(train.features.astype(np.float64))
-    index = np.unique(labels.super_labels, return_inverse=True)[1]
-    spread = unit - np.stack([unit[index == k].mean(axis=0) for k in range(3)])[index]
-    precision = LedoitWolf(assume_centered=True).fit(spread).precision_
-    rows = normalize(new.astype(np.float64))
-    background = [mahalanobis(row, unit.mean(axis=0), precision) ** 2 for row in rows]
-    ours = score_relative(fit_relative(train.features, labels.super_labels), new)
-    np.testing.assert_allclose(ours, classes - background, rtol=1e-3, atol=1e-2)
+    unit, rows = (normalize(x.astype(np.float64)) for x in (train.features, new))
+    index = np.unique(labels.sub_labels, return_inverse=True)[1]
+    means = np.stack([unit[index == k].mean(axis=0) for k in range(6)])
+    within, around = np.cov((unit - means[index]).T, ddof=0), np.cov(unit.T, ddof=0)
+    ridge = RIDGE * np.trace(within) / 12 * np.eye(12)
+    classes = [multivariate_normal(mean, within + ridge) for mean in means]
+    best = np.max([density.logpdf(rows) for density in classes], axis=0)
+    everything = multivariate_normal(unit.mean(axis=0), around + ridge)
+    # Of the densities' logarithms, what no image changes are the two normalising factors.
+    factors = np.linalg.slogdet(around + ridge)[1] - np.linalg.slogdet(within + ridge)[1]
+    expected = 2.0 * (everything.logpdf(rows) - best) + factors
+    ours = score_relative(fit_relative(train.features, labels.sub_labels), new)
+    np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-2)
+
+
+def test_directions_in_which_no_image_varied_play_no_part_in_the_relative_score() -> None:
+    rng = np.random.default_rng(0)
+    features, labels = np.zeros((40, 60)), np.arange(40) % 4
+    features[:, :6] = rng.normal(size=(40, 6)) + 3.0 * np.eye(4, 6)[labels]
+    state = fit_relative(features, labels)
+    new = np.zeros((2, 60))
+    new[:, :6] = features[0, :6]
+    new[1, 30] = 0.2 * np.linalg.norm(new[1])
+    plain, moved = score_relative(state, new)
+    distance = score_mahalanobis(state, new)
+    assert distance[1] - distance[0] > 5.0
+    assert abs(moved - plain) < 0.2 * (distance[1] - distance[0])
 
 
 def test_within_looks_at_sub_classes_of_the_predicted_super_class_only() -> None:

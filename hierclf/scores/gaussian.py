@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from hierclf.scores.form import Floats, Labels, Score, ScoreInputs, State, feature_score
 from hierclf.scores.rows import by_chunks, check_width, unit_rows
 
+RIDGE = 0.1
+"""Of `fit_relative`; from 0.001 to 1 it makes little difference."""
+
 
 def fit_mahalanobis(features: np.ndarray, labels: np.ndarray) -> State:
     """Class means, and the covariance that all classes share, of unit features.
@@ -29,16 +32,8 @@ def fit_mahalanobis(features: np.ndarray, labels: np.ndarray) -> State:
     Raises:
         ValueError: within no class do the features vary.
     """
-    unit = unit_rows(features).astype(np.float64)
-    classes, index = np.unique(labels, return_inverse=True)
-    means = class_means(unit, index)
-    covariance = ledoit_wolf(unit - means[index])
-    if not np.trace(covariance) > np.finfo(np.float32).eps:
-        raise ValueError(
-            "`features` must vary within a class to have a covariance, but got "
-            f"{len(features)} images of {len(classes)} classes without any spread"
-        )
-    whitening = np.linalg.cholesky(np.linalg.inv(covariance))
+    _, means, spread = _unit_means_spread(features, labels)
+    whitening = _whitening(ledoit_wolf(spread))
     return {
         "whitening": whitening.astype(np.float32),
         "means": (means @ whitening).astype(np.float32),
@@ -78,33 +73,50 @@ def score_mahalanobis(state: State, features: np.ndarray) -> Floats:
 
 
 def fit_relative(features: np.ndarray, labels: np.ndarray) -> State:
-    """`fit_mahalanobis` for the classes, and the mean of all images in the same terms.
+    """Gaussians of the classes, all of one covariance, and one Gaussian of all images.
+
+    Both covariances get the same ridge, `RIDGE` times the mean variance within classes. With ridges
+    or shrinkages of their own, one of the distances would outweigh the other in the directions in
+    which few images leave both to chance: the shrinkages of Ledoit & Wolf turned the score upside
+    down (AUROC 37 % instead of 90 % on held-out sub-classes, 1,280 features).
 
     Args:
         features: float [M, D]. labels: int [M], any values.
 
     Returns:
-        whitening, means; background [1, D]; float32.
+        whitening [D, D] and means [K, D] as of `fit_mahalanobis`; background_whitening [D, D] and
+        background [1, D], the same for all images; float32.
+
+    Raises:
+        ValueError: within no class do the features vary.
     """
-    state = fit_mahalanobis(features, labels)
-    background = unit_rows(features).mean(axis=0, keepdims=True, dtype=np.float64)
-    return state | {"background": (background @ state["whitening"]).astype(np.float32)}
+    unit, means, spread = _unit_means_spread(features, labels)
+    centre = unit.mean(axis=0, keepdims=True)
+    ridge = RIDGE * (spread**2).mean() * np.eye(unit.shape[1])
+    state: State = {}
+    for points, names, middles in (
+        (spread, ("whitening", "means"), means),
+        (unit - centre, ("background_whitening", "background"), centre),
+    ):
+        whitening = _whitening(points.T @ points / len(points) + ridge)
+        arrays = whitening, middles @ whitening
+        state |= {name: a.astype(np.float32) for name, a in zip(names, arrays, strict=True)}
+    return state
 
 
 def score_relative(state: State, features: np.ndarray) -> Floats:
     """Squared distance to the nearest class mean minus that to the mean of all images; any sign.
 
-    After Ren et al. 2021, "A Simple Fix to Mahalanobis Distance for Improving Near-OOD Detection":
-    RMD = min_k MD_k - MD_0. What lies far in directions that tell no class from another cancels.
-    They give the background a covariance of its own; from a few thousand images of 1,280 features
-    that turned the score upside down (AUROC 22 % on held-out sub-classes, 90 % this way), so here
-    both distances are taken in the classes' common covariance.
+    Ren et al. 2021, "A Simple Fix to Mahalanobis Distance for Improving Near-OOD Detection":
+    RMD = min_k MD_k - MD_0, each in its own covariance; here on unit features. What lies far in
+    directions that tell no class from another cancels.
 
     Args:
         features: float [N, D].
     """
-    background = {"whitening": state["whitening"], "means": state["background"]}
-    return score_mahalanobis(state, features) - score_mahalanobis(background, features)
+    whitening, background = state["background_whitening"], state["background"]
+    of_all = {"whitening": whitening, "means": background}
+    return score_mahalanobis(state, features) - score_mahalanobis(of_all, features)
 
 
 def fit_within(inputs: ScoreInputs, labels: Labels, level: str) -> State:
@@ -151,8 +163,8 @@ def mahalanobis_score() -> Score:
 
 
 def relative_mahalanobis_score() -> Score:
-    """`fit_relative` and `score_relative`, on the classes of each level."""
-    return feature_score(fit_relative, score_relative, per_level=True)
+    """`fit_relative` and `score_relative`, on sub-classes for both levels."""
+    return feature_score(fit_relative, score_relative)
 
 
 def class_means(points: NDArray[np.float64], index: np.ndarray) -> NDArray[np.float64]:
@@ -160,6 +172,27 @@ def class_means(points: NDArray[np.float64], index: np.ndarray) -> NDArray[np.fl
     sums = np.zeros((index.max() + 1, points.shape[1]))
     np.add.at(sums, index, points)
     return sums / np.bincount(index)[:, None]
+
+
+def _unit_means_spread(
+    features: np.ndarray, labels: np.ndarray
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Unit rows [M, D], their class means [K, D], and the rows less their class's mean [M, D]."""
+    unit = unit_rows(features).astype(np.float64)
+    classes, index = np.unique(labels, return_inverse=True)
+    means = class_means(unit, index)
+    spread = unit - means[index]
+    if not (spread**2).mean() * unit.shape[1] > np.finfo(np.float32).eps:
+        raise ValueError(
+            "`features` must vary within a class to have a covariance, but got "
+            f"{len(features)} images of {len(classes)} classes without any spread"
+        )
+    return unit, means, spread
+
+
+def _whitening(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Maps points to where the covariance [D, D] is the identity."""
+    return np.linalg.cholesky(np.linalg.inv(covariance))
 
 
 def _squared_distances(state: State, features: np.ndarray) -> NDArray[np.float64]:
