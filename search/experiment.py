@@ -11,6 +11,7 @@ from ray.train import Result as TrainResult
 from ray.tune.callback import Callback
 from ray.tune.experiment import Trial
 
+from search.cluster import free_reservations
 from search.head_trial import HeadTrial
 from search.ledger import Ledger, reports, restorable
 from search.plan import Job
@@ -117,7 +118,9 @@ def run_experiment(
 def _fit(tuner: tune.Tuner) -> tune.ResultGrid:
     """Run it; a full disk is told as such, and not as what Tune makes of it."""
     try:
-        return tuner.fit()
+        results = tuner.fit()
+        free_reservations()
+        return results
     except Exception as error:  # Tune wraps what its scheduler and callbacks raise
         cause: BaseException | None = error
         while cause is not None and getattr(cause, "errno", None) != errno.ENOSPC:

@@ -4,35 +4,17 @@ Where only heads are trained, `head_trial.py` does this. Imported by every proce
 what the workers alone need is imported by them (`worker.py`).
 """
 
-import time
 from pathlib import Path
 from typing import Any
 
 import ray.train
 from ray import tune
-from ray.train.v2._internal.execution.callback import ControllerCallback
-from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
-from ray.tune.integration.ray_train import TuneReportCallback
 
 from search.checkpoints import drop_torn_snapshot
 from search.ledger import earlier_end
 from search.plan import Job
-
-
-class Reluctant(ControllerCallback):
-    """Lets a run's controller wait before it starts workers anew, in place of some that died.
-
-    Of a trial that is stopped, Ray ends controller and workers in no order. A controller that saw
-    its workers die first would still reserve CPUs for new ones, a moment before its own end; what
-    is to free them (Ray Train's cleaner) hears of a reservation only once its workers run, so that
-    these CPUs would be lost to the search, and with enough of them it would wait for ever.
-    """
-
-    SECONDS = 2.0
-
-    def before_controller_execute_failure_decision(self, failure_decision: Any) -> None:
-        """Ray Train's hook."""
-        time.sleep(self.SECONDS)
+from search.trainer import ReportToTune, make_trainer
+from search.trial_processes import OrderSuccessors, worker_environment
 
 
 def run_trial(config: dict[str, Any], job: Job) -> None:
@@ -46,12 +28,13 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
         tune.report(end)  # Tune was killed before it had saved this end
         return
     drop_torn_snapshot(Path(job.storage) / f"train-{trial_id}")
-    heard = TuneReportCallback()
     tuned = {key: config[key] for key in ("lr", "weight_decay", "strength")}
     folds = tuple(config.get("folds", job.folds))
     resources = {"CPU": job.plan.cpus_per_worker, "GPU": job.plan.gpu_share * job.plan.use_gpu}
-    trainer = _trainer(
-        job,
+    trainer = make_trainer(
+        train_loop,
+        workers=job.plan.workers,
+        use_gpu=job.plan.use_gpu,
         train_loop_config=job._replace(folds=folds)._asdict() | {"tuned": tuned},
         scaling_config=ray.train.ScalingConfig(
             num_workers=job.plan.workers,
@@ -62,7 +45,8 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
             # Named after the trial: run again, it goes on from its own last checkpoint.
             name=f"train-{trial_id}",
             storage_path=job.storage,
-            callbacks=[heard, Reluctant()],
+            callbacks=[ReportToTune(), OrderSuccessors()],
+            worker_runtime_env=worker_environment(use_gpu=job.plan.use_gpu),
             failure_config=ray.train.FailureConfig(max_failures=2, controller_failure_limit=2),
             checkpoint_config=ray.train.CheckpointConfig(
                 num_to_keep=1,
@@ -73,27 +57,6 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
         ),
     )
     trainer.fit()
-    # When this function has ended, Tune no longer looks at what still lies in the callback's queue,
-    # and a result that it is just passing on would wait for ever behind the end of this function.
-    # An empty report is passed over, and is taken only once those before it have been passed on.
-    last = heard._training_actor_item_queue
-    last.put({})
-    while not last.empty():
-        time.sleep(0.02)
-
-
-def _trainer(job: Job, **options: Any) -> DataParallelTrainer:
-    """A TorchTrainer; of one worker, what that is without torch's process group.
-
-    It would open a port to all networks, and two processes that only wait, Tune's and the run's
-    controller, would import torch for it at every start.
-    """
-    if job.plan.workers == 1:
-        return DataParallelTrainer(train_loop, **options)
-    from ray.train.torch import TorchConfig, TorchTrainer
-
-    backend = TorchConfig(backend="nccl" if job.plan.use_gpu else "gloo")
-    return TorchTrainer(train_loop, torch_config=backend, **options)
 
 
 def train_loop(job: dict[str, Any]) -> None:

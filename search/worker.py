@@ -17,6 +17,7 @@ from search.checkpoints import latest_whole
 from search.epochs import CHECKPOINT_EVERY_S, restore, run_epochs, save, write_results
 from search.plan import Plan
 from search.stream import map_on_cluster
+from search.trial_processes import order_processes
 
 # Of a checkpoint's metrics: those of every epoch up to it.
 _SAID = "said"
@@ -47,6 +48,7 @@ def train(job: dict[str, Any]) -> None:
         )
         for name in job["folds"]
     ]
+    order_processes(1)
     _train(runs, config, prepared, job)
 
 

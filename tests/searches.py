@@ -120,10 +120,15 @@ def tiny(place: Place, name: str, *options: str) -> list[str]:
     return [*given, "--results", str(place.results), *options]
 
 
-def one_trial(
-    place: Place, folder: Path, *callbacks: Any, epochs: int, scheduler: Any = None
+def run_trials(
+    place: Place,
+    folder: Path,
+    *callbacks: Any,
+    epochs: int,
+    scheduler: Any = None,
+    n_trials: int = 1,
 ) -> None:
-    """Run a trial of one fold to its end in this process's Tune; Ray must have been started."""
+    """Run trials of one fold, one after another, in this process's Tune; Ray must be there."""
     from ray import tune  # Ray takes seconds to import, and few tests need it
 
     from hierclf.config import load_config
@@ -139,16 +144,16 @@ def one_trial(
         plan=Plan(trials_at_a_time=1, workers=1, use_gpu=False, cpus_per_worker=1, gpus=0),
         storage=str(folder),
     )
-    space = {"lr": tune.grid_search([1e-3]), "weight_decay": 1e-4, "strength": 0.2}
+    space = {"lr": tune.grid_search([1e-3] * n_trials), "weight_decay": 1e-4, "strength": 0.2}
     results = run_experiment(
         job,
-        n_trials=1,
+        n_trials=n_trials,
         stage="trial",
         callbacks=list(callbacks),
         param_space=space,
         scheduler=scheduler,
     )
-    assert results[0].error is None
+    assert [result.error for result in results] == [None] * n_trials
 
 
 def runs_of(place: Place, name: str) -> tuple[Any, list[Any]]:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 import ray
 from ray.tune.callback import Callback
-from searches import Place, one_trial
+from searches import Place, run_trials
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +48,7 @@ def test_a_search_on_one_machine_listens_on_loopback_only(
     place: Place, tmp_path: Path, started_ray: None
 ) -> None:
     listening = Listening()
-    one_trial(place, tmp_path, listening, epochs=1)
+    run_trials(place, tmp_path, listening, epochs=1)
     assert {"gcs_server", "raylet"} <= {port.process for port in listening.ports}
     assert {port.address for port in listening.ports} == {"127.0.0.1"}, listening.ports
 
