@@ -46,7 +46,9 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
             name=f"train-{trial_id}",
             storage_path=job.storage,
             callbacks=[ReportToTune(), OrderSuccessors()],
-            worker_runtime_env=worker_environment(use_gpu=job.plan.use_gpu),
+            worker_runtime_env=worker_environment(
+                use_gpu=job.plan.use_gpu, stream=job.config["data"]["stream"]
+            ),
             failure_config=ray.train.FailureConfig(max_failures=2, controller_failure_limit=2),
             checkpoint_config=ray.train.CheckpointConfig(
                 num_to_keep=1,

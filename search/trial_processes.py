@@ -28,9 +28,15 @@ _KEEP_MEMORY = ":".join(
 )
 
 
-def worker_environment(*, use_gpu: bool) -> dict[str, Any]:
-    """Ray's runtime environment of a process that trains."""
-    variables = {WORKER_PROCESS_SETUP_HOOK_ENV_VAR: f"{__name__}.import_training"}
+def worker_environment(*, use_gpu: bool, stream: bool) -> dict[str, Any]:
+    """Ray's runtime environment of a process that trains.
+
+    Args:
+        stream: tasks that decode for it inherit the environment; they have nothing to import.
+    """
+    variables = {}
+    if not stream:
+        variables[WORKER_PROCESS_SETUP_HOOK_ENV_VAR] = f"{__name__}.import_training"
     if not use_gpu:
         variables["GLIBC_TUNABLES"] = os.environ.get("GLIBC_TUNABLES", _KEEP_MEMORY)
     return {"env_vars": variables}
