@@ -44,9 +44,9 @@ class _AsTrainRuns(Job):
 def trial_overhead_s(device: torch.device) -> Rounds:
     with tempfile.TemporaryDirectory() as folder:
         job = _job(Path(folder), TINY, Job)
-        ours = _overhead(job, n_trials=3, polling="0.1")
-        theirs = _overhead(job._replace(storage=f"{folder}/default"), n_trials=2, polling="2")
-    return Rounds([ours], [theirs], note="means of 3 and of 2 trials, Ray's start left out")
+        ours = _overhead(job, n_trials=6, polling="0.1")
+        theirs = _overhead(job._replace(storage=f"{folder}/default"), n_trials=6, polling="2")
+    return Rounds([ours], [theirs], note="means of 6 trials, Ray's start left out")
 
 
 @figure(
