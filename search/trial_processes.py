@@ -6,7 +6,6 @@ same environment; the next trial's actors find them ready.
 """
 
 import os
-from importlib import import_module
 from typing import Any
 
 import grpc
@@ -44,8 +43,9 @@ def worker_environment(*, use_gpu: bool, stream: bool) -> dict[str, Any]:
 
 def import_training() -> None:
     """Import what a process that trains needs, as it starts, before it knows its trial."""
-    for module in ("search.worker", "torch._dynamo"):  # torch imports this one at an optimiser
-        import_module(module)
+    import torch._dynamo  # noqa: F401  torch imports it at an optimiser
+
+    import search.worker  # noqa: F401
 
 
 def order_processes(n: int) -> None:
