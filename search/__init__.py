@@ -20,7 +20,8 @@ _ENVIRONMENT = {
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "86400",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_worker_maximum_startup_concurrency": "8",  # a trial is three processes, not one
+    # A trial is four processes, not one, and the next one's are started beforehand.
+    "RAY_worker_maximum_startup_concurrency": str(max(12, os.cpu_count() or 1)),
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune would end its search and let the job go on

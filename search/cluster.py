@@ -28,6 +28,8 @@ def start_ray(address: str | None) -> None:
     # A resumed trial says its epochs again.
     warnings.filterwarnings("ignore", message="The reported value is ignored", module="optuna")
     logging.getLogger("ray").setLevel(logging.ERROR)
+    # A failed trial is told in one line; its traceback is in Tune's folder of the trial.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         if address is None:

@@ -1,6 +1,7 @@
 """One Ray Tune experiment: start it or take it up again, and read what its trials found."""
 
 import errno
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -109,18 +110,19 @@ def run_experiment(
                 verbose=0,
             ),
         )
-    results = _fit(tuner)
+    results = _fit(tuner, job.storage)
     for result in _each(results):
         result.metrics_dataframe = reports(job.storage, Path(result.path).name)
     return results
 
 
-def _fit(tuner: tune.Tuner) -> tune.ResultGrid:
+def _fit(tuner: tune.Tuner, storage: str) -> tune.ResultGrid:
     """Run it; a full disk is told as such, and not as what Tune makes of it."""
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), storage)
     try:
         results = tuner.fit()
-        free_reservations()
-        return results
+    except EOFError:  # what Tune wrote of a failed trial, and reads again, was cut off
+        raise full from None
     except Exception as error:  # Tune wraps what its scheduler and callbacks raise
         cause: BaseException | None = error
         while cause is not None and getattr(cause, "errno", None) != errno.ENOSPC:
@@ -128,6 +130,10 @@ def _fit(tuner: tune.Tuner) -> tune.ResultGrid:
         if cause is None:
             raise
         raise cause from None
+    free_reservations()
+    if any(f"[Errno {errno.ENOSPC}]" in str(result.error) for result in _each(results)):
+        raise full
+    return results
 
 
 def trials_table(results: tune.ResultGrid, *, epochs: int) -> pd.DataFrame:

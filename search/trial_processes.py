@@ -76,6 +76,11 @@ class OrderSuccessors(WorkerGroupCallback):
     Workers order theirs, on the nodes that they are on.
     """
 
+    def __init__(self) -> None:
+        self._ordered = False
+
     def after_worker_group_training_start(self, worker_group: Any) -> None:
-        """Ray Train's hook."""
-        order_processes(3)  # Tune's function, what frees CPUs, the barrier: see trainer.py
+        """Ray Train's hook; workers that are started anew need no more of the others."""
+        if not self._ordered:
+            order_processes(3)  # Tune's function, what frees CPUs, the barrier: see trainer.py
+        self._ordered = True

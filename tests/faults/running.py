@@ -25,7 +25,7 @@ class Running:
     def __init__(self, place: Place, name: str, *options: str, **variables: str) -> None:
         self.place, self.name = place, name
         self.marker = f"FAULTS_SEARCH={name}-{os.getpid()}-{time.monotonic_ns()}"
-        folder = place.results.parent / f"output of {name}"
+        folder = place.config.parent / f"output of {name}"  # on a disk that no test fills
         folder.mkdir(exist_ok=True)
         self._files = folder / "out", folder / "err"
         key, _, value = self.marker.partition("=")
