@@ -178,15 +178,20 @@ def rule_row(
     }
 
 
-def run_benchmark(config: Config, seeds: Sequence[int], goals: dict[str, Goal]) -> pd.DataFrame:
-    """Every row of every seed; features and decoded images are shared by the seeds."""
+def prepare_with_progress(config: Config) -> Prepared:
+    """Images and features from the cache of this machine, or into it."""
     with progress("images and features") as report:
-        prepared = prepare(
+        return prepare(
             config,
             directory=default_cache_dir(),
             device=pick_device("auto"),
             progress=lambda what, done, total: report(done, total),
         )
+
+
+def run_benchmark(config: Config, seeds: Sequence[int], goals: dict[str, Goal]) -> pd.DataFrame:
+    """Every row of every seed; features and decoded images are shared by the seeds."""
+    prepared = prepare_with_progress(config)
     rows: list[Row] = []
     for seed in seeds:
         seeded = config.model_copy(update={"seed": seed})
@@ -201,23 +206,42 @@ def run_benchmark(config: Config, seeds: Sequence[int], goals: dict[str, Goal]) 
     return pd.DataFrame(rows)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(prog="python -m hierclf.benchmark", description=__doc__)
+def base_parser(program: str, description: str | None, *, seeds: int) -> argparse.ArgumentParser:
+    """Options of all commands that measure: data, config, set, seeds, out, debug.
+
+    Args:
+        program: its module's name; results/ has a folder named like its last part.
+        seeds: the default number of seeds.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=description)
     parser.add_argument("--data", help="a folder, a Parquet file, or demo; else the config's")
     parser.add_argument("--config", type=Path, help="a YAML file of configs/")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--seeds", type=int, default=3, help="seeds 0, 1, ... (default: 3)")
+    parser.add_argument(
+        "--seeds", type=int, default=seeds, help=f"seeds 0, 1, ... (default: {seeds})"
+    )
+    out = Path("results") / program.rpartition(".")[2]
+    parser.add_argument("--out", type=Path, default=out, help="folder")
+    parser.add_argument("--debug", action="store_true", help="show errors with their traceback")
+    return parser
+
+
+def config_of(options: argparse.Namespace) -> Config:
+    """The configuration that the options of `base_parser` name."""
+    if options.seeds < 1:
+        raise ValueError(f"--seeds >= 1 must hold, but got {options.seeds}")
+    overrides = options.set + ([f"data.path={options.data}"] if options.data else [])
+    return load_config(options.config, overrides)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = base_parser("hierclf.benchmark", __doc__, seeds=3)
     parser.add_argument("--novel-rate", type=float, default=0.5, help="of the goal `overall`")
     parser.add_argument("--seen", type=float, default=0.85, help="of the goal `seen-at-least`")
-    parser.add_argument("--out", type=Path, default=Path("results/benchmark"), help="folder")
-    parser.add_argument("--debug", action="store_true", help="show errors with their traceback")
     options = parser.parse_args(arguments)
     with one_line_errors("hierclf.benchmark", debug=options.debug):
-        if options.seeds < 1:
-            raise ValueError(f"--seeds >= 1 must hold, but got {options.seeds}")
-        overrides = options.set + ([f"data.path={options.data}"] if options.data else [])
-        config = load_config(options.config, overrides)
+        config = config_of(options)
         goals = {
             "balanced": BALANCED,
             f"overall at {options.novel_rate:g} novel": Goal(

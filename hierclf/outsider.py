@@ -10,27 +10,32 @@ The configuration is taken as it is. Novel super-classes need three known ones t
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from hierclf.benchmark import PAPER, Row, cross_fitted, fold_tables, rule_row
+from hierclf.benchmark import (
+    PAPER,
+    Row,
+    base_parser,
+    config_of,
+    cross_fitted,
+    fold_tables,
+    prepare_with_progress,
+    rule_row,
+)
 from hierclf.benchmark_report import mean_and_spread
-from hierclf.cache import ImageCache, default_cache_dir
+from hierclf.cache import ImageCache
 from hierclf.carry import DEPLOYED, carried, carried_to
 from hierclf.combine import best_combination
-from hierclf.config import Config, load_config
+from hierclf.config import Config
 from hierclf.errors import one_line_errors
 from hierclf.labels import Hierarchy
 from hierclf.out_files import draft_of
-from hierclf.predict import pick_device
-from hierclf.prepare import Prepared, plan, prepare
-from hierclf.progress import progress
+from hierclf.prepare import Prepared, plan
 from hierclf.splits import REFERENCE, REFIT, Fold, plan_folds, sub_parts
 from hierclf.thresholds import PAPER_RULE, decide
 
@@ -128,13 +133,7 @@ def outsider_rows(config: Config, prepared: Prepared, outer: Fold) -> Iterator[R
 
 def run_outsider(config: Config, *, n_folds: int, seeds: Sequence[int]) -> pd.DataFrame:
     """Every row of every outer fold of every seed."""
-    with progress("images and features") as report:
-        prepared = prepare(
-            config,
-            directory=default_cache_dir(),
-            device=pick_device("auto"),
-            progress=lambda what, done, total: report(done, total),
-        )
+    prepared = prepare_with_progress(config)
     rows: list[Row] = []
     for seed in seeds:
         seeded = config.model_copy(update={"seed": seed})
@@ -165,21 +164,13 @@ def markdown(rows: pd.DataFrame) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m hierclf.outsider", description=__doc__)
-    parser.add_argument("--data", help="a folder, a Parquet file, or demo; else the config's")
-    parser.add_argument("--config", type=Path, help="a YAML file of configs/")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser = base_parser("hierclf.outsider", __doc__, seeds=1)
     parser.add_argument("--folds", type=int, default=5, help="outer folds a seed (default: 5)")
-    parser.add_argument("--seeds", type=int, default=1, help="seeds 0, 1, ... (default: 1)")
-    parser.add_argument("--out", type=Path, default=Path("results/outsider"), help="folder")
-    parser.add_argument("--debug", action="store_true", help="show errors with their traceback")
     options = parser.parse_args(arguments)
     with one_line_errors("hierclf.outsider", debug=options.debug):
-        for name, value, least in (("seeds", options.seeds, 1), ("folds", options.folds, 2)):
-            if value < least:
-                raise ValueError(f"--{name} >= {least} must hold, but got {value}")
-        overrides = options.set + ([f"data.path={options.data}"] if options.data else [])
-        config = load_config(options.config, overrides)
+        if options.folds < 2:
+            raise ValueError(f"--folds >= 2 must hold, but got {options.folds}")
+        config = config_of(options)
         rows = run_outsider(config, n_folds=options.folds, seeds=range(options.seeds))
         options.out.mkdir(parents=True, exist_ok=True)
         paths = [options.out / f"outsider.{ending}" for ending in ("csv", "md")]
