@@ -11,11 +11,11 @@ import typer
 from typer.core import TyperGroup
 
 from hierclf.errors import one_line_errors
-from hierclf.out_files import TABLE_ENDINGS, check_out_file, draft_of
+from hierclf.io.atomic import TABLE_ENDINGS, check_out_file, draft_of
 from hierclf.version import package_version
 
 if TYPE_CHECKING:
-    from hierclf.predict_files import Tally
+    from hierclf.commands.predict_files import Tally
 
 # What takes long to import (torch above all) is imported inside the commands, so that help is fast.
 
@@ -75,9 +75,9 @@ def check(
 
     Exit code 1 when something keeps it from being used.
     """
-    from hierclf.check import format_check, read_problems
+    from hierclf.commands.check import format_check, read_problems
+    from hierclf.data.sources import inspect_source
     from hierclf.progress import progress
-    from hierclf.sources import inspect_source
 
     source, problems = inspect_source(path)
     if source is not None and read_images:
@@ -97,7 +97,7 @@ def demo(
 
     Files of the same names are replaced.
     """
-    from hierclf.demo import write_demo
+    from hierclf.data.demo import write_demo
 
     write_demo(directory, seed)
     print(f"wrote the demo set (seed {seed}) to {directory}\nnext:")
@@ -121,14 +121,14 @@ def predict(
 
     Images that cannot be read are listed and left out of the file.
     """
-    from hierclf.image_files import list_images
+    from hierclf.data.image_files import list_images
     from hierclf.progress import progress
 
     check_out_file("--out", out, endings=TABLE_ENDINGS)
     files = list_images(images)  # before torch is imported: a wrong path shows at once
-    from hierclf.bundle import load_bundle
-    from hierclf.predict import pick_device
-    from hierclf.predict_files import predict_to_file
+    from hierclf.bundle.directory import load_bundle
+    from hierclf.commands.predict_files import predict_to_file
+    from hierclf.nets.inference import pick_device
 
     bundle = load_bundle(model)
     with progress("predicting") as report:
@@ -179,7 +179,7 @@ def evaluate(
     """Compare predictions with labels: accuracy of known (seen) and novel (unseen) classes."""
     from rich.console import Console
 
-    from hierclf.evaluate import evaluate, evaluation_notes, evaluation_table
+    from hierclf.commands.evaluate import evaluate, evaluation_notes, evaluation_table
 
     if json_file is not None:
         check_out_file("--json", json_file, endings=(".json",))
@@ -216,13 +216,13 @@ def thresholds(
 
     Shows what to expect on classes that did not choose, then replaces thresholds.json in MODEL.
     """
-    from hierclf.goals import Goal
+    from hierclf.rules.goals import Goal
 
     wanted = Goal(goal, novel_rate=novel_rate, seen=seen)  # before torch is imported
     from rich.console import Console
 
-    from hierclf.choose_thresholds import choice_notes, choice_table, choose_thresholds
-    from hierclf.rule_file import save_rule
+    from hierclf.bundle.rule_file import save_rule
+    from hierclf.commands.thresholds import choice_notes, choice_table, choose_thresholds
 
     choice = choose_thresholds(model, wanted)
     Console().print(choice_table(choice))

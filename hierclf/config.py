@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from hierclf.goals import Goal, Kind
+from hierclf.rules.goals import Goal, Kind
 from hierclf.scores import SCORES
 
 Positive = Annotated[float, Field(gt=0)]

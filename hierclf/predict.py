@@ -14,20 +14,19 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from scipy.special import softmax
 
-from hierclf.augment import center_view
-from hierclf.bundle import Bundle
-from hierclf.calibrate import novel_probability
-from hierclf.decode import Decoded, decode
+from hierclf.bundle.directory import Bundle
+from hierclf.data.images import decode as decode_image
+from hierclf.data.images import fit_square
 from hierclf.errors import one_line
-from hierclf.images import decode as decode_image
-from hierclf.images import fit_square
-from hierclf.inference_batch import images_at_a_time
-from hierclf.labels import NOVEL
-from hierclf.model import Outputs, known_outputs, score_inputs
-from hierclf.preprocessing import Preprocessing
-from hierclf.score_sum import score_terms, sum_columns
+from hierclf.hierarchy import NOVEL
+from hierclf.nets.inference import images_at_a_time, pick_device
+from hierclf.nets.preprocessing import Preprocessing, center_view
+from hierclf.nets.two_heads import Outputs, known_outputs, score_inputs
+from hierclf.rules.calibrators import novel_probability
+from hierclf.rules.decoding import Decoded, decode
+from hierclf.rules.rule import Rule
 from hierclf.scores import SCORES, ScoreInputs, score_columns
-from hierclf.thresholds import Rule
+from hierclf.scores.sums import score_terms, sum_columns
 
 NUMBERS = (
     "super_prob",
@@ -103,23 +102,6 @@ def predict_batches(
             yield _predict_batch(bundle, bundle.rule, names, pixels, device), unreadable
         else:
             yield _no_rows(), unreadable
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of a name such as `cpu`, `cuda` or `cuda:1`; `auto` is a GPU where there is one.
-
-    Raises:
-        ValueError: no such device on this machine.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"the device must exist on this machine, got {name!r}: {reason}") from None
-    return device
 
 
 def _no_rows() -> pd.DataFrame:

@@ -50,8 +50,8 @@ def predict(
         if address is not None and not ray:
             raise ValueError(f"--address needs --ray, but got --address {address} without it")
         # MLflow takes seconds to import: after the command line has proved right.
-        from search.registry import resolve_model
-        from search.tracking import default_uri
+        from search.tracking.registry import resolve_model
+        from search.tracking.store import default_uri
 
         if mlflow_uri is None and not (results / "mlflow.db").is_file():
             raise ValueError(
@@ -62,7 +62,7 @@ def predict(
             cli.predict(directory, images, out, form=form, batch_size=batch_size, device=device)
             return
         from hierclf.progress import progress
-        from search.ray_predict import predict_on_ray
+        from search.runtime.ray_predict import predict_on_ray
 
         with progress("predicting") as report:
             tally = predict_on_ray(

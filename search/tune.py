@@ -68,7 +68,7 @@ def tune(
             config = ROOT / "configs" / ("demo.yaml" if demo else "paper.yaml")
         # Ray, MLflow and torch are imported once the command line has proved right.
         settings = load_config(config, overrides) if resume is None else None
-        from search.job import run_job
+        from search.pipeline.job import run_job
 
         run_job(settings, name=name, resume=resume, results=results, options=options)
 

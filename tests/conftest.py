@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from searches import TINY, Ended, Place, tiny, tune
 
 import search  # noqa: F401  it sets what Ray reads while it is imported, by whichever test
+from tests.searches import TINY, Ended, Place, tiny, tune
 
 
 @pytest.fixture(scope="session")
@@ -18,15 +18,15 @@ def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 
-    from search import tracking
+    from search.tracking import store
 
     @event.listens_for(Engine, "connect")
     def no_waiting(connection: object, record: object) -> None:
         connection.execute("PRAGMA synchronous=OFF")  # type: ignore[attr-defined]
 
     folder = tmp_path_factory.mktemp("a results folder")
-    uri = tracking.default_uri(folder)
-    tracking.open_store(uri, "first", folder / "mlartifacts")
+    uri = store.default_uri(folder)
+    store.open_store(uri, "first", folder / "mlartifacts")
     yield uri
     event.remove(Engine, "connect", no_waiting)
 
@@ -36,10 +36,10 @@ def mlflow_experiment(
     mlflow_uri: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> str:
     """Id of an experiment of the test module's own in `mlflow_uri`."""
-    from search import tracking
+    from search.tracking import store
 
     folder = tmp_path_factory.mktemp("mlartifacts")
-    return tracking.open_store(mlflow_uri, request.module.__name__, folder)
+    return store.open_store(mlflow_uri, request.module.__name__, folder)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def started_ray() -> Iterator[None]:
     """Ray on this machine, as a search starts it."""
     import ray
 
-    from search.cluster import start_ray
+    from search.runtime.cluster import start_ray
 
     start_ray(None)
     yield

@@ -13,8 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from hierclf.labels import Hierarchy
-from hierclf.sources import Problem, Source, inspect_source
+from hierclf.data.listing import Problem
+from hierclf.data.source import Source
+from hierclf.data.sources import inspect_source
+from hierclf.hierarchy import Hierarchy
 
 SUPERS = ((0, "bird"), (1, "dog"), (5, "novel"))
 SUBS = ((0, "owl, great"), (2, "hen"), (3, "novel"), (7, "pug"))

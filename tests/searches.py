@@ -132,8 +132,8 @@ def run_trials(
     from ray import tune  # Ray takes seconds to import, and few tests need it
 
     from hierclf.config import load_config
-    from search.experiment import run_experiment
-    from search.plan import Job, Plan
+    from search.trials.plan import Job, Plan
+    from search.tuning.experiment import run_experiment
 
     job = Job(
         config=load_config(place.config).model_dump(),

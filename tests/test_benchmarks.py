@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from benchmarks.frame import Rounds, Spec, in_turn, summarise, threads
-from benchmarks.results_file import circumstances, markdown, update
+
+from tests.benchmarks.frame import Rounds, Spec, in_turn, summarise, threads
+from tests.benchmarks.results_file import circumstances, markdown, update
 
 CPU = torch.device("cpu")
 

@@ -11,14 +11,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tiny_models import HIERARCHY, encoded, picture, pictures, tiny_bundle
 from typer.testing import CliRunner, Result
 
 from hierclf import cli, progress
-from hierclf.bundle import load_bundle, save_bundle
+from hierclf.bundle.directory import load_bundle, save_bundle
 from hierclf.cli import app
 from hierclf.errors import one_line_errors
 from hierclf.predict import COLUMNS, predict_images
+from tests.tiny_models import HIERARCHY, encoded, picture, pictures, tiny_bundle
 
 SUBMISSION = ["image", "superclass_index", "subclass_index"]
 ROOT = Path(__file__).parents[1]
@@ -88,7 +88,7 @@ def test_predict_writes_every_column_in_natural_order(
 def test_parquet_and_csv_hold_the_same(
     model: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hierclf.predict_files._ROWS_AT_ONCE", 6)
+    monkeypatch.setattr("hierclf.commands.predict_files._ROWS_AT_ONCE", 6)
     for name in ("out.csv", "out.parquet"):
         run("predict", model, images, "--out", tmp_path / name, "--batch-size", 4)
     assert pq.ParquetFile(tmp_path / "out.parquet").num_row_groups == 2
@@ -206,8 +206,8 @@ def test_predict_then_evaluate(model: Path, images: Path, tmp_path: Path) -> Non
 
 
 def test_the_demo_set_passes_its_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hierclf.demo.TRAIN_PER_CLASS", 2)
-    monkeypatch.setattr("hierclf.demo.TEST_PER_CLASS", 1)
+    monkeypatch.setattr("hierclf.data.demo.TRAIN_PER_CLASS", 2)
+    monkeypatch.setattr("hierclf.data.demo.TEST_PER_CLASS", 1)
     result = run("demo", tmp_path / "demo", "--seed", 123)
     assert f"hierclf check {tmp_path}/demo" in result.stdout
     assert {path.name for path in (tmp_path / "demo").iterdir()} == {

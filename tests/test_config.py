@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from hierclf.config import Config, load_config, parse_config
-from hierclf.goals import BALANCED, Goal
+from hierclf.rules.goals import BALANCED, Goal
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -61,12 +62,49 @@ def test_the_core_knows_nothing_of_search_ray_optuna_and_mlflow(path: Path) -> N
     assert not packages(path) & {"search", "ray", "optuna", "mlflow"}
 
 
+# What each package of `hierclf` may import of the others; "" is the files at its top, except the
+# entry points `cli`, `predict` and `config`, which are named.
+BELOW = {
+    "": set(),
+    "io": {""},
+    "data": {"", "io"},
+    "scores": {""},
+    "metrics": {""},
+    "nets": {"", "data", "scores"},
+    "rules": {"", "metrics", "scores"},
+    "config": {"", "rules", "scores"},
+    "bundle": {"", "io", "data", "scores", "metrics", "nets", "rules"},
+    "training": {"", "io", "data", "scores", "metrics", "nets", "rules", "config", "bundle"},
+    "predict": {"", "data", "scores", "metrics", "nets", "rules", "bundle"},
+    "reports": {"", "io", "scores", "metrics", "rules"},
+    "commands": {"", "io", "data", "scores", "metrics", "nets", "rules", "bundle", "predict"},
+}
+# Entry points stand above everything.
+ENTRIES = {"cli", "benchmark"}
+
+
+def room(module: str) -> str:
+    """The package of `hierclf` that a module or an imported name belongs to."""
+    first = module.split(".")[1] if "." in module else ""
+    return first if first in BELOW or first in ENTRIES else ""
+
+
+@pytest.mark.parametrize("path", CORE, ids=name_of)
+def test_a_package_imports_only_those_below_it(path: Path) -> None:
+    own = room(name_of(path).removesuffix(".py").replace("/", "."))
+    if own in ENTRIES:
+        return
+    used = {room(name) for name in imported(path) if name.partition(".")[0] == "hierclf"}
+    assert used - {own} <= BELOW[own]
+
+
+def test_the_table_of_packages_has_no_circle() -> None:
+    assert list(TopologicalSorter(BELOW).static_order())
+
+
 def test_mlflow_is_imported_by_the_modules_about_mlflow_only() -> None:
     users = {path.name for path in SEARCH if "mlflow" in packages(path)}
-    assert users <= {"tracking.py", "registry.py", "pyfunc_model.py", "trial_logger.py"}
-    # The trial logger speaks to MLflow through tracking.
-    assert "trial_logger.py" not in users
-    assert {"search.tracking"} <= imported(ROOT / "search" / "trial_logger.py")
+    assert users <= {"store.py", "registry.py", "pyfunc_model.py"}
 
 
 @pytest.mark.parametrize("path", CORE + SEARCH, ids=name_of)

@@ -11,13 +11,14 @@ import pytest
 import torch
 import torchvision.transforms.v2.functional as tv
 from PIL import Image
-from tiny_models import HIERARCHY, SIZE, encoded, picture, pictures, tiny_bundle
 
-from hierclf.images import fit_square
-from hierclf.predict import COLUMNS, pick_device, predict_batches, predict_images
-from hierclf.preprocessing import Preprocessing
+from hierclf.data.images import fit_square
+from hierclf.nets.inference import pick_device
+from hierclf.nets.preprocessing import Preprocessing
+from hierclf.predict import COLUMNS, predict_batches, predict_images
+from hierclf.rules.rule import Rule
 from hierclf.scores import Score, score_columns
-from hierclf.thresholds import Rule
+from tests.tiny_models import HIERARCHY, SIZE, encoded, picture, pictures, tiny_bundle
 
 
 def by_hand(seed: int) -> dict[str, object]:
@@ -123,7 +124,7 @@ def test_the_batch_size_changes_no_answer(batch_size: int) -> None:
 
 def test_the_images_inferred_at_a_time_change_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = predict_images(tiny_bundle(), pictures(12))
-    monkeypatch.setattr("hierclf.inference_batch.CPU_PIXELS", 5 * SIZE**2)
+    monkeypatch.setattr("hierclf.nets.inference.CPU_PIXELS", 5 * SIZE**2)
     sizes, net = list[int](), tiny_bundle()
     net.inference_net.register_forward_pre_hook(lambda _, images: sizes.append(len(images[0])))
     table = predict_images(net, pictures(12))

@@ -9,16 +9,16 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from hierclf.backbones import build_backbone
-from hierclf.bundle import Bundle, save_bundle
-from hierclf.calibrate import NovelCurve
-from hierclf.calibration import Calibration
-from hierclf.checksums import sha256_of
-from hierclf.labels import Hierarchy
-from hierclf.model import TwoHeadNet, TwoHeads
-from hierclf.preprocessing import Preprocessing
-from hierclf.table_file import save_score_table
-from hierclf.thresholds import Rule
+from hierclf.bundle.checksums import sha256_of
+from hierclf.bundle.directory import Bundle, save_bundle
+from hierclf.bundle.score_table_file import save_score_table
+from hierclf.hierarchy import Hierarchy
+from hierclf.nets.backbones import build_backbone
+from hierclf.nets.preprocessing import Preprocessing
+from hierclf.nets.two_heads import TwoHeadNet, TwoHeads
+from hierclf.rules.calibration import Calibration
+from hierclf.rules.calibrators import NovelCurve
+from hierclf.rules.rule import Rule
 
 SIZE = 32
 # The novel ids stand amid the others: nothing may assume that they come last.

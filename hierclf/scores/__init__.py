@@ -4,8 +4,7 @@
 them all, `compute` fits and computes a set of them.
 """
 
-from hierclf.scores.compute import fit_scores, score_columns
-from hierclf.scores.form import (
+from hierclf.scores.base import (
     LEVELS,
     Floats,
     Labels,
@@ -16,10 +15,11 @@ from hierclf.scores.form import (
     feature_score,
     logit_score,
 )
-from hierclf.scores.gaussian import fit_mahalanobis, mahalanobis_score, score_mahalanobis
-from hierclf.scores.guide import guide_score
+from hierclf.scores.compute import fit_scores, score_columns
+from hierclf.scores.knn import KNN_BANK_LIMIT, KNN_K, fit_knn, knn_score, score_knn
 from hierclf.scores.logit import energy, energy_score, entropy, gen, max_logit, msp
-from hierclf.scores.neighbours import KNN_BANK_LIMIT, KNN_K, fit_knn, knn_score, score_knn
+from hierclf.scores.mahalanobis import fit_mahalanobis, mahalanobis_score, score_mahalanobis
+from hierclf.scores.nnguide import guide_score
 from hierclf.scores.registry import PRIOR_SCORES, SCORES
 from hierclf.scores.rows import unit_rows
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hierclf.scores.form import LEVELS, Floats, Labels, Score, ScoreInputs, State
+from hierclf.scores.base import LEVELS, Floats, Labels, Score, ScoreInputs, State
 from hierclf.scores.registry import SCORES
 
 

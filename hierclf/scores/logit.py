@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp, softmax
 
-from hierclf.scores.form import Floats, Score, logit_score
+from hierclf.scores.base import Floats, Score, logit_score
 
 GEN_GAMMA = 0.1
 GEN_CLASSES = 100

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from hierclf.scores.form import Floats, State
-from hierclf.scores.gaussian import class_means
-from hierclf.scores.reduce import fit_pca, project
+from hierclf.scores.base import Floats, State
+from hierclf.scores.mahalanobis import class_means
+from hierclf.scores.pca import fit_pca, project
 from hierclf.scores.rows import by_chunks
 
 COMPONENT_LIMIT = 64

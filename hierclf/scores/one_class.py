@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hierclf.scores.form import Floats, State
-from hierclf.scores.reduce import fit_pca, project
+from hierclf.scores.base import Floats, State
+from hierclf.scores.pca import fit_pca, project
 from hierclf.scores.rows import by_chunks, stratified_rows, unit_rows
 
 NU = 0.1

@@ -5,19 +5,19 @@ A new score is one more entry.
 
 from __future__ import annotations
 
-from hierclf.scores.form import Score, feature_score, logit_score
-from hierclf.scores.gaussian import (
+from hierclf.scores.base import Score, feature_score, logit_score
+from hierclf.scores.knn import knn_score
+from hierclf.scores.logit import energy_score, entropy, gen, max_logit, msp
+from hierclf.scores.mahalanobis import (
     fit_within,
     mahalanobis_score,
     relative_mahalanobis_score,
     score_within,
 )
-from hierclf.scores.guide import guide_score
-from hierclf.scores.logit import energy_score, entropy, gen, max_logit, msp
 from hierclf.scores.mixture import fit_mixture, score_mixture
-from hierclf.scores.neighbours import knn_score
+from hierclf.scores.nnguide import guide_score
 from hierclf.scores.one_class import fit_one_class, score_one_class
-from hierclf.scores.prior import (
+from hierclf.scores.pretrained_head import (
     fit_prior_kl,
     fit_prior_mass,
     prior_score,

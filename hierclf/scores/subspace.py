@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from hierclf.scores.form import Floats, Labels, ScoreInputs, State, logits_of
+from hierclf.scores.base import Floats, Labels, ScoreInputs, State, logits_of
 from hierclf.scores.logit import energy
-from hierclf.scores.reduce import principal_axes
+from hierclf.scores.pca import principal_axes
 from hierclf.scores.rows import by_chunks, check_width
 
 EXPLAINED = 0.9

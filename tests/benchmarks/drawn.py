@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from hierclf.cache import ImageCache
-from hierclf.labels import Hierarchy
+from hierclf.data.cache import ImageCache
+from hierclf.hierarchy import Hierarchy
 
 # The paper's: 3 super-classes with 29 sub-classes each.
 N_SUPER, N_SUB = 3, 87

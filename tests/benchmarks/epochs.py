@@ -3,9 +3,9 @@
 import torch
 
 from hierclf.config import parse_config
-from hierclf.fold_run import FoldRun
-from hierclf.splits import refit_fold
-from hierclf.train import train_step
+from hierclf.training.fold_run import FoldRun
+from hierclf.training.folds import refit_fold
+from hierclf.training.loop import train_step
 from tests.benchmarks.drawn import image_cache, pixels
 from tests.benchmarks.frame import Rounds, figure, in_turn, seconds
 

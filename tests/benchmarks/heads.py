@@ -11,8 +11,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from hierclf.config import Config, parse_config
-from hierclf.fold_run import FoldRun
-from hierclf.splits import refit_fold
+from hierclf.training.fold_run import FoldRun
+from hierclf.training.folds import refit_fold
 from tests.benchmarks.frame import Rounds, figure, in_turn, seconds
 
 IMAGES, FEATURES, SUPER, SUB, VIEWS = 6_288, 1_280, 3, 87, 2

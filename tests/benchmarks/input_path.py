@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from hierclf.augment import augment
-from hierclf.backbones import IMAGENET_MEAN, IMAGENET_STD
-from hierclf.inputs import batch_reader
+from hierclf.nets.backbones import IMAGENET_MEAN, IMAGENET_STD
+from hierclf.training.augment import augment
+from hierclf.training.inputs import batch_reader
 from tests.benchmarks.drawn import jpegs, pixels
 from tests.benchmarks.frame import Rounds, figure, in_turn, seconds, threads
 from tests.benchmarks.notebook import decode, train_transform

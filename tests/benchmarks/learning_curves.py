@@ -17,11 +17,11 @@ import pandas as pd
 import torch
 from scipy.stats import qmc
 
-from hierclf.cache import default_cache_dir
 from hierclf.config import Config, load_config
-from hierclf.fold_run import FoldRun
-from hierclf.prepare import Prepared, prepare
-from search.epochs import run_epochs
+from hierclf.data.cache import default_cache_dir
+from hierclf.training.fold_run import FoldRun
+from hierclf.training.prepare import Prepared, prepare
+from search.trials.epochs import run_epochs
 from tests.benchmarks.frame import threads
 
 TUNED = ("lr", "weight_decay", "strength")

@@ -6,13 +6,13 @@ from functools import cache
 import numpy as np
 import torch
 
-from hierclf.backbones import build_backbone
-from hierclf.bundle import Bundle, Preprocessing
-from hierclf.inference_batch import images_at_a_time
-from hierclf.model import TwoHeadNet, TwoHeads
+from hierclf.bundle.directory import Bundle, Preprocessing
+from hierclf.nets.backbones import build_backbone
+from hierclf.nets.inference import images_at_a_time
+from hierclf.nets.two_heads import TwoHeadNet, TwoHeads
 from hierclf.predict import predict_batches
+from hierclf.rules.rule import Rule
 from hierclf.scores import SCORES, ScoreInputs, fit_scores
-from hierclf.thresholds import Rule
 from tests.benchmarks.drawn import HIERARCHY, N_SUB, N_SUPER, jpegs, pixels
 from tests.benchmarks.frame import Rounds, figure, in_turn, seconds
 from tests.benchmarks.notebook import test_loop

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from hierclf.cache import open_cache
-from hierclf.inputs import batch_reader
-from hierclf.sources import open_source
+from hierclf.data.cache import open_cache
+from hierclf.data.sources import open_source
+from hierclf.training.inputs import batch_reader
 from tests.benchmarks.drawn import N_SUB, N_SUPER, jpegs, pixels
 
 _GROUP = 1000

@@ -20,8 +20,8 @@ import torch
 from scipy.interpolate import RBFInterpolator
 
 from hierclf.config import Config, load_config
-from search.halving import PersistentASHA
-from search.space import distributions
+from search.tuning.halving import PersistentASHA
+from search.tuning.space import distributions
 from tests.benchmarks.frame import Rounds, Skip, figure
 from tests.benchmarks.learning_curves import TUNED, to_unit
 

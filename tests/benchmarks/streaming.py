@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from hierclf.cache import ImageCache
-from hierclf.sources import open_source
-from hierclf.stream import ImageStream
-from hierclf.stream_open import open_stream
-from search.stream import map_on_cluster
+from hierclf.data.cache import ImageCache
+from hierclf.data.sources import open_source
+from hierclf.data.stream import ImageStream
+from hierclf.data.stream_open import open_stream
+from search.trials.stream import map_on_cluster
 from tests.benchmarks.frame import Rounds, figure, in_turn, seconds
 from tests.benchmarks.notebook import decode
 from tests.benchmarks.scale_worker import write_parquet

@@ -1,22 +1,17 @@
 """Figures of the threshold search, on a drawn score table of the size of the paper's test set."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import optuna
 import pandas as pd
 import torch
 from sklearn.metrics import roc_curve
 
-from hierclf.goals import harmonic
-from hierclf.thresholds import level_rows, sweep
-from search.tau import search_rule
+from hierclf.metrics.accuracy import harmonic
+from hierclf.rules.score_table import level_rows
+from hierclf.rules.trade_off import sweep
+from search.pipeline.threshold_search import search_rule
 from tests.benchmarks.frame import Rounds, figure, in_turn, seconds
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # what the tests draw, too
-
-from drawn_tables import draw_table
+from tests.drawn_tables import draw_table
 
 ROWS = 11_180
 SCORES = ("msp", "max_logit", "energy", "knn")
@@ -26,7 +21,7 @@ TRIALS = 200
 @figure(
     "tau_200_trials_s",
     unit="s",
-    ours="search/tau.py, 200 trials on 11,180 rows, with fitted sums and the exact best rule",
+    ours="threshold_search.py, 200 trials on 11,180 rows, with fitted sums and the exact best rule",
     theirs="200 trials of Optuna alone with an objective in pandas and NumPy",
     aim="under 2 s",
 )

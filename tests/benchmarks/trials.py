@@ -11,12 +11,12 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
-from hierclf.backbones import build_backbone
-from hierclf.cache import default_cache_dir
 from hierclf.config import load_config, parse_config
-from hierclf.prepare import prepare
-from search.plan import Job, Plan
-from search.trial_runs import Place
+from hierclf.data.cache import default_cache_dir
+from hierclf.nets.backbones import build_backbone
+from hierclf.training.prepare import prepare
+from search.tracking.trial_runs import Place
+from search.trials.plan import Job, Plan
 from tests.benchmarks.frame import Rounds, Skip, figure, seconds
 
 ROOT = Path(__file__).parents[2]
@@ -94,9 +94,9 @@ def _overhead(job: Job, *, n_trials: int, polling: str) -> float:
     from optuna.samplers import RandomSampler
     from ray.tune.search.optuna import OptunaSearch
 
-    from search.experiment import METRIC, run_experiment
-    from search.space import distributions
-    from search.trial_logger import TrialLogger
+    from search.tracking.trial_logger import TrialLogger
+    from search.tuning.experiment import METRIC, run_experiment
+    from search.tuning.space import distributions
 
     Path(job.storage).mkdir(parents=True)
     storage = Path(job.storage)
@@ -135,10 +135,10 @@ def search_32_frozen_s(device: torch.device) -> Rounds:
     config = load_config(RECIPE, overrides)
     prepared = prepare(config, directory=default_cache_dir(), device=device)
     with tempfile.TemporaryDirectory() as folder, ray_as_in_a_search("0.1") as cpus:
-        from search.cluster import plan_resources
-        from search.run import Run
-        from search.run_folder import RunFolder
-        from search.stages import search_stage
+        from search.pipeline.run import Run
+        from search.pipeline.run_folder import RunFolder
+        from search.pipeline.training_stages import search_stage
+        from search.runtime.cluster import plan_resources
 
         plan = plan_resources(
             cpus=cpus, available_gpus=0, gpus=0, workers=1, n_trials=config.search.trials
@@ -163,7 +163,7 @@ def ray_as_in_a_search(polling: str) -> Iterator[float]:
     os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = polling
     import ray
 
-    from search.cluster import start_ray
+    from search.runtime.cluster import start_ray
 
     start_ray(None)
     try:
@@ -174,9 +174,9 @@ def ray_as_in_a_search(polling: str) -> Iterator[float]:
 
 def _store(folder: Path) -> Place:
     """A search's run in a new MLflow store."""
-    from search import tracking
+    from search.tracking import store
 
-    uri = tracking.default_uri(folder)
-    experiment_id = tracking.open_store(uri, "benchmark", folder / "mlartifacts")
-    parent = tracking.start_search(uri, experiment_id, "benchmark", {}, {})
+    uri = store.default_uri(folder)
+    experiment_id = store.open_store(uri, "benchmark", folder / "mlartifacts")
+    parent = store.start_search(uri, experiment_id, "benchmark", {}, {})
     return Place(uri, experiment_id, parent)

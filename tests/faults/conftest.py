@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from disks import small_disk
-from searches import Place
+
+from tests.faults.disks import small_disk
+from tests.searches import Place
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

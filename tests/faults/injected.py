@@ -23,7 +23,7 @@ def before(lr, fold, epoch):
 class Hook:
     @staticmethod
     def find_spec(name, path=None, target=None):
-        if name != "hierclf.fold_run":
+        if name != "hierclf.training.fold_run":
             return None
         sys.meta_path.remove(Hook)
         spec = importlib.util.find_spec(name)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from searches import TUNE, Ended, Place, environment, processes
+from tests.searches import TUNE, Ended, Place, environment, processes
 
 PAPERS_LR, OWN_LR = 1e-4, 2e-3
 """Learning rates of the first two trials of a tiny search."""

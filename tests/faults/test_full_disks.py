@@ -8,19 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from disks import fill, small_disk
-from drawn_tables import draw_table
-from layouts import make_source
-from running import checkpoints, running
-from searches import Place, runs_of, tiny, tune
-from test_features import banks, cache, config_of, open_features, weights  # noqa: F401
 
-from hierclf.cache import ImageCache, open_cache
-from hierclf.report import plot_score_histograms
-from hierclf.tensor_files import load_tensors, save_tensors
-from hierclf.thresholds import PAPER_RULE
-from search import tracking
-from search.run_folder import RunFolder, read_json
+from hierclf.data.cache import ImageCache, open_cache
+from hierclf.io.tensors import load_tensors, save_tensors
+from hierclf.reports.run_plots import plot_score_histograms
+from hierclf.rules.rule import PAPER_RULE
+from search.pipeline.run_folder import RunFolder, read_json
+from search.tracking import store
+from tests.drawn_tables import draw_table
+from tests.faults.disks import fill, small_disk
+from tests.faults.running import checkpoints, running
+from tests.layouts import make_source
+from tests.searches import Place, runs_of, tiny, tune
+from tests.training.test_features import banks, cache, config_of, open_features, weights  # noqa: F401
 
 
 class Kind(NamedTuple):
@@ -130,7 +130,7 @@ def test_features_have_their_room_before_the_first_is_computed(
 def test_an_mlflow_store_on_a_full_disk_is_one_line(disk: Path) -> None:
     fill(disk)
     with pytest.raises(ValueError, match=r"mlflow\.db") as error:
-        tracking.open_store(tracking.default_uri(disk), "x", disk / "mlartifacts")
+        store.open_store(store.default_uri(disk), "x", disk / "mlartifacts")
     assert "\n" not in str(error.value)
 
 

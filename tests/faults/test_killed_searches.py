@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from injected import injected, trained
-from running import Running, running
-from searches import Ended, Place, runs_of, stages, tiny
 
-from search import tracking
+from search.tracking import store
+from tests.faults.injected import injected, trained
+from tests.faults.running import Running, running
+from tests.searches import Ended, Place, runs_of, stages, tiny
 
 SEED = 7
 # What a search says before each kill, and how long after at most it comes, in seconds.
@@ -96,6 +96,6 @@ def test_a_search_killed_at_seven_moments_ends_as_one_that_was_left_alone(
     assert names == ["confirm", "confirm", "refit", "search", "search", "search", "thresholds"]
     found = [run.data.tags["trial_id"] for run in children if "trial_id" in run.data.tags]
     assert len(found) == len(set(found)) == 6
-    assert len(tracking.connect(apart.uri()).search_model_versions("name = 'hierclf'")) == 1
+    assert len(store.connect(apart.uri()).search_model_versions("name = 'hierclf'")) == 1
     assert (folder / "summary.json").is_file()
     assert not list(folder.glob(".*.part"))

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 import pytest
-from running import checkpoints, running
-from searches import Place, runs_of, tiny
+
+from tests.faults.running import checkpoints, running
+from tests.searches import Place, runs_of, tiny
 
 
 @pytest.fixture

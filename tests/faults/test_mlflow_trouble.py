@@ -14,10 +14,10 @@ from urllib.request import urlopen
 
 import pandas as pd
 import pytest
-from running import running, until
-from searches import Place, tiny, tune
 
-from search import tracking
+from search.tracking import store
+from tests.faults.running import running, until
+from tests.searches import Place, tiny, tune
 
 
 def free_port() -> int:
@@ -83,7 +83,7 @@ def test_a_server_that_was_gone_for_two_stages_has_everything_in_the_end(apart: 
     assert ended.code == 0, ended
     (line,) = ended.err.splitlines()
     assert "the search goes on, and tries again later" in line
-    client = tracking.connect(f"sqlite:///{folder}/server.db")
+    client = store.connect(f"sqlite:///{folder}/server.db")
     experiment = client.get_experiment_by_name("hierclf")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])

@@ -6,8 +6,9 @@ import time
 
 import pandas as pd
 import pytest
-from running import checkpoints, running, until
-from searches import Place, runs_of, stages, tiny, tune
+
+from tests.faults.running import checkpoints, running, until
+from tests.searches import Place, runs_of, stages, tiny, tune
 
 
 @pytest.mark.long

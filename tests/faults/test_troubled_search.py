@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import pandas as pd
 import pytest
-from injected import Epoch, injected, trained
-from running import OWN_LR, PAPERS_LR, running
-from searches import Ended, Place, runs_of, stages, tiny
 
-from search import tracking
+from search.tracking import store
+from tests.faults.injected import Epoch, injected, trained
+from tests.faults.running import OWN_LR, PAPERS_LR, running
+from tests.searches import Ended, Place, runs_of, stages, tiny
 
 FAULTS = f"""
 dies = LOG.with_name("died")
@@ -91,7 +91,7 @@ def test_a_locked_store_gets_everything_later_and_is_one_warning(
     assert status.pop(OWN_LR) == "FAILED"
     assert set(status.values()) == {"FINISHED"}
     history = pd.read_parquet(troubled.folder / "history.parquet")
-    client = tracking.connect(apart.uri())
+    client = store.connect(apart.uri())
     for run in (r for r in children if r.data.tags.get("hierclf.stage") == "search"):
         rows = history[history["trial_id"] == run.data.tags["trial_id"]]
         logged = client.get_metric_history(run.info.run_id, "objective")

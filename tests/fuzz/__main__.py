@@ -1,4 +1,4 @@
-"""Fuzz what reads strangers' files: `python tests/fuzz --target images --minutes 10`.
+"""Fuzz what reads strangers' files: `python -m tests.fuzz --target images --minutes 10`.
 
 Every input comes from a seed, so that a finding can be made again. An input may be accepted, or
 refused by a ValueError of one line; all else is a finding, and is kept: another exception, more
@@ -8,6 +8,7 @@ than 2 GiB of memory, more than a minute, a crash. Exit code 1 if there are any.
 import argparse
 import faulthandler
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -38,6 +39,7 @@ def _parent(options: argparse.Namespace) -> int:
     """Run the inputs in a process that may crash or be killed; start another one after that."""
     seconds = float("inf") if options.minutes is None else 60 * options.minutes
     deadline = time.monotonic() + seconds
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     seed, findings, accepted, slowest, peak = options.seed, 0, 0, 0.0, 0
     end = options.seed + options.inputs
     with tempfile.TemporaryDirectory() as folder:
@@ -53,8 +55,9 @@ def _parent(options: argparse.Namespace) -> int:
             arguments += ["--seed", str(seed), "--inputs", str(end - seed)]
             if seconds < float("inf"):
                 arguments += ["--minutes", str((deadline - time.monotonic()) / 60)]
-            program = [sys.executable, str(Path(__file__).parent), *arguments]
-            done = subprocess.run(program, cwd=folder, check=False)
+            program = [sys.executable, "-m", "tests.fuzz", *arguments]
+            # The child works in a folder of its own, where `tests` would not be found.
+            done = subprocess.run(program, cwd=folder, env=environment, check=False)
             said = json.loads(report.read_text())
             if done.returncode:
                 findings += 1
@@ -74,7 +77,7 @@ def _parent(options: argparse.Namespace) -> int:
 
 
 def _child(options: argparse.Namespace) -> int:
-    from targets import TARGETS  # imports torch, which the parent does without
+    from tests.fuzz.targets import TARGETS  # imports torch, which the parent does without
 
     here = Path.cwd()
     (here / "input").mkdir(exist_ok=True)

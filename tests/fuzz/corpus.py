@@ -1,7 +1,6 @@
 """Valid inputs, made by code, that the fuzzer starts from."""
 
 import io
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from tiny_models import HIERARCHY, SIZE, picture, save_tiny_model, tiny_bundle
-
-from hierclf.bundle import save_bundle
+from hierclf.bundle.directory import save_bundle
+from hierclf.rules.rule import Rule
 from hierclf.scores import PRIOR_SCORES, SCORES, ScoreInputs, fit_scores
-from hierclf.thresholds import Rule
+from tests.tiny_models import HIERARCHY, SIZE, picture, save_tiny_model, tiny_bundle
 
 MODEL_FILES = (
     *("bundle.json", "thresholds.json", "score_table.parquet"),

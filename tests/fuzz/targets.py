@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from corpus import images, models
-from mutate import Rng, mutate_bytes, mutate_json, mutate_safetensors
-from tiny_models import pictures, sign
 
-from hierclf.bundle import load_bundle, load_card
-from hierclf.images import decode
+from hierclf.bundle.directory import load_bundle, load_card
+from hierclf.bundle.score_table_file import load_score_table
+from hierclf.data.images import decode
 from hierclf.predict import NUMBERS, predict_images
-from hierclf.table_file import load_score_table
+from tests.fuzz.corpus import images, models
+from tests.fuzz.mutate import Rng, mutate_bytes, mutate_json, mutate_safetensors
+from tests.tiny_models import pictures, sign
 
 
 class Target(NamedTuple):

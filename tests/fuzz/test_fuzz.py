@@ -14,7 +14,7 @@ import pytest
 def test_damaged_inputs_raise_nothing_but_value_errors(
     tmp_path: Path, target: str, inputs: int
 ) -> None:
-    program = [sys.executable, str(Path(__file__).parent), "--target", target]
+    program = [sys.executable, "-m", "tests.fuzz", "--target", target]
     limits = ["--inputs", str(inputs), "--keep", str(tmp_path)]
     done = subprocess.run([*program, *limits], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

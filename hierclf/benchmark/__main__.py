@@ -1,0 +1,5 @@
+"""`python -m hierclf.benchmark`."""
+
+from hierclf.benchmark.run import main
+
+main()

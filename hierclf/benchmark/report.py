@@ -1,0 +1,155 @@
+"""What the benchmark writes: all rows as CSV, means over the seeds as Markdown, and a plot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hierclf.io.atomic import draft_of
+from hierclf.reports.style import BLUE, ORANGE, new_figure, save_figure
+from hierclf.rules.score_transfer import DEPLOYED
+
+_ACCURACIES = {
+    "super_harmonic": "super H",
+    "super_seen": "seen",
+    "super_unseen": "unseen",
+    "sub_harmonic": "sub H",
+    "sub_seen": "sub seen",
+    "sub_unseen": "sub unseen",
+    "sub_unseen_near": "near",
+    "sub_unseen_far": "far",
+}
+_QUALITY = ("auroc", "aupr", "fpr95", "oscr")
+
+
+def write_report(rows: pd.DataFrame, folder: Path) -> list[Path]:
+    """Write benchmark.csv, benchmark.md and benchmark.png into a folder; their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"benchmark.{ending}" for ending in ("csv", "md", "png")]
+    with draft_of(paths[0]) as draft:
+        rows.to_csv(draft, index=False)
+    with draft_of(paths[1]) as draft:
+        draft.write_text(markdown(rows), encoding="utf-8")
+    _plot(rows, paths[2])
+    return paths
+
+
+def summary(rows: pd.DataFrame) -> str:
+    """The balanced rules as plain text: harmonic means in per cent, mean and spread over seeds."""
+    lines = [f"{'rule':<24}{'super H':>14}{'sub H':>14}"]
+    for rule, group in _by_rule(rows):
+        cells = "".join(
+            f"{mean_and_spread(group[k]):>14}" for k in ("super_harmonic", "sub_harmonic")
+        )
+        lines.append(f"{rule:<24}{cells}")
+    return "\n".join(lines)
+
+
+def markdown(rows: pd.DataFrame) -> str:
+    """All tables; mean and standard deviation over the seeds, in per cent."""
+    judged = rows[rows["super_harmonic"].notna() | rows["sub_harmonic"].notna()]
+    plain = (judged["decoding"] == "masked") & _as_deployed(judged)
+    first = judged["goal"].iloc[int((judged["goal"] != "fixed").to_numpy().argmax())]
+    parts = [
+        "Mean and standard deviation over "
+        f"{rows['seed'].nunique()} seeds, in per cent; H is the harmonic mean of seen and unseen "
+        "accuracy. near: novel sub-classes of known super-classes found; far: those of novel ones.",
+        _accuracy_table(judged[plain], ["rule", "goal"]),
+        "Ranking of novel above known images, whatever the threshold:",
+        _quality_table(judged[plain & (judged["goal"] == first)]),
+        "Decodings:",
+        _decoding_table(judged[_as_deployed(judged) & judged["goal"].isin([first, "fixed"])]),
+        "How thresholds carry from some networks to others:",
+        _accuracy_table(
+            judged[
+                judged["rule"].isin(_several(judged, "carry"))
+                & (judged["goal"] == first)
+                & (judged["decoding"] == "masked")
+            ],
+            ["rule", "carry"],
+        ),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _as_deployed(rows: pd.DataFrame) -> pd.Series:
+    """Which rows are of thresholds carried as a search's are, or of fixed ones."""
+    return (rows["carry"] == DEPLOYED) | (rows["goal"] == "fixed")
+
+
+def _several(rows: pd.DataFrame, key: str) -> list[str]:
+    """Rules that have rows of several values of a key."""
+    counts = rows.groupby("rule")[key].nunique()
+    return list(counts.index[counts > 1])
+
+
+def _main(rows: pd.DataFrame) -> pd.DataFrame:
+    plain = rows[(rows["decoding"] == "masked") & _as_deployed(rows)]
+    goals = [goal for goal in plain["goal"].unique() if goal != "fixed"]
+    return plain[plain["goal"].isin(["fixed", goals[0]])]
+
+
+def _by_rule(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of the plots and of the summary, by rule, in their order."""
+    return [(str(rule), group) for rule, group in _main(rows).groupby("rule", sort=False)]
+
+
+def mean_and_spread(values: pd.Series) -> str:
+    """Shares as text: mean and standard deviation in per cent, `-` where there are none."""
+    present = 100.0 * values.dropna().astype(float)
+    if present.empty:
+        return "-"
+    return f"{present.mean():.1f}" + (f" ± {present.std():.1f}" if len(present) > 1 else "")
+
+
+def _table(rows: pd.DataFrame, by: list[str], columns: dict[str, str]) -> str:
+    header = [*by, *columns.values()]
+    lines = [" | ".join(header), " | ".join(["---"] * len(by) + ["---:"] * len(columns))]
+    for key, group in rows.groupby(by, sort=False):
+        names = key if isinstance(key, tuple) else (key,)
+        lines.append(
+            " | ".join([*map(str, names), *(mean_and_spread(group[name]) for name in columns)])
+        )
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def _accuracy_table(rows: pd.DataFrame, by: list[str]) -> str:
+    return _table(rows, by, _ACCURACIES)
+
+
+def _quality_table(rows: pd.DataFrame) -> str:
+    columns = {f"{level}_{key}": f"{level} {key}" for level in ("super", "sub") for key in _QUALITY}
+    return _table(rows[rows["super_auroc"].notna()], ["rule", "goal"], columns)
+
+
+def _decoding_table(rows: pd.DataFrame) -> str:
+    columns = {
+        "super_harmonic": "super H",
+        "sub_harmonic": "sub H",
+        "super_balanced": "super balanced",
+        "sub_balanced": "sub balanced",
+        "consistency": "consistent",
+    }
+    return _table(
+        rows[rows["rule"].isin(_several(rows, "decoding"))], ["rule", "decoding"], columns
+    )
+
+
+def _plot(rows: pd.DataFrame, path: Path) -> None:
+    groups = _by_rule(rows)
+    figure, (axes,) = new_figure(1, (8.0, 0.34 * len(groups) + 1.4))
+    at = np.arange(len(groups))[::-1]
+    for shift, level, colour in ((0.2, "super", BLUE), (-0.2, "sub", ORANGE)):
+        values = [100 * group[f"{level}_harmonic"].astype(float) for _, group in groups]
+        means = [column.mean() for column in values]
+        spread = [column.std() if len(column) > 1 else 0.0 for column in values]
+        axes.barh(at + shift, means, 0.38, xerr=spread, color=colour, label=f"{level}-class")
+        for y, mean in zip(at + shift, means, strict=True):
+            axes.annotate(f"{mean:.1f}", (1.0, y), va="center", color="white", fontsize=7.5)
+    axes.set_yticks(at, [name for name, _ in groups])
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("harmonic mean of seen and unseen accuracy on held-out classes, %")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
+    save_figure(figure, path)

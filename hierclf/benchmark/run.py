@@ -1,0 +1,260 @@
+"""A benchmark that a stranger can repeat: scores, decodings and goals on held-out classes.
+
+    python -m hierclf.benchmark.run --data PATH --config configs/cpu.yaml
+
+For each seed: class-holdout folds are planned, the network is trained on each with the
+configuration as it is, every score is fitted, and every rule is judged by cross-fitting, so that no
+class reports on a rule that it helped to choose. The paper's rule is the first row.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hierclf.benchmark.report import summary, write_report
+from hierclf.config import Config, load_config
+from hierclf.data.cache import ImageCache, default_cache_dir
+from hierclf.errors import one_line_errors
+from hierclf.hierarchy import NOVEL
+from hierclf.metrics.accuracy import LEVELS, six_accuracies
+from hierclf.metrics.hierarchical import (
+    balanced_accuracy,
+    consistency_rate,
+    hierarchical_distance,
+    mistake_severity,
+)
+from hierclf.metrics.ranking import novelty_metrics, oscr
+from hierclf.nets.inference import pick_device
+from hierclf.progress import progress
+from hierclf.rules.cross_fit import cross_fit
+from hierclf.rules.decoding import DECODINGS
+from hierclf.rules.exact import Scores
+from hierclf.rules.fusion import best_combination, best_singles
+from hierclf.rules.goals import BALANCED, Goal
+from hierclf.rules.rule import PAPER_RULE, decide
+from hierclf.rules.score_table import level_rows, score_values, true_labels
+from hierclf.rules.score_transfer import CARRIES, DEPLOYED, carried
+from hierclf.training.fold_run import FoldRun
+from hierclf.training.folds import sub_parts
+from hierclf.training.prepare import Prepared, plan, prepare
+
+Tables = dict[str, pd.DataFrame]
+Row = dict[str, Any]
+
+PAPER, BEST_SINGLE, COMBINED = "paper's rule", "best single score", "combination"
+
+
+def fold_tables(config: Config, prepared: Prepared, title: str) -> Tables:
+    """Train every fold of `prepared`; the score table of all of them, by decoding."""
+    names = config.thresholds.scores
+    folds = list(prepared.folds.values())
+    tables: dict[str, list[pd.DataFrame]] = {decoding: [] for decoding in DECODINGS}
+    with progress(f"{title}: training folds") as report:
+        for i, fold in enumerate(folds):
+            run = FoldRun(
+                fold,
+                prepared.cache,
+                config,
+                pick_device("auto"),
+                features=prepared.features,
+                prior=prepared.prior,
+            )
+            for epoch in range(1, config.train.epochs + 1):
+                run.train_epoch(epoch)
+            for decoding, table in run.tables(names, run.fitted_scores(names)).items():
+                tables[decoding].append(table)
+            report(i + 1, len(folds))
+    return {decoding: pd.concat(parts, ignore_index=True) for decoding, parts in tables.items()}
+
+
+def benchmark_rows(
+    tables: Tables, config: Config, cache: ImageCache, goals: dict[str, Goal]
+) -> Iterator[Row]:
+    """One row for every rule on one seed's tables, the paper's first.
+
+    Single scores are judged under every goal. Decodings and carries are compared by the best single
+    scores and the combination, under the balanced goal.
+    """
+    names = config.thresholds.scores
+    raw, balanced = tables["masked"], next(iter(goals))
+    table = carried(raw, names, DEPLOYED)
+    sub_to_super = np.asarray(cache.hierarchy.sub_to_super)
+    parts = sub_parts(cache.hierarchy, sub_folds=config.folds.sub, seed=config.seed)
+    judge = partial(cross_fitted, parts=parts)
+    for name, decoding in ((PAPER, "masked"), (PAPER, "apart")):
+        answers = decide(tables[decoding], PAPER_RULE)
+        fixed = {"goal": "fixed", "carry": "raw", "decoding": decoding}
+        yield rule_row(name, tables[decoding], answers, sub_to_super, **fixed)
+    novel = np.full(len(raw), NOVEL)
+    known = table["super_pred"].to_numpy(), table["sub_pred"].to_numpy()
+    for name, answers in (("always novel", (novel, novel)), ("never novel", known)):
+        yield rule_row(name, table, answers, sub_to_super, goal="fixed", carry="raw")
+    families: list[tuple[str, Scores]] = [(name, [name]) for name in names]
+    families += [(BEST_SINGLE, names), (COMBINED, names)]
+    for goal_name, goal in goals.items():
+        for name, scores in families:
+            try:
+                rows, answers = judge(table, scores, _chooser(name, goal))
+            except ValueError as error:
+                if goal is BALANCED:
+                    raise
+                yield {"rule": name, "goal": goal_name, "note": str(error)}
+                continue
+            quality = score_quality(table, name) if name in names else {}
+            yield rule_row(name, rows, answers, sub_to_super, goal=goal_name) | quality
+    for name in (BEST_SINGLE, COMBINED):
+        for decoding in [d for d in DECODINGS if d != "masked"]:
+            decoded = carried(tables[decoding], names, DEPLOYED)
+            rows, answers = judge(decoded, names, _chooser(name, BALANCED))
+            yield rule_row(name, rows, answers, sub_to_super, goal=balanced, decoding=decoding)
+        for carry in [c for c in CARRIES if c != DEPLOYED]:
+            moved = carried(raw, names, carry)
+            rows, answers = judge(moved, names, _chooser(name, BALANCED))
+            yield rule_row(name, rows, answers, sub_to_super, goal=balanced, carry=carry)
+
+
+def score_quality(table: pd.DataFrame, name: str) -> dict[str, float | None]:
+    """AUROC, AUPR, FPR at 95 % TPR and OSCR of one score at both levels, thresholds apart."""
+    quality: dict[str, float | None] = {}
+    for level in LEVELS:
+        rows, values = level_rows(table, level), score_values(table, level, name)
+        found = novelty_metrics(values, ~rows.known)
+        found["oscr"] = oscr(values, rows.right, ~rows.known)
+        quality |= {f"{level}_{key}": value for key, value in found.items()}
+    return quality
+
+
+def _chooser(family: str, goal: Goal) -> Callable[..., Any]:
+    return partial(best_combination if family == COMBINED else best_singles, goal=goal)
+
+
+def cross_fitted(
+    table: pd.DataFrame, scores: Scores, choose: Callable[..., Any], *, parts: np.ndarray
+) -> tuple[pd.DataFrame, tuple[np.ndarray, np.ndarray]]:
+    """Rows and answers by rules that their classes did not choose; see `cross_fit`."""
+    folds = sorted(set(table["fold"]))
+    found = cross_fit(table, parts, scores, folds, choose=choose).predictions
+    answers = found["pred_super"].to_numpy(), found["pred_sub"].to_numpy()
+    return table.iloc[found.index.to_numpy()], answers
+
+
+def rule_row(
+    name: str,
+    table: pd.DataFrame,
+    answers: tuple[np.ndarray, np.ndarray],
+    sub_to_super: np.ndarray,
+    *,
+    goal: str,
+    decoding: str = "masked",
+    carry: str = DEPLOYED,
+) -> Row:
+    """Everything that is measured of one rule's answers."""
+    truth = true_labels(table)
+    unseen = truth[1] == NOVEL
+    found = answers[1] == NOVEL
+    near, far = unseen & (truth[0] != NOVEL), unseen & (truth[0] == NOVEL)
+    share: Callable[[np.ndarray], float | None] = lambda rows: (  # noqa: E731
+        float(found[rows].mean()) if rows.any() else None
+    )
+    return {
+        "rule": name,
+        "goal": goal,
+        "decoding": decoding,
+        "carry": carry,
+        **six_accuracies(*truth, *answers),
+        "sub_unseen_near": share(near),
+        "sub_unseen_far": share(far),
+        "super_balanced": balanced_accuracy(truth[0], answers[0]),
+        "sub_balanced": balanced_accuracy(truth[1], answers[1]),
+        "consistency": consistency_rate(*answers, sub_to_super),
+        "distance": hierarchical_distance(*truth, *answers),
+        "severity": mistake_severity(*truth, *answers),
+    }
+
+
+def prepare_with_progress(config: Config) -> Prepared:
+    """Images and features from the cache of this machine, or into it."""
+    with progress("images and features") as report:
+        return prepare(
+            config,
+            directory=default_cache_dir(),
+            device=pick_device("auto"),
+            progress=lambda what, done, total: report(done, total),
+        )
+
+
+def run_benchmark(config: Config, seeds: Sequence[int], goals: dict[str, Goal]) -> pd.DataFrame:
+    """Every row of every seed; features and decoded images are shared by the seeds."""
+    prepared = prepare_with_progress(config)
+    rows: list[Row] = []
+    for seed in seeds:
+        seeded = config.model_copy(update={"seed": seed})
+        folds = {f.name: f for f in plan(prepared.cache, seeded) if len(f.held_out)}
+        tables = fold_tables(seeded, prepared._replace(folds=folds), f"seed {seed}")
+        n_rules = 4 + len(goals) * (len(config.thresholds.scores) + 2)
+        n_rules += 2 * (len(DECODINGS) + len(CARRIES) - 2)
+        with progress(f"seed {seed}: judging rules") as report:
+            for i, row in enumerate(benchmark_rows(tables, seeded, prepared.cache, goals)):
+                rows.append(row | {"seed": seed})
+                report(i + 1, n_rules)
+    return pd.DataFrame(rows)
+
+
+def base_parser(program: str, description: str | None, *, seeds: int) -> argparse.ArgumentParser:
+    """Options of all commands that measure: data, config, set, seeds, out, debug.
+
+    Args:
+        program: its module's name; results/ has a folder named like its last part.
+        seeds: the default number of seeds.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=description)
+    parser.add_argument("--data", help="a folder, a Parquet file, or demo; else the config's")
+    parser.add_argument("--config", type=Path, help="a YAML file of configs/")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument(
+        "--seeds", type=int, default=seeds, help=f"seeds 0, 1, ... (default: {seeds})"
+    )
+    out = Path("results") / program.rpartition(".")[2]
+    parser.add_argument("--out", type=Path, default=out, help="folder")
+    parser.add_argument("--debug", action="store_true", help="show errors with their traceback")
+    return parser
+
+
+def config_of(options: argparse.Namespace) -> Config:
+    """The configuration that the options of `base_parser` name."""
+    if options.seeds < 1:
+        raise ValueError(f"--seeds >= 1 must hold, but got {options.seeds}")
+    overrides = options.set + ([f"data.path={options.data}"] if options.data else [])
+    return load_config(options.config, overrides)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = base_parser("hierclf.benchmark.run", __doc__, seeds=3)
+    parser.add_argument("--novel-rate", type=float, default=0.5, help="of the goal `overall`")
+    parser.add_argument("--seen", type=float, default=0.85, help="of the goal `seen-at-least`")
+    options = parser.parse_args(arguments)
+    with one_line_errors("hierclf.benchmark.run", debug=options.debug):
+        config = config_of(options)
+        goals = {
+            "balanced": BALANCED,
+            f"overall at {options.novel_rate:g} novel": Goal(
+                "overall", novel_rate=options.novel_rate
+            ),
+            f"seen at least {options.seen:g}": Goal("seen-at-least", seen=options.seen),
+        }
+        rows = run_benchmark(config, range(options.seeds), goals)
+        paths = write_report(rows, options.out)
+        print(summary(rows))
+        print("wrote " + ", ".join(map(str, paths)))
+
+
+if __name__ == "__main__":
+    main()

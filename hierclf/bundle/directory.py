@@ -1,0 +1,239 @@
+"""The model directory: a trained network and all that its predictions need, as data.
+
+    bundle.json          schema, backbone, preprocessing, hierarchy, scores, versions, and the
+                         checksum of every other file (see `checksums`)
+    thresholds.json      which score and tau each level uses; may be replaced later
+    model.safetensors    the network
+    scores.safetensors   what the scores learned from the training images
+    score_table.parquet  optional: scores of images whose classes some folds' networks did not
+                         know, to choose thresholds on (see `table_file`)
+
+Nothing is pickled, and nothing in it is executed: a directory from a stranger is safe to load.
+Whatever it says is checked before it is acted on, and memory stays within a few times its size:
+types and ranges of the description, then names, types and shapes of all weights against the network
+that it describes (built without memory at first), at last one image that tries network and scores.
+"""
+
+import platform
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+import safetensors.torch
+import torch
+from torch import nn
+
+from hierclf.bundle.checksums import DESCRIPTION, check_sums, sha256_of
+from hierclf.bundle.rule_file import RULE_FILE, RuleFile, load_rule, save_rule
+from hierclf.bundle.weights_check import (
+    STATES,
+    WEIGHTS,
+    check_weights,
+    try_scores,
+)
+from hierclf.errors import one_line
+from hierclf.hierarchy import Hierarchy
+from hierclf.io.atomic import read_json_object, write_json_object
+from hierclf.nets.backbones import build_backbone
+from hierclf.nets.inference import fold_batch_norm
+from hierclf.nets.preprocessing import Preprocessing
+from hierclf.nets.two_heads import TwoHeadNet, TwoHeads
+from hierclf.rules.calibration import Calibration
+from hierclf.rules.rule import Rule
+from hierclf.scores import SCORES, State
+from hierclf.version import package_version
+
+SCHEMA = 3
+SCORE_TABLE = "score_table.parquet"
+_VERSIONS = ("hierclf", "torch", "torchvision", "numpy", "pillow")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model directory in memory.
+
+    Attributes:
+        net: on the CPU, in eval mode.
+        scores: names of the fitted scores.
+        states: what `fit_scores` returned.
+        rule: scores and thresholds; None until they have been chosen.
+        calibration: goes with the rule; None leaves probabilities as they are.
+    """
+
+    net: TwoHeadNet
+    backbone: str
+    novel_output: bool
+    preprocessing: Preprocessing
+    hierarchy: Hierarchy
+    scores: tuple[str, ...]
+    states: State
+    rule: Rule | None = None
+    calibration: Calibration | None = None
+
+    @cached_property
+    def inference_net(self) -> nn.Module:
+        """`net` as predictions use it: the same outputs, to rounding, in less time."""
+        return fold_batch_norm(self.net).to(memory_format=torch.channels_last)
+
+
+def save_bundle(bundle: Bundle, directory: Path) -> None:
+    """Write a model directory; `bundle.json`, which makes it one, comes after the network.
+
+    Thresholds and a score table that were there are removed: they belong to another network.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in (DESCRIPTION, RULE_FILE, SCORE_TABLE):
+        (directory / name).unlink(missing_ok=True)
+    weights = {key: tensor.contiguous() for key, tensor in bundle.net.state_dict().items()}
+    safetensors.torch.save_file(weights, directory / WEIGHTS)
+    safetensors.numpy.save_file(bundle.states, directory / STATES)
+    description = {
+        "schema": SCHEMA,
+        "backbone": bundle.backbone,
+        "novel_output": bundle.novel_output,
+        "preprocessing": asdict(bundle.preprocessing),
+        "hierarchy": bundle.hierarchy.to_dict(),
+        "scores": list(bundle.scores),
+        "sha256": {name: sha256_of(directory / name) for name in (WEIGHTS, STATES)},
+        "versions": {"python": platform.python_version()}
+        | {n: package_version(n) for n in _VERSIONS},
+    }
+    write_json_object(directory / DESCRIPTION, description)
+    if bundle.rule is not None:
+        save_rule(directory, bundle.rule, bundle.calibration)
+
+
+def load_bundle(directory: Path | str) -> Bundle:
+    """Read a model directory.
+
+    Raises:
+        ValueError: not a model directory, of another schema, damaged (checksums), or with parts
+            that do not fit each other; in one line, whatever the files hold.
+    """
+    directory = Path(directory)
+    with _one_complaint(directory):
+        return _load(directory, _description(directory))
+
+
+def load_hierarchy(directory: Path | str) -> Hierarchy:
+    """The hierarchy of a model directory, without its network.
+
+    Raises:
+        ValueError: as `load_bundle`.
+    """
+    directory = Path(directory)
+    with _one_complaint(directory):
+        return Hierarchy.from_dict(_description(directory)["hierarchy"])
+
+
+class Card(NamedTuple):
+    """What a model directory says of itself: classes, scores, and a rule if it has one."""
+
+    hierarchy: Hierarchy
+    scores: tuple[str, ...]
+    rule: Rule | None
+    calibration: Calibration | None
+
+
+def load_card(directory: Path | str) -> Card:
+    """Read the small files of a model directory, not its network.
+
+    Raises:
+        ValueError: as `load_bundle`.
+    """
+    directory = Path(directory)
+    with _one_complaint(directory):
+        description = _description(directory)
+        scores = _score_names(description)
+        hierarchy = Hierarchy.from_dict(description["hierarchy"])
+        return Card(hierarchy, scores, *_load_rule(directory, description, scores))
+
+
+@contextmanager
+def _one_complaint(directory: Path) -> Iterator[None]:
+    """Whatever is wrong becomes one ValueError that names the directory."""
+    try:
+        yield
+    except KeyError as error:
+        reason = f"{DESCRIPTION} lacks the key {error}"
+    except Exception as error:  # made-up content raises nearly anything
+        reason = one_line(error)[:300]
+    else:
+        return
+    raise ValueError(f"{directory} must be a model directory, but {reason}")
+
+
+def _description(directory: Path) -> dict[str, Any]:
+    if not directory.is_dir():
+        raise ValueError("is no folder")
+    description = read_json_object(directory / DESCRIPTION)
+    schema = description["schema"]
+    if type(schema) is not int or schema != SCHEMA:
+        newer = type(schema) is int and schema > SCHEMA
+        advice = "update hierclf" if newer else "train it again, or use the hierclf that wrote it"
+        raise ValueError(f"its schema must be {SCHEMA}, not {schema!r}: {advice}")
+    for key, kind in (("backbone", str), ("novel_output", bool), ("preprocessing", dict)):
+        if type(description[key]) is not kind:
+            raise ValueError(f"`{key}` must be of type {kind.__name__}, got {description[key]!r}")
+    return description
+
+
+def _load(directory: Path, description: dict[str, Any]) -> Bundle:
+    check_sums(directory, description, (WEIGHTS, STATES))
+    scores = _score_names(description)
+    found = _load_rule(directory, description, scores)
+    preprocessing = Preprocessing(**description["preprocessing"])
+    hierarchy = Hierarchy.from_dict(description["hierarchy"])
+    with torch.device("meta"):
+        planned = _network(description, hierarchy)
+    check_weights(directory / WEIGHTS, planned.state_dict())
+    net = _network(description, hierarchy)
+    net.load_state_dict(safetensors.torch.load_file(directory / WEIGHTS))
+    states = safetensors.numpy.load_file(directory / STATES)
+    bundle = Bundle(
+        net=net.eval().to(memory_format=torch.channels_last),
+        backbone=description["backbone"],
+        novel_output=description["novel_output"],
+        preprocessing=preprocessing,
+        hierarchy=hierarchy,
+        scores=scores,
+        states={key: np.asarray(array) for key, array in states.items()},
+        rule=found.rule,
+        calibration=found.calibration,
+    )
+    image_size = preprocessing.image_size
+    try_scores(bundle.net, bundle.states, scores, hierarchy, image_size=image_size)
+    return bundle
+
+
+def _network(description: dict[str, Any], hierarchy: Hierarchy) -> TwoHeadNet:
+    """The network that a description names, with random weights."""
+    backbone = build_backbone(description["backbone"], "none")
+    heads = TwoHeads(
+        backbone.n_features,
+        hierarchy.n_super,
+        hierarchy.n_sub,
+        novel_output=description["novel_output"],
+    )
+    return TwoHeadNet(backbone, heads)
+
+
+def _load_rule(directory: Path, description: dict[str, Any], scores: Sequence[str]) -> RuleFile:
+    if (directory / RULE_FILE).exists():
+        check_sums(directory, description, [RULE_FILE])
+    return load_rule(directory, scores)
+
+
+def _score_names(description: dict[str, Any]) -> tuple[str, ...]:
+    if not isinstance(description["scores"], list):
+        raise ValueError(f"`scores` must be a list, but got {description['scores']!r}")
+    unknown = sorted(set(description["scores"]) - set(SCORES))
+    if unknown:
+        raise ValueError(f"its scores must be among {sorted(SCORES)}, not {unknown}")
+    return tuple(description["scores"])

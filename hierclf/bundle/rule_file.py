@@ -1,0 +1,55 @@
+"""thresholds.json of a model directory: a rule, and the calibration that goes with it.
+
+{"super_score": ..., "super_tau": ..., "sub_score": ..., "sub_tau": ..., "calibration": {...}}
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from hierclf.bundle.checksums import replaced
+from hierclf.io.atomic import read_json_object, write_json_object
+from hierclf.rules.calibration import Calibration
+from hierclf.rules.rule import Rule
+from hierclf.scores.sums import score_terms
+
+RULE_FILE = "thresholds.json"
+
+
+class RuleFile(NamedTuple):
+    """What thresholds.json holds; None for what it does not hold."""
+
+    rule: Rule | None
+    calibration: Calibration | None
+
+
+def save_rule(directory: Path, rule: Rule, calibration: Calibration | None = None) -> None:
+    """Write, or replace, the thresholds of a model directory; whole or not at all.
+
+    Raises:
+        ValueError: not a model directory.
+    """
+    extra = {} if calibration is None else {"calibration": calibration.to_dict()}
+    with replaced(directory, RULE_FILE) as draft:
+        write_json_object(draft, {**rule.to_dict(), **extra})
+
+
+def load_rule(directory: Path, scores: Sequence[str]) -> RuleFile:
+    """Read thresholds.json, if there is one.
+
+    Raises:
+        ValueError: not of this form, or it uses a score that is not among `scores`.
+    """
+    path = directory / RULE_FILE
+    if not path.is_file():
+        return RuleFile(None, None)
+    content = read_json_object(path)
+    calibration = content.pop("calibration", None)
+    rule = Rule.from_dict(content)
+    for level, text in (("super", rule.super_score), ("sub", rule.sub_score)):
+        for _, _, name in score_terms(text, level):
+            if name not in scores:
+                raise ValueError(
+                    f"a score of {path.name} must be among {list(scores)}, not {name!r}"
+                )
+    return RuleFile(rule, None if calibration is None else Calibration.from_dict(calibration))

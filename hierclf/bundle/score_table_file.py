@@ -1,0 +1,168 @@
+"""The score table of a model directory: `score_table.parquet`, to choose other thresholds later.
+
+It holds labels, answers and scores of images whose classes some folds' networks did not know, but
+no image and no file name. Plain columns only: integers, floats, booleans and text, checked by type
+before a value is read, so that nothing is unpickled.
+
+Shape legend: N rows, C sub-classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import ArrayLike, NDArray
+
+from hierclf.bundle.checksums import DESCRIPTION, check_sums, replaced
+from hierclf.bundle.directory import SCORE_TABLE, Card, load_card
+from hierclf.errors import one_line
+from hierclf.hierarchy import Hierarchy
+from hierclf.io.atomic import read_json_object
+from hierclf.rules.score_table import column
+
+LEVELS = ("super", "sub")
+# Equal values take no room in a file, but do in memory.
+_MAX_ROWS = 20_000_000
+_HIERARCHY = b"hierclf.hierarchy"
+_COLUMNS: dict[str, pa.DataType] = {
+    "fold": pa.string(),
+    **{f"{level}_{what}": pa.int64() for what in ("label", "pred") for level in LEVELS},
+    **{f"{level}_known": pa.bool_() for level in LEVELS},
+    "part": pa.int64(),
+    "report": pa.bool_(),
+}
+
+
+class ScoreTable(NamedTuple):
+    """A model directory's score table.
+
+    Attributes:
+        rows: a score table of N rows (see `hierclf.rules.score_table`).
+        parts: int64 [C], the part of each sub-class for `cross_fit`; 0 for one without rows.
+        report: bool [N], whether a row may report figures: not where its fold or its class had a
+            say in the hyper-parameters.
+    """
+
+    rows: pd.DataFrame
+    parts: NDArray[np.int64]
+    report: NDArray[np.bool_]
+
+
+def save_score_table(
+    directory: Path, table: pd.DataFrame, parts: ArrayLike, *, report: ArrayLike | None = None
+) -> None:
+    """Write, or replace, the score table of a model directory; whole or not at all.
+
+    Of the table, the columns that thresholds need are kept: of the scores, the model's.
+
+    Args:
+        table: a score table of the directory's hierarchy, N rows.
+        parts: int [C], the part of each sub-class.
+        report: bool [N], see `ScoreTable`; by default every row may.
+
+    Raises:
+        ValueError: not a model directory, a missing column, a label without a part.
+    """
+    card = load_card(directory)
+    labels = column(table, "sub_label").astype(np.int64)
+    if len(labels) and not 0 <= labels.min() <= labels.max() < len(np.asarray(parts)):
+        raise ValueError(
+            f"every `sub_label` must be in 0..{len(np.asarray(parts)) - 1}, "
+            f"but got {labels.min()}..{labels.max()}"
+        )
+    given = np.ones(len(table), dtype=bool) if report is None else np.asarray(report, dtype=bool)
+    extra = {"part": np.asarray(parts)[labels], "report": given}
+    schema = _schema(card)
+    arrays = [
+        pa.array(extra[name] if name in extra else column(table, name), type=kind)
+        for name, kind in zip(schema.names, schema.types, strict=True)
+    ]
+    with replaced(directory, SCORE_TABLE) as draft:
+        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), draft)
+
+
+def load_score_table(directory: Path) -> ScoreTable:
+    """Read the score table of a model directory.
+
+    Raises:
+        ValueError: not a model directory, no score table in it, one of another hierarchy, or one
+            that is damaged.
+    """
+    card, path = load_card(directory), directory / SCORE_TABLE
+    if not path.is_file():
+        raise ValueError(
+            f"{path} must be there to choose thresholds on, but is not; "
+            "search/tune.py writes it into the model directory"
+        )
+    try:
+        check_sums(directory, read_json_object(directory / DESCRIPTION), [SCORE_TABLE])
+        table = _read(path, card)
+        arrays = {name: table[name].to_numpy() for name in table.column_names}
+        _check_values(arrays, card.hierarchy)
+        parts = _parts(arrays["sub_label"], arrays.pop("part"), card.hierarchy.n_sub)
+    except Exception as error:  # a made-up file raises nearly anything
+        reason = one_line(error)[:300]
+        raise ValueError(f"{path} must be a score table of its model, but {reason}") from None
+    report = arrays.pop("report")
+    return ScoreTable(pd.DataFrame(arrays), parts, report)
+
+
+def _schema(card: Card) -> pa.Schema:
+    """Names, types and metadata of the file."""
+    scores = {f"{level}_{name}": pa.float32() for level in LEVELS for name in card.scores}
+    text = json.dumps(card.hierarchy.to_dict(), sort_keys=True)
+    metadata = {_HIERARCHY: hashlib.sha256(text.encode()).hexdigest()}
+    return pa.schema(list((_COLUMNS | scores).items()), metadata=metadata)
+
+
+def _read(path: Path, card: Card) -> pa.Table:
+    """The file as a table of exactly the expected columns and types, without nulls."""
+    expected = _schema(card)
+    with pq.ParquetFile(path) as parquet:
+        found = parquet.schema_arrow
+        if (found.metadata or {}).get(_HIERARCHY) != expected.metadata[_HIERARCHY]:
+            raise ValueError("it was made for another hierarchy of classes")
+        for name, kind in zip(expected.names, expected.types, strict=True):
+            if found.names.count(name) != 1:
+                raise ValueError(f"it has {found.names.count(name)} columns {name!r}")
+            if found.field(name).type != kind:
+                raise ValueError(f"its {name!r} is {found.field(name).type}, not {kind}")
+        if parquet.metadata.num_rows > _MAX_ROWS:
+            raise ValueError(f"it has {parquet.metadata.num_rows} rows, more than {_MAX_ROWS}")
+        table = parquet.read(columns=expected.names)
+    for name in expected.names:
+        if table[name].null_count:
+            raise ValueError(f"its {name!r} has {table[name].null_count} empty cells")
+    if not table.num_rows:
+        raise ValueError("it has no rows")
+    return table
+
+
+def _check_values(arrays: dict[str, np.ndarray], hierarchy: Hierarchy) -> None:
+    for level, count in zip(LEVELS, (hierarchy.n_super, hierarchy.n_sub), strict=True):
+        for what in ("label", "pred"):
+            values = arrays[f"{level}_{what}"]
+            if values.min() < 0 or values.max() >= count:
+                raise ValueError(
+                    f"its '{level}_{what}' must be in 0..{count - 1}, "
+                    f"but is in {values.min()}..{values.max()}"
+                )
+    for name, values in arrays.items():
+        if values.dtype == np.float32 and not np.isfinite(values).all():
+            raise ValueError(f"its {name!r} has {(~np.isfinite(values)).sum()} rows not finite")
+
+
+def _parts(labels: np.ndarray, row_parts: np.ndarray, n_sub: int) -> NDArray[np.int64]:
+    """The part of each sub-class, int64 [C], from those of its rows."""
+    parts = np.zeros(n_sub, dtype=np.int64)
+    parts[labels] = row_parts
+    if (parts[labels] != row_parts).any():
+        raise ValueError("it has a sub-class in two parts")
+    return parts

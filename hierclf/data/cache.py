@@ -1,0 +1,246 @@
+"""Decode every image of a source once, into one memory-mapped array that all processes share.
+
+A cache is a folder of its own, named by a hash of the source's fingerprint, the size and the
+conversion, so that changed data or settings never meet an old cache.
+
+Shape legend: N readable images, H height, W width.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hierclf.data.cache_build import (
+    LEVELS,
+    MIXED_SIZE,
+    QUARANTINE,
+    REPEATS,
+    ProgressFn,
+    build_cache,
+)
+from hierclf.data.images import CONVERSION_VERSION
+from hierclf.data.source import Source
+from hierclf.data.stream import ImageStream
+from hierclf.hierarchy import Hierarchy
+from hierclf.io.atomic import locked
+
+__all__ = ["ImageCache", "ProgressFn", "default_cache_dir", "load_cache", "open_cache", "read_rows"]
+
+# Raise it when the files of a cache change.
+_SCHEMA = 2
+KEPT_BYTES = 1 << 30
+"""Of a larger memory map, what was read does not stay in the process."""
+
+
+def default_cache_dir() -> Path:
+    """The folder named by the variable HIERCLF_CACHE, else ~/.cache/hierclf."""
+    named = os.environ.get("HIERCLF_CACHE")
+    return Path(named).expanduser() if named else Path.home() / ".cache" / "hierclf"
+
+
+def open_cache(
+    source: Source,
+    *,
+    size: int | None,
+    directory: Path,
+    max_bad_share: float = 0.01,
+    progress: ProgressFn | None = None,
+) -> ImageCache:
+    """Open the cache of a source; build it where it is missing or damaged.
+
+    Several processes may call this at once: one builds, the others wait for it.
+
+    Args:
+        source: what to decode.
+        size: side of the square that each image becomes (shorter side resized, centre crop). None
+            keeps the images' common size, and where they differ means 256.
+        directory: folder of all caches, created where missing; see `default_cache_dir`.
+        max_bad_share: largest share of images, 0..1, that may be unreadable and left out.
+        progress: called as (done, total) while building; never when the cache is there already.
+
+    Raises:
+        ValueError: too many unreadable images, a sub-class left with fewer than 2, too little disk
+            space, or an argument out of range.
+    """
+    if size is not None and size < 1:
+        raise ValueError(f"`size >= 1` must hold for the image cache, but got size={size}")
+    if not 0 <= max_bad_share <= 1:
+        raise ValueError(
+            f"`0 <= max_bad_share <= 1` must hold, but got max_bad_share={max_bad_share}"
+        )
+    fingerprint = cache_key(source, size)
+    path = directory / fingerprint[:24]
+    cache = _load_valid(path, fingerprint)
+    if cache is None:
+        try:
+            with locked(directory / f"{path.name}.lock"):
+                cache = _load_valid(path, fingerprint)  # another process may have built it
+                if cache is None:
+                    build_cache(source, size, path, fingerprint, progress)
+                    cache = load_cache(path)
+        except OSError as error:
+            raise ValueError(
+                f"the image cache in {directory} cannot be written: {error.strerror or error} "
+                "(set HIERCLF_CACHE to name another folder)"
+            ) from error
+    check_quarantine(source, cache.quarantine, max_bad_share)
+    return cache
+
+
+def load_cache(path: Path) -> ImageCache:
+    """Open a finished cache folder, such as another process's `ImageCache.path`.
+
+    Raises:
+        ValueError: the folder is not a complete cache.
+    """
+    try:
+        return _load(path)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not a complete image cache: {error}") from error
+
+
+def read_rows(images: NDArray[np.uint8], rows: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
+    """A copy of some rows, uint8 [B, H, W, 3]; memory does not grow with what was read before.
+
+    The system counts the pages of a memory map that were touched as the process's own, and a set
+    that fits no memory would seem to fill it. Given back, they stay in the system's page cache.
+    """
+    batch = images[rows].copy() if isinstance(rows, slice) else images[rows]
+    if images.nbytes > KEPT_BYTES and isinstance(images.base, mmap.mmap):
+        images.base.madvise(mmap.MADV_DONTNEED)
+    return batch
+
+
+def cache_key(source: Source, size: int | None) -> str:
+    """Hex: changes with the source, the size and the conversion."""
+    parts = [_SCHEMA, CONVERSION_VERSION, source.fingerprint, size, MIXED_SIZE]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+# --- reading ---------------------------------------------------------------------------------
+
+
+def _load_valid(path: Path, fingerprint: str) -> ImageCache | None:
+    """The cache in `path`, or None where it is missing, damaged or another source's."""
+    try:
+        cache = _load(path)
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
+    return cache if cache.fingerprint == fingerprint else None
+
+
+def _load(path: Path) -> ImageCache:
+    meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
+    shape = tuple(meta["shape"])
+    pixels = path / "images.u8"
+    if pixels.stat().st_size != int(np.prod(shape)):
+        raise ValueError(f"images.u8 holds {pixels.stat().st_size} bytes, not {np.prod(shape)}")
+    return read_tables(path, lambda meta: np.memmap(pixels, np.uint8, mode="r", shape=shape))
+
+
+def read_tables(
+    path: Path, images_of: Callable[[dict[str, Any]], NDArray[np.uint8] | ImageStream]
+) -> ImageCache:
+    """What `cache_build.write_tables` wrote, and the images that it is about.
+
+    Args:
+        images_of: from the content of meta.json.
+
+    Raises:
+        OSError, KeyError, TypeError, ValueError: a file is missing or damaged.
+    """
+    meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
+    shape = tuple(meta["shape"])
+    labels = [np.load(path / f"{level}_labels.npy", allow_pickle=False) for level in LEVELS]
+    if not all(array.shape == shape[:1] and array.dtype == np.int64 for array in labels):
+        raise ValueError("the labels do not match the images")
+    if len(meta["names"]) != shape[0]:
+        raise ValueError("the names do not match the images")
+    quarantine = _read_list(path / "quarantine.csv", QUARANTINE, meta["quarantined"])
+    repeats = _read_list(path / "repeats.csv", REPEATS, meta["repeated"])
+    return ImageCache(
+        images=images_of(meta),
+        names=meta["names"],
+        super_labels=labels[0],
+        sub_labels=labels[1],
+        hierarchy=Hierarchy.from_dict(meta["hierarchy"]),
+        fingerprint=meta["fingerprint"],
+        quarantine=quarantine,
+        repeats=repeats,
+        path=path,
+    )
+
+
+def _read_list(path: Path, columns: list[str], rows: int) -> pd.DataFrame:
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if list(table.columns) != columns or len(table) != rows:
+        raise ValueError(f"{path.name} is damaged")
+    return table
+
+
+def check_quarantine(source: Source, quarantine: pd.DataFrame, max_bad_share: float) -> None:
+    """Refuse a set of which too much is unreadable, or a class that this leaves without images."""
+    bad, total = len(quarantine), len(source.images)
+    if bad == 0:
+        return
+    first = f"first: {quarantine.image.iloc[0]}: {quarantine.reason.iloc[0]}"
+    if bad > max_bad_share * total:
+        raise ValueError(
+            f"{bad} of {total} images ({bad / total:.1%}) cannot be read, "
+            f"more than max_bad_share={max_bad_share} allows; {first}"
+        )
+    index = {name: i for i, name in enumerate(source.images)}
+    lost = source.sub_labels[[index[name] for name in quarantine.image]]
+    for label in np.unique(lost[lost >= 0]):
+        left = int((source.sub_labels == label).sum() - (lost == label).sum())
+        if left < 2:
+            raise ValueError(
+                f"every sub-class needs at least 2 readable images, but "
+                f"{source.hierarchy.sub_name(int(label))!r} has {left}; {first}"
+            )
+
+
+@dataclass(frozen=True)
+class ImageCache:
+    """The decoded images of a source with their labels; read-only.
+
+    Pickling one of these, as Ray does, carries its path and not its pixels.
+
+    Attributes:
+        images: uint8 [N, H, W, 3], a read-only memory map; or a stream, which has that shape.
+        names: N image names as in the data.
+        super_labels: int64 [N], model indices; NOVEL allowed only in a test source.
+        sub_labels: int64 [N], as above.
+        hierarchy: the classes that the labels count.
+        fingerprint: hex; changes with the source, the size and the conversion.
+        quarantine: columns image and reason: what could not be read and is left out.
+        path: the cache's folder; None for one that was made in memory.
+        repeats: columns image and same_as: what shows the same pixels as an earlier image.
+    """
+
+    images: NDArray[np.uint8] | ImageStream
+    names: list[str]
+    super_labels: NDArray[np.int64]
+    sub_labels: NDArray[np.int64]
+    hierarchy: Hierarchy
+    fingerprint: str
+    quarantine: pd.DataFrame
+    path: Path | None = None
+    repeats: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=REPEATS))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.path is not None and isinstance(self.images, np.ndarray):
+            return load_cache, (self.path,)
+        fields = (getattr(self, name) for name in self.__dataclass_fields__)
+        return ImageCache, tuple(fields)

@@ -1,0 +1,256 @@
+"""Write the files of an image cache: all of them or none.
+
+images.u8 holds the raw pixels, row after row; super_labels.npy and sub_labels.npy the labels;
+quarantine.csv what could not be read; repeats.csv what shows the same pixels as an earlier image;
+meta.json the rest. They are written beside their place, flushed to disk and renamed: a folder of
+the final name is complete. An interrupted build leaves its images there with progress.json, and the
+next one goes on from the last state that is on disk.
+
+Shape legend: N readable images, H height, W width.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hierclf.data.images import fit_square, map_ordered, pixel_digest, read_rgb, repeated_rows
+from hierclf.data.source import Source
+
+ProgressFn = Callable[[int, int], None]
+
+LEVELS = ("super", "sub")
+QUARANTINE = ["image", "reason"]
+REPEATS = ["image", "same_as"]
+# Side of the squares where a source's images differ in size and no size is set.
+MIXED_SIZE = 256
+# What a configuration takes at least as data.size.
+MIN_SIZE = 16
+# Work that a killed build may lose. Each state costs a wait for the disk.
+SAVE_EVERY_S = 5.0
+_PROGRESS = "progress.json"
+
+
+def build_cache(
+    source: Source,
+    size: int | None,
+    path: Path,
+    fingerprint: str,
+    progress: ProgressFn | None,
+) -> None:
+    """Write the cache folder `path`. The caller holds its lock: nobody else works on leftovers."""
+    temporary, replaced = path.with_name(f"{path.name}.tmp"), path.with_name(f"{path.name}.old")
+    shutil.rmtree(replaced, ignore_errors=True)
+    begun = _begun(temporary, fingerprint) or _Written(fingerprint, size)
+    if not begun.done:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+    _check_space(path.parent, len(source.images), begun)  # what is done stays if this refuses
+    try:
+        if not _write_images(source, begun, temporary, progress):
+            begun = _Written(fingerprint, MIXED_SIZE)
+            whole = _write_images(source, begun, temporary, progress)
+            assert whole
+        write_tables(
+            source,
+            temporary,
+            fingerprint=fingerprint,
+            shape=begun.shape,
+            bad=begun.quarantine,
+            digests=_digests(temporary / "images.u8", begun),
+        )
+        (temporary / _PROGRESS).unlink(missing_ok=True)
+        _sync(temporary)
+        if path.exists():
+            path.rename(replaced)
+        temporary.rename(path)
+        _sync(path.parent)
+    except Exception:  # what would happen again; after an interruption the images are kept
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    finally:
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _begun(folder: Path, fingerprint: str) -> _Written | None:
+    """What an interrupted build of the same cache left on disk, if it can be gone on with."""
+    try:
+        written = _Written(**json.loads((folder / _PROGRESS).read_text(encoding="utf-8")))
+        whole = (folder / "images.u8").stat().st_size >= written.n_bytes
+    except (OSError, TypeError, ValueError):
+        return None
+    return written if whole and written.fingerprint == fingerprint else None
+
+
+def _write_images(
+    source: Source, written: _Written, folder: Path, progress: ProgressFn | None
+) -> bool:
+    """Decode the images that are missing into images.u8, and keep `written` up to date.
+
+    False: no size was set and the images differ in size.
+    """
+    size, start = written.size, written.done
+
+    def attempt(index: int) -> NDArray[np.uint8] | str:
+        try:
+            image = read_rgb(source.read, index)
+        except ValueError as error:
+            return str(error)
+        return image if size is None else fit_square(image, size)
+
+    total = len(source.images)
+    need = _check_space(folder.parent, total, written)
+    saved = time.monotonic()
+    try:
+        with (folder / "images.u8").open("r+b" if start else "wb") as file:
+            file.truncate(written.n_bytes)
+            file.seek(written.n_bytes)
+            for result in map_ordered(lambda i: attempt(start + i), total - start):
+                if isinstance(result, str):
+                    written.quarantine.append((written.done, result))
+                else:
+                    if written.shape is None:
+                        written.shape = list(result.shape)
+                        need = _check_space(folder.parent, total, written)
+                    elif written.shape != list(result.shape):
+                        return False
+                    # Writing, not mapping: a full disk is then an error and not a killed process.
+                    file.write(np.ascontiguousarray(result).data)
+                written.done += 1
+                if progress is not None:
+                    progress(written.done, total)
+                if time.monotonic() - saved > SAVE_EVERY_S:
+                    _flush(file)
+                    _save_progress(written, folder)
+                    saved = time.monotonic()
+            _flush(file)
+    except OSError as error:  # from writing: what cannot be read comes back as its reason
+        raise ValueError(f"{need}, but: {error.strerror or error}") from error
+    return True
+
+
+def _digests(path: Path, written: _Written) -> Iterator[bytes]:
+    assert written.shape is not None  # asked for where there are images only
+    n_images = written.done - len(written.quarantine)
+    yield from map(pixel_digest, np.memmap(path, mode="r", shape=(n_images, *written.shape)))
+
+
+def _save_progress(written: _Written, folder: Path) -> None:
+    """Say what is on disk; renamed into place, so that it is never half."""
+    draft = folder / f"{_PROGRESS}.new"
+    with draft.open("wb") as file:
+        file.write(json.dumps(asdict(written)).encode())
+        _flush(file)
+    draft.replace(folder / _PROGRESS)
+
+
+def write_tables(
+    source: Source,
+    folder: Path,
+    *,
+    fingerprint: str,
+    shape: list[int] | None,
+    bad: list[tuple[int, str]],
+    digests: Iterable[bytes],
+) -> None:
+    """Write all files but the images into a folder that exists.
+
+    Args:
+        shape: H, W, 3 of every image; None where none can be read.
+        bad: (position in the source, reason) of the images that cannot be read, in order.
+        digests: of the pixels of the others.
+
+    Raises:
+        ValueError: no image can be read.
+    """
+    quarantine = pd.DataFrame([(source.images[i], why) for i, why in bad], columns=QUARANTINE)
+    if shape is None:
+        raise ValueError(
+            f"none of the {len(source.images)} images can be read; "
+            f"first: {quarantine.image[0]}: {quarantine.reason[0]}"
+        )
+    kept = np.delete(np.arange(len(source.images)), [index for index, _ in bad])
+    for level, labels in zip(LEVELS, (source.super_labels, source.sub_labels), strict=True):
+        with (folder / f"{level}_labels.npy").open("wb") as file:
+            np.save(file, labels[kept].astype(np.int64), allow_pickle=False)
+            _flush(file)
+    names = [source.images[i] for i in kept]
+    pairs = [(names[row], names[earlier]) for row, earlier in repeated_rows(digests)]
+    repeats = pd.DataFrame(pairs, columns=REPEATS)
+    meta: dict[str, Any] = {
+        "fingerprint": fingerprint,
+        "source": source.name,
+        "shape": [len(kept), *shape],
+        "quarantined": len(quarantine),
+        "repeated": len(repeats),
+        "hierarchy": source.hierarchy.to_dict(),
+        "names": names,
+    }
+    texts = {
+        "meta.json": json.dumps(meta),
+        "quarantine.csv": quarantine.to_csv(index=False),
+        "repeats.csv": repeats.to_csv(index=False),
+    }
+    for name, text in texts.items():
+        with (folder / name).open("wb") as file:
+            file.write(text.encode("utf-8"))
+            _flush(file)
+
+
+def _check_space(directory: Path, total: int, written: _Written) -> str:
+    """Refuse a cache that cannot fit; else the words that say what it needs, once that is known."""
+    if written.shape is None:
+        return ""
+    height, width, _ = written.shape
+    need = total * math.prod(written.shape)
+    free = shutil.disk_usage(directory).free + written.n_bytes
+    words = (
+        f"the image cache in {directory} needs {need / 1e9:.2f} GB for {total} images of "
+        f"{width} x {height} (a smaller size needs less; HIERCLF_CACHE names another folder)"
+    )
+    if need > free:
+        side = math.isqrt(int(0.95 * free) // (3 * total))
+        fits = f"; data.size={side} would fit" if side >= MIN_SIZE else ""
+        raise ValueError(f"{words}, but {free / 1e9:.2f} GB are free{fits}")
+    return words
+
+
+def _flush(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Make a folder's entries durable: a rename counts only once its folder is on disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@dataclass
+class _Written:
+    """How far a pass over the images has come; as it is stored in progress.json."""
+
+    fingerprint: str
+    size: int | None  # of the squares; None keeps the images' own
+    done: int = 0  # images of the source looked at
+    shape: list[int] | None = None  # H, W, 3; None as long as no image could be read
+    quarantine: list[tuple[int, str]] = field(default_factory=list)  # (position, reason)
+
+    @property
+    def n_bytes(self) -> int:
+        """Of images.u8."""
+        return (self.done - len(self.quarantine)) * math.prod(self.shape or [0])

@@ -1,0 +1,162 @@
+"""Tables of labelled images: CSV and mapping files, and the checks that every format shares.
+
+A format's reader turns its files into a `Listing`: one `Row` an image, with the user's class ids.
+`settle` checks the rows as a whole and keeps the good ones. Row numbers in problems are those of a
+spreadsheet: the header is row 1.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from hierclf.hierarchy import Hierarchy
+
+
+class Problem(NamedTuple):
+    """Something wrong with the data: where ("train_data.csv row 17"), what, and does it stop."""
+
+    where: str
+    what: str
+    fatal: bool
+
+
+class Row(NamedTuple):
+    """One labelled image as its format names it."""
+
+    where: str
+    image: str
+    super_id: int
+    sub_id: int
+    key: Any  # what the listing's `read` and `stamp` take; equal keys are the same image
+    missing: str = ""  # the reason why the image cannot be found
+
+
+@dataclass(frozen=True)
+class Level:
+    """The classes of one level as the user numbers them."""
+
+    names: dict[int, str]  # id -> name, without the novel row
+    novel_id: int
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a format's reader found, before the rows are checked as a whole."""
+
+    rows: list[Row]
+    super_level: Level
+    sub_level: Level
+    read: Callable[[Any], bytes]
+    stamp: Callable[[Any], Any]  # JSON value that changes when the image's content does
+    parquet: Callable[[list[Any]], Any] | None = None  # keys -> where those images are in files
+
+
+# --- the checks of all rows together ---------------------------------------------------------
+
+
+def settle(listing: Listing, problems: list[Problem]) -> tuple[list[Row], Hierarchy | None]:
+    """Check all rows together: (rows without repeats, hierarchy; None after a fatal problem).
+
+    Problems found: repeated images, a sub-class under two super-classes, missing images, classes of
+    no or one image, a single super-class, no image at all.
+    """
+    rows = _drop_repeats(listing.rows, problems)
+    parents = _parents(rows, listing, problems)
+    _check_missing(rows, problems)
+    _check_counts(rows, listing, problems)
+    if any(problem.fatal for problem in problems):
+        return rows, None
+    super_ids, sub_ids = sorted(set(parents.values())), sorted(parents)
+    super_index = {super_id: index for index, super_id in enumerate(super_ids)}
+    try:
+        hierarchy = Hierarchy(
+            super_names=tuple(listing.super_level.names[i] for i in super_ids),
+            sub_names=tuple(listing.sub_level.names[i] for i in sub_ids),
+            sub_to_super=tuple(super_index[parents[i]] for i in sub_ids),
+            super_ids=tuple(super_ids),
+            sub_ids=tuple(sub_ids),
+            novel_super_id=listing.super_level.novel_id,
+            novel_sub_id=listing.sub_level.novel_id,
+        )
+    except ValueError as error:
+        problems.append(Problem("the hierarchy", str(error), True))
+        return rows, None
+    return rows, hierarchy
+
+
+def _drop_repeats(rows: list[Row], problems: list[Problem]) -> list[Row]:
+    first: dict[Any, Row] = {}
+    for row in rows:
+        # A missing image has no key; its name stands for it.
+        earlier = first.setdefault(("missing", row.image) if row.missing else row.key, row)
+        if earlier is row:
+            continue
+        if (earlier.super_id, earlier.sub_id) == (row.super_id, row.sub_id):
+            what = f"image {row.image!r} appears again (first: {earlier.where}); left out"
+            problems.append(Problem(row.where, what, False))
+        else:
+            what = (
+                f"image {row.image!r} has the labels {row.super_id}, {row.sub_id} here, "
+                f"but {earlier.super_id}, {earlier.sub_id} in {earlier.where}"
+            )
+            problems.append(Problem(row.where, what, True))
+    return list(first.values())
+
+
+def _parents(rows: list[Row], listing: Listing, problems: list[Problem]) -> dict[int, int]:
+    """Super id of each sub id that has an image; one problem for each second parent."""
+    first: dict[int, Row] = {}
+    reported: set[tuple[int, int]] = set()
+    for row in rows:
+        earlier = first.setdefault(row.sub_id, row)
+        if earlier.super_id != row.super_id and (row.sub_id, row.super_id) not in reported:
+            reported.add((row.sub_id, row.super_id))
+            names = listing.super_level.names
+            problems.append(
+                Problem(
+                    row.where,
+                    f"sub-class {listing.sub_level.names[row.sub_id]!r} is under super-class "
+                    f"{names[row.super_id]!r} here, but under {names[earlier.super_id]!r} "
+                    f"in {earlier.where}",
+                    True,
+                )
+            )
+    return {sub_id: row.super_id for sub_id, row in first.items()}
+
+
+def _check_missing(rows: list[Row], problems: list[Problem]) -> None:
+    missing = [row for row in rows if row.missing]
+    problems.extend(Problem(row.where, row.missing, False) for row in missing)
+    # Single ones go to the quarantine; this many mean that the wrong folder or zip is here.
+    if len(missing) * 2 > len(rows):
+        what = f"{len(missing)} of {len(rows)} named images cannot be found"
+        problems.append(Problem("the images", what, True))
+
+
+def _check_counts(rows: list[Row], listing: Listing, problems: list[Problem]) -> None:
+    named = Counter(row.sub_id for row in rows)
+    found = Counter(row.sub_id for row in rows if not row.missing)
+    supers = {row.super_id for row in rows}
+    if not rows:
+        # Where every row was refused, the reasons stand in the list already.
+        if not any(problem.fatal for problem in problems):
+            problems.append(Problem("the images", "no images at all", True))
+        return
+    for sub_id, name in sorted(listing.sub_level.names.items()):
+        where = f"sub-class {name!r} ({sub_id})"
+        if sub_id not in named:
+            problems.append(Problem(where, "has no image; left out", False))
+        elif found[sub_id] < 2:
+            what = f"every sub-class needs at least 2 images, but it has {found[sub_id]}"
+            problems.append(Problem(where, what, True))
+    for super_id, name in sorted(listing.super_level.names.items()):
+        if super_id not in supers:
+            where = f"super-class {name!r} ({super_id})"
+            problems.append(Problem(where, "has no image; left out", False))
+    if len(supers) == 1:
+        name = listing.super_level.names[next(iter(supers))]
+        what = f"the super head needs at least 2 super-classes, but only {name!r} has images"
+        problems.append(Problem("the super-classes", what, True))

@@ -1,0 +1,124 @@
+"""The accepted data formats, each read into one table of labelled images.
+
+- Release layout: a folder with one CSV of the columns image, superclass_index and subclass_index
+  (train_data.csv where there are several), superclass_mapping.csv, subclass_mapping.csv, and the
+  images in a zip or loose, nested or not.
+- Folder tree: super/sub/image.jpg.
+- Parquet: a file, or a folder of files, with image bytes and two label columns.
+- `demo` or `demo:SEED`: the built-in set. A folder of that name is `./demo`.
+
+Everything wrong with the data is found in one pass and listed with row numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from hierclf.data.demo import demo_source
+from hierclf.data.layouts import SUB_MAPPING, SUPER_MAPPING, list_release, list_tree
+from hierclf.data.listing import (
+    Listing,
+    Problem,
+    Row,
+    settle,
+)
+from hierclf.data.parquet import list_parquet
+from hierclf.data.source import Source
+from hierclf.hierarchy import Hierarchy
+
+
+def open_source(path: str) -> Source:
+    """Open training data: "demo", "demo:SEED", a folder or a .parquet file.
+
+    Raises:
+        ValueError: the first problem that stops, in one line, and how many more there are.
+    """
+    source, problems = inspect_source(path)
+    if source is not None:
+        return source
+    fatal = [problem for problem in problems if problem.fatal]
+    more = f" (and {len(fatal) - 1} more: `hierclf check {path}` lists them)"
+    place = "" if fatal[0].where == path else f"{fatal[0].where}: "
+    raise ValueError(f"{path}: {place}{fatal[0].what}{more if len(fatal) > 1 else ''}")
+
+
+def inspect_source(path: str) -> tuple[Source | None, list[Problem]]:
+    """Read a source and list every problem; the source is None where one of them is fatal."""
+    if path == "demo" or path.startswith("demo:"):
+        return _demo(path)
+    problems: list[Problem] = []
+    try:
+        listing = _list(path, problems)
+        if listing is None:
+            return None, problems
+        rows, hierarchy = settle(listing, problems)
+        if hierarchy is None:
+            return None, problems
+        return _source(path, listing, rows, hierarchy, problems), problems
+    except OSError as error:
+        where = str(error.filename or path)
+        problems.append(Problem(where, f"cannot be read: {error.strerror or error}", True))
+        return None, problems
+
+
+def _demo(path: str) -> tuple[Source | None, list[Problem]]:
+    seed = path.removeprefix("demo").removeprefix(":") or "0"
+    if not (seed.isascii() and seed.isdigit()):
+        what = f"the seed after `demo:` must be an integer >= 0, but got {seed!r}"
+        return None, [Problem(path, what, True)]
+    source = demo_source(int(seed), "train")
+    return source, source.problems
+
+
+def _list(path: str, problems: list[Problem]) -> Listing | None:
+    """Tell the format and read its table."""
+    root = Path(path).expanduser()
+    if not root.exists():
+        problems.append(Problem(path, "no such file or folder", True))
+        return None
+    if root.is_file():
+        if root.suffix.lower() == ".parquet":
+            return list_parquet(root, problems)
+        what = "is neither a folder nor a .parquet file (a zip belongs in a folder with its CSVs)"
+        problems.append(Problem(path, what, True))
+        return None
+    tables = [file for file in root.glob("*.csv") if file.name not in (SUPER_MAPPING, SUB_MAPPING)]
+    if not tables and any(root.glob("*.parquet")):
+        return list_parquet(root, problems)
+    if tables or (root / SUPER_MAPPING).exists() or (root / SUB_MAPPING).exists():
+        return list_release(root, problems)
+    return list_tree(root, problems)
+
+
+def _source(
+    path: str, listing: Listing, rows: list[Row], hierarchy: Hierarchy, problems: list[Problem]
+) -> Source:
+    super_labels, sub_labels = hierarchy.encode(
+        [row.super_id for row in rows], [row.sub_id for row in rows]
+    )
+    missing = {i: row.missing for i, row in enumerate(rows) if row.missing}
+    digest = hashlib.sha256(json.dumps(hierarchy.to_dict()).encode())
+    for row in rows:
+        stamp = None if row.missing else listing.stamp(row.key)
+        digest.update(json.dumps([row.image, row.super_id, row.sub_id, stamp]).encode())
+    keys = [row.key for row in rows]
+
+    def read(index: int) -> bytes:
+        if index in missing:
+            raise ValueError(missing[index])
+        return listing.read(keys[index])
+
+    return Source(
+        name=Path(path).expanduser().resolve().name,
+        images=[row.image for row in rows],
+        super_labels=super_labels,
+        sub_labels=sub_labels,
+        hierarchy=hierarchy,
+        read=read,
+        fingerprint=digest.hexdigest(),
+        problems=problems,
+        missing=missing,
+        parquet=listing.parquet and listing.parquet(keys),
+    )

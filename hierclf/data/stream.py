@@ -1,0 +1,161 @@
+"""Images that stay encoded in Parquet files until a batch needs them, for sets that fit no disk.
+
+Who reads says beforehand which batches it will ask for. Row groups are then decoded in the order of
+first need, anywhere (`MapGroups`), and their images wait here for their batch. What waits is
+bounded by the order that is asked for, whatever the number of images.
+
+Shape legend: N images, H height, W width, B images of a batch, n images of a part.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hierclf.data.images import fit_square, read_rgb
+from hierclf.data.parquet import ParquetImages, cell_bytes, read_group
+
+SHUFFLE_BYTES = 1 << 28
+"""Of decoded images that shuffling mixes; they wait in the memory of the process that trains."""
+_PART = 64  # images that are decoded before they are handed on
+
+Part = dict[str, Any]
+"""Arrays by name, all with a row an image."""
+
+
+class Group(NamedTuple):
+    """Images of one row group.
+
+    Attributes:
+        file, column, group: where their bytes are.
+        places: int64 [n], rows within the row group.
+        rows: int64 [n], the numbers of these images in the set.
+    """
+
+    file: str
+    column: str
+    group: int
+    places: np.ndarray
+    rows: np.ndarray
+
+
+MapGroups = Callable[[Callable[[Group], Iterator[Part]], Sequence[Group]], Iterator[Part]]
+"""Calls a function for each of some groups, and yields all their parts in the order of the groups.
+The function may run in other processes, on other machines; few groups ahead of what is taken."""
+
+
+def map_here(
+    function: Callable[[Group], Iterator[Part]], groups: Sequence[Group]
+) -> Iterator[Part]:
+    """The `MapGroups` of this process."""
+    return chain.from_iterable(map(function, groups))
+
+
+@dataclass(frozen=True)
+class ImageStream:
+    """Images in Parquet files, in the shape of the array that they would be.
+
+    Attributes:
+        shape: N, H, W, 3.
+        parquet: where the N images are.
+        over: decodes row groups.
+    """
+
+    shape: tuple[int, int, int, int]
+    parquet: ParquetImages
+    over: MapGroups
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def read(self, batches: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield uint8 [B, H, W, 3] for each of some batches of rows, int64 [B], in their order.
+
+        A row may be asked for once. Each row group with rows asked for is read once, and what is
+        decoded waits for its batch: rows that lie far apart in the files and close together in the
+        batches take memory. Ascending rows keep little more than a row group; those of `shuffled`
+        keep `SHUFFLE_BYTES` and a row group.
+
+        Raises:
+            ValueError: an image can no longer be read.
+        """
+        decode = partial(decode_group, height=self.shape[1], width=self.shape[2])
+        parts = self.over(decode, groups_of(self.parquet, np.concatenate(batches)))
+        waiting: dict[int, np.ndarray] = {}
+        for rows in batches:
+            images = []
+            for row in rows.tolist():
+                while row not in waiting:
+                    part = next(parts)
+                    # Copies: what the part lies in is given back, be it memory of many processes.
+                    found = zip(part["row"].tolist(), map(np.array, part["image"]), strict=True)
+                    waiting.update(found)
+                images.append(waiting.pop(row))
+            yield np.stack(images)
+
+    def shuffled(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The rows, int64 [n], in a random order that can be read in bounded memory.
+
+        Row groups come in a random order, and each image is put off by a random number of images,
+        up to what `SHUFFLE_BYTES` hold; so a set smaller than that is mixed nearly as a whole, and
+        of a larger one a batch shows the row groups that were read last. Files in random order
+        serve best. The same generator gives the same order, whoever decodes, and how fast.
+        """
+        n_bytes = int(np.prod(self.shape[1:]))
+        reach = max(1, SHUFFLE_BYTES // n_bytes)
+        groups = self.parquet.places[rows, :2]
+        _, number = np.unique(groups, axis=0, return_inverse=True)
+        number = number.reshape(-1)  # one numpy release gave it another shape
+        turn = rng.permutation(int(number.max(initial=-1)) + 1)
+        arriving = rows[np.argsort(turn[number], kind="stable")]
+        return arriving[np.argsort(np.arange(len(rows)) + rng.uniform(0, reach, len(rows)))]
+
+
+def groups_of(parquet: ParquetImages, rows: np.ndarray) -> list[Group]:
+    """The row groups that hold some rows, int64 [n], by the first of these rows in each."""
+    _, first, number = np.unique(
+        parquet.places[rows, :2], axis=0, return_index=True, return_inverse=True
+    )
+    turn = first[number.reshape(-1)]
+    order = np.lexsort((rows, turn))
+    cuts = np.flatnonzero(np.diff(turn[order])) + 1
+    found = []
+    for part in np.split(rows[order], cuts) if len(rows) else []:
+        file, group, _ = parquet.places[part[0]].tolist()
+        places = parquet.places[part, 2]
+        found.append(Group(parquet.files[file], parquet.columns[file], group, places, part))
+    return found
+
+
+def decode_group(group: Group, *, height: int, width: int) -> Iterator[Part]:
+    """Decode the images of a group, and resize those of another size: row and image of each.
+
+    Raises:
+        ValueError: one cannot be read.
+    """
+    read = group_reader(group)
+    for start in range(0, len(group.rows), _PART):
+        rows, images = group.rows[start : start + _PART], []
+        for row, place in zip(rows, group.places[start : start + _PART], strict=True):
+            try:
+                image = read_rgb(read, int(place))
+            except ValueError as error:
+                where = f"{group.file}, row group {group.group}, row {place}"
+                raise ValueError(
+                    f"image {row} ({where}) must stay readable while it trains, but: {error}"
+                ) from None
+            images.append(image if image.shape[:2] == (height, width) else fit_square(image, width))
+        yield {"row": rows, "image": np.stack(images)}
+
+
+def group_reader(group: Group) -> Callable[[int], bytes]:
+    """From a row of the row group to its encoded image; the group is read once, as a whole."""
+
+    @cache
+    def cells() -> Any:
+        return read_group(group.file, group.group, group.column)
+
+    return lambda place: cell_bytes(cells()[place])

@@ -1,0 +1,106 @@
+"""How good are answers and scores: the six accuracies, harmonic means, AUROC and its kin, ECE.
+
+Pure functions of arrays, one row an image; they know no model, fold or file. Where a figure needs
+rows that are not there (no novel image, say) it is None, never NaN.
+
+Shape legend: N images.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hierclf.hierarchy import NOVEL
+
+LEVELS = ("super", "sub")
+PARTS = ("overall", "seen", "unseen")
+
+
+def harmonic_mean(seen: float | None, unseen: float | None) -> float | None:
+    """Harmonic mean 2 s u / (s + u) of two accuracies in [0, 1]; 0 if both are 0.
+
+    None if either is None: balance cannot be judged from one side.
+    """
+    if seen is None or unseen is None:
+        return None
+    total = seen + unseen
+    return 2.0 * seen * unseen / total if total > 0.0 else 0.0
+
+
+def six_accuracies(
+    true_super: ArrayLike, true_sub: ArrayLike, pred_super: ArrayLike, pred_sub: ArrayLike
+) -> dict[str, float | None]:
+    """The six accuracies and the harmonic mean of each level.
+
+    A row of a known class is right if its class is answered, a row of a novel class if `NOVEL` is
+    answered. Seen is the share of right rows among known classes, unseen among novel classes,
+    overall among all rows, each level by its own labels.
+
+    Args:
+        true_super, true_sub, pred_super, pred_sub: integers [N], model indices or `NOVEL`.
+
+    Returns:
+        super_overall, super_seen, super_unseen, super_harmonic and the same for sub, in [0, 1];
+        None for a part without rows.
+
+    Raises:
+        ValueError: arrays that are not integers of one shape [N].
+    """
+    truths = {"super": _labels("true_super", true_super), "sub": _labels("true_sub", true_sub)}
+    answers = {"super": _labels("pred_super", pred_super), "sub": _labels("pred_sub", pred_sub)}
+    lengths = [len(array) for array in (*truths.values(), *answers.values())]
+    if len(set(lengths)) != 1:
+        raise ValueError(f"labels and answers must have one length, but got lengths {lengths}")
+    result: dict[str, float | None] = {}
+    for level in LEVELS:
+        right = truths[level] == answers[level]
+        novel = truths[level] == NOVEL
+        seen, unseen = _share(right[~novel]), _share(right[novel])
+        result[f"{level}_overall"] = _share(right)
+        result[f"{level}_seen"] = seen
+        result[f"{level}_unseen"] = unseen
+        result[f"{level}_harmonic"] = harmonic_mean(seen, unseen)
+    return result
+
+
+def constant_answers(
+    true_super: ArrayLike, true_sub: ArrayLike, class_super: ArrayLike, class_sub: ArrayLike
+) -> dict[str, dict[str, float | None]]:
+    """The six accuracies of the two constant answers, to print beside every result.
+
+    At a high share of novel images "always novel" looks good overall; beside it a result shows
+    what it is worth.
+
+    Args:
+        true_super, true_sub: integers [N], model indices or `NOVEL`.
+        class_super, class_sub: integers [N], the most probable known class of each level, which is
+            what a classifier without the answer "novel" says.
+
+    Returns:
+        `always_novel` and `never_novel`, each as `six_accuracies` gives it.
+    """
+    novel = np.full(len(_labels("true_super", true_super)), NOVEL)
+    return {
+        "always_novel": six_accuracies(true_super, true_sub, novel, novel),
+        "never_novel": six_accuracies(true_super, true_sub, class_super, class_sub),
+    }
+
+
+def _share(right: NDArray[np.bool_]) -> float | None:
+    return float(right.mean()) if len(right) else None
+
+
+def _labels(name: str, values: ArrayLike) -> NDArray[np.integer]:
+    array = np.asarray(values)
+    if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
+        raise ValueError(
+            f"`{name}` must be integers of shape [N], but got {array.dtype} of shape {array.shape}"
+        )
+    return array
+
+
+def harmonic(seen: NDArray[np.float64], unseen: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Harmonic mean 2 s u / (s + u) of arrays of one shape in [0, 1]; 0 where both are 0."""
+    total = seen + unseen
+    return np.asarray(2.0 * seen * unseen / np.where(total > 0.0, total, 1.0))

@@ -1,0 +1,221 @@
+"""Backbones by name, and their weights: published, from a file, or none.
+
+Shape legend: B images, D features, P classes that published weights were trained on.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, cast
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from hierclf.scores.base import Prior
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_HEAD_PREFIXES = ("fc.", "classifier.", "head.", "super_head.", "sub_head.", "heads.")
+_CLASSIFIERS = ("fc", "classifier", "head", "head.fc")
+_WRAPPER_PREFIXES = ("module.", "backbone.")
+
+
+class Backbone(NamedTuple):
+    """A feature extractor and the input that its weights expect.
+
+    Attributes:
+        module: float images [B, 3, H, W], normalised, to features [B, D].
+        n_features: D.
+        mean, std: normalisation of images in [0, 1].
+        interpolation: how evaluation images are resized.
+        prior: the weights' own classifier, where they come with one.
+    """
+
+    module: nn.Module
+    n_features: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: Literal["bilinear", "bicubic"]
+    prior: Prior | None = None
+
+
+def build_backbone(name: str, weights: str) -> Backbone:
+    """Build a backbone by name.
+
+    Args:
+        name: `smallnet`, a torchvision ResNet (`resnet18`, `resnet50`, `wide_resnet50_2`, ...),
+            or any timm model when timm is installed.
+        weights: `default` downloads the published weights (for torchvision the best of several:
+            IMAGENET1K_V2 for resnet50); `none` starts from random ones; else a .safetensors or
+            .pth file.
+
+    Raises:
+        ValueError: unknown name, weights that cannot be downloaded, or a file that does not fit.
+    """
+    published = weights == "default"
+    if name == "smallnet":
+        if published:
+            raise ValueError("model.weights must be none or a file for smallnet, but got 'default'")
+        backbone = Backbone(smallnet(), 128, (0.5,) * 3, (0.25,) * 3, "bilinear")
+    elif name in _torchvision_resnets(name):
+        backbone = _torchvision_resnet(name, published)
+    else:
+        backbone = _timm_backbone(name, published)
+    if weights not in ("default", "none"):
+        backbone = backbone._replace(prior=_load_file(backbone, Path(weights), name))
+    return backbone
+
+
+def smallnet(width: int = 16) -> nn.Module:
+    """A plain convolutional net of 150,000 parameters for small images; D = 8 * width."""
+
+    def block(n_in: int, n_out: int, stride: int) -> nn.Sequential:
+        return nn.Sequential(
+            nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(n_out),
+            nn.ReLU(inplace=True),
+        )
+
+    w = width
+    return nn.Sequential(
+        block(3, w, 2),
+        block(w, w, 1),
+        block(w, 2 * w, 2),
+        block(2 * w, 2 * w, 1),
+        block(2 * w, 4 * w, 2),
+        block(4 * w, 4 * w, 1),
+        block(4 * w, 8 * w, 2),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )
+
+
+def _torchvision_resnets(name: str) -> list[str]:
+    """Torchvision's names of this family; its import takes seconds, which others are spared."""
+    if not name.startswith(("resnet", "resnext", "wide_resnet")):
+        return []
+    import torchvision
+
+    return torchvision.models.list_models(include=["resnet*", "resnext*", "wide_resnet*"])
+
+
+def _torchvision_resnet(name: str, published: bool) -> Backbone:
+    import torchvision
+
+    try:
+        module = torchvision.models.get_model(name, weights="DEFAULT" if published else None)
+    except (OSError, RuntimeError) as error:  # no network, or a download cut short
+        raise _no_download(name, error) from None
+    classifier, module.fc = module.fc, nn.Identity()
+    n_features = int(classifier.in_features)
+    prior = _prior(classifier.state_dict(), n_features) if published else None
+    return Backbone(module, n_features, IMAGENET_MEAN, IMAGENET_STD, "bilinear", prior)
+
+
+def _timm_backbone(name: str, published: bool) -> Backbone:
+    try:
+        import timm
+    except ImportError:
+        raise ValueError(
+            f"model.backbone must be smallnet or a torchvision ResNet, but got {name!r}; "
+            "timm's models need pip install 'hierclf[timm]'"
+        ) from None
+    if not timm.is_model(name):
+        raise ValueError(
+            f"model.backbone must be smallnet, a torchvision ResNet or a timm model, got {name!r}"
+        )
+    try:
+        module = timm.create_model(name, pretrained=published, num_classes=None if published else 0)
+    except Exception as error:  # the hub client raises many kinds, all meaning "not fetched"
+        raise _no_download(name, error) from None
+    cfg = timm.data.resolve_model_data_config(module)
+    interpolation: Literal["bilinear", "bicubic"] = (
+        "bicubic" if cfg["interpolation"] == "bicubic" else "bilinear"
+    )
+    # What comes out of the pooled, headless model; num_features may be of an earlier layer.
+    n_features = cast(int, module.head_hidden_size)
+    prior = _prior(module.state_dict(), n_features) if published else None
+    module.reset_classifier(0)  # type: ignore[operator]
+    return Backbone(module, n_features, cfg["mean"], cfg["std"], interpolation, prior)
+
+
+def _no_download(name: str, error: Exception) -> ValueError:
+    reason = " ".join(str(error).split())[:200]
+    return ValueError(
+        f"the weights of {name} could not be downloaded ({reason}); name a file with "
+        "model.weights=PATH or start from none with model.weights=none"
+    )
+
+
+def _load_file(backbone: Backbone, path: Path, name: str) -> Prior | None:
+    """Load a state dict into the backbone, heads left out; returns the classifier in it, if any."""
+    module = backbone.module
+    loaded = {_bare_key(key): tensor for key, tensor in read_state(path).items()}
+    expected = module.state_dict()
+    # What is called a head may hold a layer of the backbone, too: ConvNeXt's head.norm does.
+    found = {k: v for k, v in loaded.items() if k in expected or not k.startswith(_HEAD_PREFIXES)}
+    missing = [k for k in expected if k not in found and not k.endswith("num_batches_tracked")]
+    unknown = [key for key in found if key not in expected]
+    wrong = [
+        f"{key} is {tuple(found[key].shape)}, needs {tuple(tensor.shape)}"
+        for key, tensor in expected.items()
+        if key in found and found[key].shape != tensor.shape
+    ]
+    complaints = [
+        f"{len(keys)} {what} (first: {keys[0]})"
+        for what, keys in (("missing", missing), ("unknown", unknown), ("of wrong shape", wrong))
+        if keys
+    ]
+    if complaints:
+        raise ValueError(f"{path} must hold the weights of {name}, but: {', '.join(complaints)}")
+    module.load_state_dict(found, strict=False)
+    return _prior(loaded, backbone.n_features)
+
+
+def _prior(state: Mapping[str, Tensor], n_features: int) -> Prior | None:
+    """The linear classifier of a state dict, under one of the names that libraries give it."""
+    for name in _CLASSIFIERS:
+        weight, bias = state.get(f"{name}.weight"), state.get(f"{name}.bias")
+        if weight is None or bias is None or weight.ndim != 2 or weight.shape[1] != n_features:
+            continue
+        if bias.shape == weight.shape[:1] and len(bias) > 1:
+            return Prior(*(tensor.detach().float().numpy() for tensor in (weight, bias)))
+    return None
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Read a state dict from .safetensors, or from .pth without executing any pickled code.
+
+    Raises:
+        ValueError: no such file, another ending, or content that is no plain state dict.
+    """
+    if not path.is_file():
+        raise ValueError(f"model.weights must be default, none or a file, but {path} is none")
+    if path.suffix == ".safetensors":
+        try:
+            return safetensors.torch.load_file(path)
+        except safetensors.SafetensorError as error:
+            raise ValueError(f"{path} must be a valid safetensors file: {error}") from None
+    if path.suffix not in (".pth", ".pt"):
+        raise ValueError(f"model.weights must end in .safetensors or .pth, but got {path.name}")
+    try:
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # torch's reader raises many kinds where the bytes make no sense
+        # Its words are left out: they advise to load the file in the way that runs code.
+        raise ValueError(
+            f"{path} must hold tensors only, as a state dict saved by torch does, but "
+            f"it is damaged or holds something else ({type(error).__name__})"
+        ) from None
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ValueError(f"{path} must hold a state dict (names to tensors)")
+    return state
+
+
+def _bare_key(key: str) -> str:
+    for prefix in _WRAPPER_PREFIXES:
+        key = key.removeprefix(prefix)
+    return key

@@ -1,0 +1,241 @@
+"""The plots of a run: PNG files from its tables, drawn without any global state of matplotlib.
+
+Shape legend: N rows of a score table, P super and Q sub thresholds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.ticker import MaxNLocator
+
+from hierclf.metrics.accuracy import LEVELS
+from hierclf.reports.curves import best_curves, tau_map, thinned_curve
+from hierclf.reports.style import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    RED,
+    draw_legend,
+    iso_lines,
+    log_axis,
+    new_figure,
+    percent,
+    percent_axis,
+    save_figure,
+    say_empty,
+    set_title,
+)
+from hierclf.rules.rule import PAPER_RULE, Rule, evaluate_rule
+from hierclf.rules.score_table import Bools, level_rows, score_values
+from hierclf.scores import SCORES
+from hierclf.scores.sums import parse_score
+
+_TITLES = {"super": "Super-class", "sub": "Sub-class"}
+_CURVES = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#B8A900", "#882255", "#333333")
+_OTHER: dict[str, Any] = {"color": "#A0A0A0", "lw": 0.9, "alpha": 0.7, "marker": ".", "ms": 4}
+_BEST: dict[str, Any] = {"color": RED, "lw": 2.2, "marker": ".", "ms": 7}
+_STAR: dict[str, Any] = {"marker": "*", "s": 240, "c": RED, "edgecolors": "white", "zorder": 6}
+_DIAMOND: dict[str, Any] = {"marker": "D", "s": 50, "c": "white", "edgecolors": "k", "zorder": 5}
+
+
+def plot_learning_curves(history: pd.DataFrame, path: Path) -> None:
+    """Objective and loss of every trial by epoch, the best trial highlighted.
+
+    Args:
+        history: one row a trial and epoch: trial_id, epoch, objective, loss and, for levels with
+            novel rows, super_harmonic and sub_harmonic.
+    """
+    # An epoch that failed has no loss; its objective of 0 is a penalty and was not measured.
+    rows = history.dropna(subset=["epoch", "objective", "loss"]).sort_values("epoch")
+    figure, panels = new_figure(2, (10, 4.5))
+    if rows.empty:
+        for axes, title in zip(panels, ("Objective", "Training loss"), strict=True):
+            say_empty(axes, title, "no finished epoch")
+        return save_figure(figure, path)
+    top = rows.nlargest(1, "objective").iloc[0]
+    best, others = (rows[rows["trial_id"].eq(top["trial_id"]) == same] for same in (True, False))
+    for axes, column in zip(panels, ("objective", "loss"), strict=True):
+        for i, (_, curve) in enumerate(others.groupby("trial_id")):
+            axes.plot(curve["epoch"], curve[column], label="" if i else "other trials", **_OTHER)
+        axes.plot(best["epoch"], best[column], label=f"best trial {top['trial_id']}", **_BEST)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.set_xlabel("epoch")
+    left, right = panels
+    for level, colour in zip(LEVELS, (BLUE, GREEN), strict=True):
+        if f"{level}_harmonic" in best:
+            name = f"best trial, {_TITLES[level].lower()} part"
+            left.plot(
+                best["epoch"], best[f"{level}_harmonic"], "--", marker=".", color=colour, label=name
+            )
+    left.scatter(top["epoch"], top["objective"], **_STAR)
+    percent_axis(left.yaxis)
+    left.set_ylabel("objective: mean of harmonic means")
+    right.set_yscale("log")
+    log_axis(right.yaxis)
+    right.set_ylabel("loss (log scale)")
+    set_title(left, "Objective", f"best {percent(top['objective'])}, epoch {int(top['epoch'])}")
+    set_title(right, "Training loss")
+    draw_legend(figure, panels)
+    save_figure(figure, path)
+
+
+def plot_parameters(trials: pd.DataFrame, path: Path) -> None:
+    """The objective of every trial against each value that the search varied.
+
+    Args:
+        trials: one row a trial: lr, weight_decay, strength, objective in [0, 1] (may be NaN) and
+            status (`finished`, `stopped early` or `failed`).
+    """
+    figure, panels = new_figure(3, (11, 4.2), sharey=True)
+    failed = trials["status"].eq("failed") | trials["objective"].isna()
+    early = trials["status"].eq("stopped early")
+    kinds = (("finished", ~failed & ~early, BLUE), ("stopped early", ~failed & early, "none"))
+    best = trials[~failed].nlargest(1, "objective")
+    words = ("Learning rate", "Weight decay", "Augmentation strength")
+    names = ("lr", "weight_decay", "strength")
+    for axes, name, word in zip(panels, names, words, strict=True):
+        for label, chosen, fill in (kind for kind in kinds if kind[1].any()):
+            part = trials[chosen]
+            style: dict[str, Any] = {"s": 36, "facecolors": fill, "edgecolors": BLUE, "alpha": 0.8}
+            axes.scatter(part[name], part["objective"], label=label, **style)
+        if failed.any():
+            # At the bottom whatever the scale: a failed trial has no objective.
+            x, place = trials.loc[failed, name], axes.get_xaxis_transform()
+            axes.plot(x, np.full(len(x), 0.04), "kx", label="failed", transform=place)
+        if len(best):
+            axes.scatter(best[name], best["objective"], label="best", **_STAR)
+        set_title(axes, word, f"best {best[name].iloc[0]:.3g}" if len(best) else "")
+        log = name != "strength" and (trials[name].dropna() > 0).all()
+        if log:
+            axes.set_xscale("log")
+            log_axis(axes.xaxis)
+        axes.set_xlabel(f"{name} (log scale)" if log else name)
+    panels[0].margins(y=0.15)
+    if best.empty:
+        panels[0].set_ylim(0.0, 1.0)
+    panels[0].set_ylabel("objective")
+    percent_axis(panels[0].yaxis)
+    draw_legend(figure, panels)
+    save_figure(figure, path)
+
+
+def plot_trade_off(table: pd.DataFrame, rule: Rule, path: Path) -> None:
+    """Seen against unseen accuracy of scores in a table; a rule and the paper's as points.
+
+    Shown are `msp`, the best single scores of each level and the rule's own.
+
+    A full line is one level by itself. The points are whole rules, where a novel super-class is
+    also a novel sub-class; the dashed line is the rule's sub-score with that applied.
+    """
+    figure, panels = new_figure(2, (10, 5.9))
+    parts = [name.partition("_") for name in table.columns]
+    names = dict.fromkeys(x for level, _, x in parts if level in LEVELS and x in SCORES)
+    own = {"super": rule.super_score, "sub": rule.sub_score}
+    shown = {level: best_curves(table, level, list(names)) for level in LEVELS}
+    # A weighted sum is no column; its own colour, and a name that fits into a legend.
+    every = dict.fromkeys([*shown["super"], *shown["sub"], *own.values()])
+    colours = {name: _CURVES[i % len(_CURVES)] for i, name in enumerate(every)}
+    points = [("chosen rule", rule, _STAR)]
+    if {"super_msp", "sub_msp"} <= set(table.columns):
+        points.append(("paper's rule", PAPER_RULE, _DIAMOND))
+    found: list[tuple[str, dict[str, Any], dict[str, Any]]]
+    found = [(label, evaluate_rule(table, point), style) for label, point, style in points]
+    for level, axes in zip(LEVELS, panels, strict=True):
+        axes.set_box_aspect(1)
+        if not level_rows(table, level).judged:
+            say_empty(axes, _TITLES[level], _missing(level_rows(table, level).known))
+            continue
+        iso_lines(axes)
+        for name in dict.fromkeys([*shown[level], own[level]]):
+            _, seen, unseen = thinned_curve(table, level, score_values(table, level, name))
+            axes.plot(unseen, seen, color=colours[name], lw=1.8, label=_short(name, level))
+        if level == "sub":
+            novel = score_values(table, "super", rule.super_score) > rule.super_tau
+            score = score_values(table, "sub", rule.sub_score)
+            _, seen, unseen = thinned_curve(table, level, np.where(novel, score.max() + 1, score))
+            label = "chosen, after the super rule"
+            axes.plot(unseen, seen, "--", color=colours[rule.sub_score], lw=1.4, label=label)
+        for label, values, style in found:
+            axes.scatter(values[f"{level}_unseen"], values[f"{level}_seen"], label=label, **style)
+        figures = (
+            f"{x} {percent(found[0][1][f'{level}_{x}'])}" for x in ("seen", "unseen", "harmonic")
+        )
+        set_title(axes, _TITLES[level], f"chosen: {', '.join(figures)}")
+    draw_legend(figure, panels)
+    save_figure(figure, path)
+
+
+def _short(score: str, level: str = "") -> str:
+    """A score's name, or that it is a sum of several."""
+    n_terms = len(parse_score(score))
+    return score if n_terms == 1 else f"{level} sum of {n_terms}".strip()
+
+
+def plot_tau_map(table: pd.DataFrame, rule: Rule, path: Path) -> None:
+    """A heat map of the objective over super_tau and sub_tau, with the rule's own marked.
+
+    Axes are in shares of images, so that every tau that matters has room; their ticks say tau.
+    """
+    figure, (axes,) = new_figure(1, (7.0, 6.2))
+    if not any(level_rows(table, level).judged for level in LEVELS):
+        say_empty(axes, "Objective", "no level has both known and novel images")
+        return save_figure(figure, path)
+    found = tau_map(table, rule)
+    x, y = found.super_grid, found.sub_grid
+    values = found.objective.T
+    style: dict[str, Any] = {"cmap": "cividis", "vmin": 0.0, "vmax": values.max() or 1.0}
+    mesh = axes.pcolormesh(x.shares, y.shares, values, shading="nearest", **style)
+    percent_axis(figure.colorbar(mesh, label="objective").ax.yaxis)
+    own = np.searchsorted(x.taus, rule.super_tau), np.searchsorted(y.taus, rule.sub_tau)
+    axes.scatter(x.shares[own[0]], y.shares[own[1]], label="chosen rule", clip_on=False, **_STAR)
+    for axis, grid in ((axes.xaxis, x), (axes.yaxis, y)):
+        ticks = [int(np.abs(grid.shares - share).argmin()) for share in np.linspace(0, 1, 6)]
+        axis.set_ticks(grid.shares[ticks], [f"{grid.taus[i]:.3g}" for i in ticks])
+    axes.set_xlabel(f"super_tau on {_short(rule.super_score)} (a tick every 20 % of the images)")
+    axes.set_ylabel(f"sub_tau on {_short(rule.sub_score)} (a tick every 20 % of the images)")
+    axes.grid(visible=False)
+    chosen, top = values[own[1], own[0]], values.max()
+    if values.min() < top - 0.01:
+        axes.contour(x.shares, y.shares, values, levels=[top - 0.01], colors="k", linewidths=1.2)
+    axes.plot([], [], color="k", lw=1.2, label="within 1 point of the best")
+    set_title(axes, "Objective", f"chosen {percent(chosen)}, best of this grid {percent(top)}")
+    draw_legend(figure, [axes])
+    save_figure(figure, path)
+
+
+def plot_score_histograms(table: pd.DataFrame, rule: Rule, path: Path) -> None:
+    """How the rule's score of each level is spread over known and novel images, and its tau."""
+    figure, panels = new_figure(2, (10, 4.3))
+    for level, axes in zip(LEVELS, panels, strict=True):
+        name, tau = getattr(rule, f"{level}_score"), getattr(rule, f"{level}_tau")
+        score, known = score_values(table, level, name), level_rows(table, level).known
+        # A few extreme scores would leave no room for all others.
+        low, high = np.quantile(score, [0.001, 0.999])
+        edges = np.linspace(low, high if high > low else low + 1.0, 46)
+        for label, rows, colour in (("known", known, BLUE), ("novel", ~known, ORANGE)):
+            if rows.any():
+                height = np.histogram(score[rows], edges)[0] / rows.sum()
+                axes.stairs(height, edges, fill=True, color=colour, alpha=0.35)
+                axes.stairs(height, edges, color=colour, lw=1.6, label=f"{label} images")
+        inside = edges[0] <= tau <= edges[-1]
+        if inside:
+            axes.axvline(tau, color="k", ls="--", lw=1.3, label="tau: novel to the right of it")
+        notes = [f"tau {tau:.3g}" + ("" if inside else " (not in view)")]
+        for word, rows, where in (("known", known, "below"), ("novel", ~known, "above")):
+            found = (score[rows] > tau) == (where == "above")
+            share = f"{percent(found.mean())} {where}" if rows.any() else "no images"
+            notes.append(f"{word}: {share}")
+        set_title(axes, _TITLES[level], "; ".join(notes))
+        axes.set_xlabel(f"{_short(name, level)} (higher = more novel)")
+        percent_axis(axes.yaxis)
+    panels[0].set_ylabel("share of the known, of the novel images")
+    draw_legend(figure, panels)
+    save_figure(figure, path)
+
+
+def _missing(known: Bools) -> str:
+    return "no novel images at this level" if known.any() else "no known images at this level"

@@ -1,0 +1,99 @@
+"""Panels of the plots: one look for all of them, without any global state of matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+from hierclf.io.atomic import draft_of
+
+# Okabe and Ito's colours, which colour-blind people can tell apart too.
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+GREY = "#666666"
+_ISO_LABEL: dict[str, Any] = {"color": "#A0A0A0", "fontsize": 7.5, "backgroundcolor": "w"}
+_ISO_LABEL |= {"ha": "center", "va": "center"}
+
+
+def new_figure(n: int, size: tuple[float, float], **options: Any) -> tuple[Figure, list[Axes]]:
+    """A figure of n panels side by side; size in inches, options of `Figure.subplots`."""
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = list(figure.subplots(1, n, squeeze=False, **options)[0])
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(color="#E6E6E6", lw=0.7)
+        axes.set_axisbelow(True)
+    return figure, panels
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a PNG file at 150 dpi, whole or not at all."""
+    with draft_of(path) as draft:
+        figure.savefig(draft, dpi=150, format="png")
+
+
+def set_title(axes: Axes, title: str, subtitle: str = "") -> None:
+    """A bold title, and below it, smaller, what the panel shows in figures."""
+    axes.set_title(title, loc="left", fontweight="bold", pad=22)
+    note = axes.text(0, 1.025, subtitle, transform=axes.transAxes, color=GREY, fontsize=9)
+    note.set_in_layout(False)
+
+
+def say_empty(axes: Axes, title: str, message: str) -> None:
+    """An empty panel that says why it is empty."""
+    set_title(axes, title)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_color("#D8D8D8")
+    axes.text(0.5, 0.5, message, transform=axes.transAxes, ha="center", color=GREY)
+
+
+def draw_legend(figure: Figure, panels: Sequence[Axes]) -> None:
+    """One legend below all panels, where it hides nothing; equal names once."""
+    pairs = [zip(*axes.get_legend_handles_labels(), strict=True) for axes in panels]
+    entries = {label: handle for pair in pairs for handle, label in pair}
+    if entries:
+        handles, columns = list(entries.values()), min(len(entries), 3)
+        figure.legend(
+            handles, list(entries), loc="outside lower center", ncols=columns, frameon=False
+        )
+
+
+def iso_lines(axes: Axes) -> None:
+    """Faint lines of equal harmonic mean on axes of 0 to 100 %."""
+    share = np.linspace(0.0, 1.0, 201)
+    for mean in np.arange(0.2, 1.0, 0.1):
+        x = share[share > mean / 2]
+        line = axes.plot(x, mean * x / (2 * x - mean), color="#D8D8D8", lw=0.8, zorder=0.5)
+        axes.text(mean, mean, f"{100 * mean:.0f}", zorder=0.6, **_ISO_LABEL)
+    line[0].set_label("equal harmonic mean (%)")
+    axes.set(xlim=(0, 1.01), ylim=(0, 1.01), xlabel="unseen accuracy", ylabel="seen accuracy")
+    for axis in (axes.xaxis, axes.yaxis):
+        percent_axis(axis)
+    axes.grid(visible=False)
+
+
+def percent_axis(axis: Axis) -> None:
+    """Ticks such as 25 % for shares in [0, 1]."""
+    axis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
+    axis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %")
+
+
+def log_axis(axis: Axis) -> None:
+    """Ticks such as 0.001, with 2 and 5 between where the range drawn so far is short."""
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 50.0 * low else (1.0,)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
+def percent(share: float | None) -> str:
+    """Such as 96.5 %; none without a share."""
+    return "none" if share is None else f"{100 * share:.1f} %"

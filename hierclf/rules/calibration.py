@@ -1,0 +1,147 @@
+"""What a model's probabilities rest on: a temperature for each head, a curve for each score.
+
+Shape legend: N rows of a score table (see `hierclf.rules.score_table`), K classes of a level.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import softmax
+
+from hierclf.metrics.calibration_error import expected_calibration_error
+from hierclf.rules.calibrators import NovelCurve, fit_novel_probability, fit_temperature
+from hierclf.rules.rule import Rule
+from hierclf.rules.score_table import column, level_rows, score_values
+
+LEVELS = ("super", "sub")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How logits become probabilities, and a rule's scores the probability of "novel".
+
+    Attributes:
+        super_temperature, sub_temperature: > 0; logits are divided by it before the softmax.
+        super_curve, sub_curve: of the rule's scores; at equal shares of known and novel images.
+
+    Raises:
+        ValueError: a number that is not finite, a temperature <= 0 or a falling curve.
+    """
+
+    super_temperature: float
+    sub_temperature: float
+    super_curve: NovelCurve
+    sub_curve: NovelCurve
+
+    def __post_init__(self) -> None:
+        for level in LEVELS:
+            temperature, curve = self.temperature(level), self.curve(level)
+            numbers = (temperature, *curve)
+            if not all(isinstance(x, int | float) and math.isfinite(x) for x in numbers):
+                raise ValueError(f"a calibration must be finite numbers, but got {numbers}")
+            if not (temperature > 0 and curve.slope >= 0):
+                raise ValueError(
+                    f"`{level}_temperature > 0` and a slope >= 0 must hold, "
+                    f"but got {temperature} and {curve.slope}"
+                )
+
+    def temperature(self, level: str) -> float:
+        """A level's temperature."""
+        return self.super_temperature if level == "super" else self.sub_temperature
+
+    def curve(self, level: str) -> NovelCurve:
+        """A level's curve."""
+        return self.super_curve if level == "super" else self.sub_curve
+
+    def to_dict(self) -> dict[str, Any]:
+        """The calibration as plain JSON values."""
+        return {
+            level: {"temperature": self.temperature(level), **self.curve(level)._asdict()}
+            for level in LEVELS
+        }
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> Calibration:
+        """The inverse of `to_dict`; ValueError unless it has that form."""
+        keys = {"temperature", "slope", "offset"}
+        if set(values) != set(LEVELS) or any(set(values[level]) != keys for level in LEVELS):
+            raise ValueError(f"a calibration has {sorted(keys)} for super and sub, got {values}")
+        curves = [NovelCurve(values[lv]["slope"], values[lv]["offset"]) for lv in LEVELS]
+        return Calibration(*(values[level]["temperature"] for level in LEVELS), *curves)
+
+
+def calibrated_columns(
+    logits: np.ndarray, pred: np.ndarray, labels: np.ndarray, fit_rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Calibrated probabilities of the predicted classes, no row by a temperature it helped to fit.
+
+    The rows to fit on are dealt into two halves; each half has its probabilities by the other's
+    temperature, all other rows by that of both.
+
+    Args:
+        logits: float [N, K]. pred: int [N], columns. labels: int [N], columns; ignored where
+            `fit_rows`, bool [N], does not hold. At least two rows to fit on are needed to split.
+
+    Returns:
+        prob: float32 [N]. temperature: float32 [N], what each row's logits were divided by.
+    """
+    if not fit_rows.any():
+        return softmax(logits, axis=1)[np.arange(len(pred)), pred], np.ones(len(pred), np.float32)
+    half = np.where(fit_rows, np.cumsum(fit_rows) % 2, -1)
+    temperature = np.full(len(logits), fit_temperature(logits[fit_rows], labels[fit_rows]))
+    if fit_rows.sum() > 1:
+        for own, other in ((0, 1), (1, 0)):
+            rows = half == other
+            temperature[half == own] = fit_temperature(logits[rows], labels[rows])
+    prob = softmax(logits / temperature[:, None], axis=1)[np.arange(len(pred)), pred]
+    return prob.astype(np.float32), temperature.astype(np.float32)
+
+
+def calibrate_rule(
+    table: pd.DataFrame, rule: Rule, *, temperatures: dict[str, float] | None = None
+) -> Calibration:
+    """The calibration that goes with a rule, from the score table that chose it.
+
+    Args:
+        table: a score table; with `super_temperature` and `sub_temperature` unless `temperatures`
+            are given: the model's are the geometric means over the folds.
+
+    Raises:
+        ValueError: a missing column.
+    """
+    curves = []
+    for level in LEVELS:
+        novel = ~level_rows(table, level).known
+        values = score_values(table, level, getattr(rule, f"{level}_score"))
+        judged = bool(novel.any() and not novel.all())
+        # Without novel rows nothing is known of them: the same probability for every image.
+        curves.append(fit_novel_probability(values, novel) if judged else NovelCurve(0.0, 0.0))
+    found = temperatures or {
+        level: float(np.exp(np.log(column(table, f"{level}_temperature")).mean()))
+        for level in LEVELS
+    }
+    return Calibration(found["super"], found["sub"], *curves)
+
+
+def calibration_errors(table: pd.DataFrame) -> dict[str, float | None]:
+    """Expected calibration error of known val images, before and after temperature scaling.
+
+    Args:
+        table: a score table with `split`, `LEVEL_prob` and `LEVEL_calibrated`.
+
+    Returns:
+        super_ece, super_ece_calibrated, sub_ece, sub_ece_calibrated in [0, 1].
+    """
+    val = table[column(table, "split") == "val"]
+    errors: dict[str, float | None] = {}
+    for level in LEVELS:
+        right = level_rows(val, level).right
+        for key, name in (("ece", "prob"), ("ece_calibrated", "calibrated")):
+            prob = column(val, f"{level}_{name}")
+            errors[f"{level}_{key}"] = expected_calibration_error(prob, right)
+    return errors

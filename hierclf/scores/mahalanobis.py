@@ -1,0 +1,228 @@
+"""Mahalanobis distances: how far an image lies from every class, in the classes' own spread.
+
+Shape legend: N images, M training images, K classes of a level, C sub-classes, D features.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hierclf.scores.base import Floats, Labels, Score, ScoreInputs, State, feature_score
+from hierclf.scores.rows import by_chunks, check_width, unit_rows
+
+RIDGE = 0.1
+"""Of `fit_relative`; from 0.001 to 1 it makes little difference."""
+
+
+def fit_mahalanobis(features: np.ndarray, labels: np.ndarray) -> State:
+    """Class means, and the covariance that all classes share, of unit features.
+
+    Lee et al. 2018, "A Simple Unified Framework for Detecting Out-of-Distribution Samples"; on
+    unit features as in Müller & Hein 2025, "Mahalanobis++". The covariance is shrunk (Ledoit &
+    Wolf 2004), so that it has an inverse however few images there are.
+
+    Args:
+        features: float [M, D]. labels: int [M], any values.
+
+    Returns:
+        whitening: float32 [D, D], maps features to where the covariance is the identity.
+        means: float32 [K, D], the class means there, classes ascending.
+
+    Raises:
+        ValueError: within no class do the features vary.
+    """
+    _, means, spread = _unit_means_spread(features, labels)
+    whitening = _whitening(ledoit_wolf(spread))
+    return {
+        "whitening": whitening.astype(np.float32),
+        "means": (means @ whitening).astype(np.float32),
+    }
+
+
+def ledoit_wolf(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Covariance [D, D] of centred points [M, D], shrunk towards a multiple of the identity.
+
+    Ledoit & Wolf 2004, "A well-conditioned estimator for large-dimensional covariance matrices".
+    As scikit-learn's with `assume_centered=True`, in a third of its time: the sum of all elements
+    of (x^2)^T (x^2) is that of the rows' fourth powers of lengths, which needs no product.
+    """
+    n, width = points.shape
+    covariance = points.T @ points / n
+    squared_norm = (covariance**2).sum()
+    mean_variance = np.trace(covariance) / width
+    fourth_powers = ((points**2).sum(axis=1) ** 2).sum() / n
+    noise = max(0.0, (fourth_powers - squared_norm) / n)
+    distance = squared_norm - width * mean_variance**2
+    shrinkage = min(noise / distance, 1.0) if distance > 0 else 1.0
+    return (1 - shrinkage) * covariance + shrinkage * mean_variance * np.eye(width)
+
+
+def score_mahalanobis(state: State, features: np.ndarray) -> Floats:
+    """Squared Mahalanobis distance to the nearest class mean, >= 0, without unit.
+
+    Args:
+        features: float [N, D].
+    """
+    check_width(features, len(state["whitening"]))
+    return by_chunks(
+        lambda rows: _squared_distances(state, rows).min(axis=1),
+        features,
+        cells=_cells(state),
+    )
+
+
+def fit_relative(features: np.ndarray, labels: np.ndarray) -> State:
+    """Gaussians of the classes, all of one covariance, and one Gaussian of all images.
+
+    Both covariances get the same ridge, `RIDGE` times the mean variance within classes. With ridges
+    or shrinkages of their own, one of the distances would outweigh the other in the directions in
+    which few images leave both to chance: the shrinkages of Ledoit & Wolf turned the score upside
+    down (AUROC 37 % instead of 90 % on held-out sub-classes, 1,280 features).
+
+    Args:
+        features: float [M, D]. labels: int [M], any values.
+
+    Returns:
+        whitening [D, D] and means [K, D] as of `fit_mahalanobis`; background_whitening [D, D] and
+        background [1, D], the same for all images; float32.
+
+    Raises:
+        ValueError: within no class do the features vary.
+    """
+    unit, means, spread = _unit_means_spread(features, labels)
+    centre = unit.mean(axis=0, keepdims=True)
+    ridge = RIDGE * (spread**2).mean() * np.eye(unit.shape[1])
+    state: State = {}
+    for points, names, middles in (
+        (spread, ("whitening", "means"), means),
+        (unit - centre, ("background_whitening", "background"), centre),
+    ):
+        whitening = _whitening(points.T @ points / len(points) + ridge)
+        arrays = whitening, middles @ whitening
+        state |= {name: a.astype(np.float32) for name, a in zip(names, arrays, strict=True)}
+    return state
+
+
+def score_relative(state: State, features: np.ndarray) -> Floats:
+    """Squared distance to the nearest class mean minus that to the mean of all images; any sign.
+
+    Ren et al. 2021, "A Simple Fix to Mahalanobis Distance for Improving Near-OOD Detection":
+    RMD = min_k MD_k - MD_0, each in its own covariance; here on unit features. What lies far in
+    directions that tell no class from another cancels.
+
+    Args:
+        features: float [N, D].
+    """
+    whitening, background = state["background_whitening"], state["background"]
+    of_all = {"whitening": whitening, "means": background}
+    return score_mahalanobis(state, features) - score_mahalanobis(of_all, features)
+
+
+def fit_within(inputs: ScoreInputs, labels: Labels, level: str) -> State:
+    """`fit_mahalanobis` on sub-classes at either level, and which super-class each belongs to.
+
+    Args:
+        inputs: of M images, super_logits over the sorted super-classes that `labels` name.
+        level: "super" or "sub".
+
+    Returns:
+        whitening, means [C, D]; at level "sub" also owner: int64 [C], columns of super_logits.
+
+    Raises:
+        ValueError: as `fit_mahalanobis`; super_logits have another number of classes than the
+            labels; a sub-class belongs to two super-classes.
+    """
+    state = fit_mahalanobis(inputs.features, labels.sub_labels)
+    return state if level == "super" else state | {"owner": _owners(inputs, labels)}
+
+
+def score_within(state: State, inputs: ScoreInputs, level: str) -> Floats:
+    """Squared Mahalanobis distance to the nearest sub-class mean, >= 0.
+
+    At level "sub" only the sub-classes of the predicted super-class (the largest super logit)
+    count: an image between two super-classes is near some sub-class, but of the wrong one. At
+    level "super" all count, since a super-class of unlike sub-classes is badly told by one mean.
+    Distance and covariance are those of `fit_mahalanobis`, after Lee et al. 2018.
+    """
+    if level == "super":
+        return score_mahalanobis(state, inputs.features)
+    check_width(inputs.features, len(state["whitening"]))
+
+    def nearest(features: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+        distances = _squared_distances(state, features)
+        return np.where(predicted[:, None] == state["owner"], distances, np.inf).min(axis=1)
+
+    predicted = inputs.super_logits.argmax(axis=1)
+    return by_chunks(nearest, inputs.features, predicted, cells=_cells(state))
+
+
+def mahalanobis_score() -> Score:
+    """`fit_mahalanobis` and `score_mahalanobis`, on the classes of each level."""
+    return feature_score(fit_mahalanobis, score_mahalanobis, per_level=True)
+
+
+def relative_mahalanobis_score() -> Score:
+    """`fit_relative` and `score_relative`, on sub-classes for both levels."""
+    return feature_score(fit_relative, score_relative)
+
+
+def class_means(points: NDArray[np.float64], index: np.ndarray) -> NDArray[np.float64]:
+    """Means [K, D] of points [M, D]; index: int [M], 0 to K - 1, each class at least once."""
+    sums = np.zeros((index.max() + 1, points.shape[1]))
+    np.add.at(sums, index, points)
+    return sums / np.bincount(index)[:, None]
+
+
+def _unit_means_spread(
+    features: np.ndarray, labels: np.ndarray
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Unit rows [M, D], their class means [K, D], and the rows less their class's mean [M, D]."""
+    unit = unit_rows(features).astype(np.float64)
+    classes, index = np.unique(labels, return_inverse=True)
+    means = class_means(unit, index)
+    spread = unit - means[index]
+    if not (spread**2).mean() * unit.shape[1] > np.finfo(np.float32).eps:
+        raise ValueError(
+            "`features` must vary within a class to have a covariance, but got "
+            f"{len(features)} images of {len(classes)} classes without any spread"
+        )
+    return unit, means, spread
+
+
+def _whitening(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Maps points to where the covariance [D, D] is the identity."""
+    return np.linalg.cholesky(np.linalg.inv(covariance))
+
+
+def _squared_distances(state: State, features: np.ndarray) -> NDArray[np.float64]:
+    """Squared Mahalanobis distances [N, K] of features [N, D] to every class mean, >= 0."""
+    means = state["means"].astype(np.float64)
+    white = (unit_rows(features) @ state["whitening"]).astype(np.float64)
+    # |a - b|^2 expanded; in float64, since the terms nearly cancel.
+    squares = (white**2).sum(axis=1)[:, None] + (means**2).sum(axis=1) - 2 * white @ means.T
+    return np.maximum(squares, 0.0)
+
+
+def _cells(state: State) -> int:
+    """Floats a row that `_squared_distances` needs: some arrays of D and K, partly of 8 bytes."""
+    return 4 * (len(state["whitening"]) + len(state["means"]))
+
+
+def _owners(inputs: ScoreInputs, labels: Labels) -> NDArray[np.int64]:
+    """Of each sub-class, ascending, the column of its super-class in super_logits."""
+    supers, super_index = np.unique(labels.super_labels, return_inverse=True)
+    if inputs.super_logits.shape[1] != len(supers):
+        raise ValueError(
+            f"`super_logits` must have a column for each of {len(supers)} super-classes of the "
+            f"labels, but got {inputs.super_logits.shape[1]}"
+        )
+    subs, first, sub_index = np.unique(labels.sub_labels, return_index=True, return_inverse=True)
+    owner = super_index[first]
+    torn = owner[sub_index] != super_index
+    if torn.any():
+        raise ValueError(
+            "a sub-class must belong to one super-class, but got images of two with sub-class "
+            f"{subs[sub_index[np.argmax(torn)]]}"
+        )
+    return owner.astype(np.int64)

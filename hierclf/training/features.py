@@ -1,0 +1,135 @@
+"""The frozen backbone's features of every image, computed once and memory-mapped.
+
+View 0 is the evaluation view; views 1..V are augmented, each stronger than the one before, so that
+a trial of strength s draws from the views whose strength is at most s.
+
+Shape legend: N images, V augmented views, D features.
+"""
+
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hierclf.config import Config
+from hierclf.data.cache import ImageCache, read_rows
+from hierclf.io.atomic import draft_of, locked
+from hierclf.nets.backbones import Backbone
+from hierclf.nets.inference import fold_batch_norm, images_at_a_time
+from hierclf.nets.preprocessing import center_view
+from hierclf.training.augment import augment
+
+ProgressFn = Callable[[int, int], None]
+
+
+def view_strengths(n_views: int, max_strength: float) -> np.ndarray:
+    """Augmentation strength of every view, float64 [V + 1]; view 0 has none."""
+    return np.linspace(0.0, max_strength, n_views + 1)
+
+
+def open_features(
+    cache: ImageCache,
+    config: Config,
+    backbone: Backbone,
+    *,
+    directory: Path,
+    device: torch.device,
+    progress: ProgressFn | None = None,
+) -> np.ndarray:
+    """Memory-map the feature bank, computing it first where it is missing.
+
+    The key holds everything that the features depend on: the images, the weights themselves, the
+    input size and the views; so a changed weights file or image makes a new bank.
+
+    Args:
+        backbone: what `config.model` names, built.
+
+    Returns:
+        float32 memory map [V + 1, N, D], read-only.
+    """
+    path = directory / f"features-{_key(cache, backbone, config)}.npy"
+    with locked(path.with_suffix(".lock")):
+        if not path.is_file():
+            _compute(cache, backbone, config, path, device, progress)
+    return np.load(path, mmap_mode="r")
+
+
+def _key(cache: ImageCache, backbone: Backbone, config: Config) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(backbone.module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    inputs = {
+        "images": cache.fingerprint,
+        "model": config.model.model_dump(exclude={"novel_output", "weights"}),
+        "views": config.train.views,
+        "max_strength": config.search.strength.high,
+        "seed": config.seed,
+    }
+    digest.update(json.dumps(inputs, sort_keys=True).encode())
+    return digest.hexdigest()[:20]
+
+
+def _compute(
+    cache: ImageCache,
+    backbone: Backbone,
+    config: Config,
+    path: Path,
+    device: torch.device,
+    progress: ProgressFn | None,
+) -> None:
+    strengths = view_strengths(config.train.views, config.search.strength.high)
+    module = fold_batch_norm(backbone.module).to(memory_format=torch.channels_last).to(device)
+    mean = torch.tensor(backbone.mean, device=device).view(1, 3, 1, 1)
+    std = torch.tensor(backbone.std, device=device).view(1, 3, 1, 1)
+    size = config.model.image_size
+    batch = images_at_a_time(size, device, most=config.train.eval_batch_size)
+    assert isinstance(cache.images, np.ndarray)  # a configuration with a stream is refused
+    total, n_images = len(strengths) * len(cache.images), len(cache.images)
+    _require_space(path.parent, 4 * total * backbone.n_features)
+    shape = len(strengths), n_images, backbone.n_features
+    for left in path.parent.glob(f".{path.name}.*.part"):  # a killed process's; the lock is ours
+        left.unlink()
+    # Renamed only when complete: an interrupted computation leaves nothing that looks whole.
+    with draft_of(path, need=4 * math.prod(shape)) as draft:
+        bank = np.lib.format.open_memmap(draft, mode="w+", dtype=np.float32, shape=shape)
+        with draft.open("r+b") as file:
+            # A disk that is full is an error here; at a write to the map it kills the process.
+            os.posix_fallocate(file.fileno(), 0, draft.stat().st_size)
+        for view, strength in enumerate(strengths):
+            generator = torch.Generator(device).manual_seed(config.seed * 1000 + view)
+            for start in range(0, n_images, batch):
+                rows = slice(start, start + batch)
+                images = torch.from_numpy(read_rows(cache.images, rows)).to(device)
+                if view == 0:
+                    pixels = center_view(
+                        images,
+                        size=size,
+                        crop_fraction=config.model.crop_fraction,
+                        interpolation=backbone.interpolation,
+                    )
+                else:
+                    pixels = augment(
+                        images, size=size, strength=float(strength), generator=generator
+                    )
+                with torch.inference_mode():
+                    bank[view, rows] = module((pixels - mean) / std).float().cpu().numpy()
+                if progress is not None:
+                    progress(view * n_images + min(start + batch, n_images), total)
+        bank.flush()
+        del bank
+
+
+def _require_space(directory: Path, n_bytes: int) -> None:
+    free = shutil.disk_usage(directory).free
+    if free < n_bytes * 1.05:
+        raise ValueError(
+            f"the features need {n_bytes / 1e9:.1f} GB in {directory}, but {free / 1e9:.1f} GB are "
+            "free; lower train.views or set HIERCLF_CACHE to another disk"
+        )

@@ -1,0 +1,140 @@
+"""From a configuration to what training needs: images, folds and, when frozen, features."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from hierclf.config import Config
+from hierclf.data.cache import ImageCache, open_cache
+from hierclf.data.sources import open_source
+from hierclf.data.stream import MapGroups, map_here
+from hierclf.data.stream_open import open_stream
+from hierclf.nets.backbones import Backbone, build_backbone
+from hierclf.scores import PRIOR_SCORES, Prior
+from hierclf.training.features import open_features
+from hierclf.training.folds import Fold, plan_folds, reference_fold, refit_fold
+
+StageProgress = Callable[[str, int, int], None]
+
+
+class Prepared(NamedTuple):
+    """What training reads.
+
+    Attributes:
+        folds: by name, in the planned order; the last two, `reference` and `all`, hide nothing.
+        features: float32 [V + 1, N, D] memory map, or None unless the backbone is frozen.
+        prior: the classifier that the weights came with, where scores look at it.
+    """
+
+    cache: ImageCache
+    folds: dict[str, Fold]
+    features: np.ndarray | None
+    prior: Prior | None
+
+
+def prepare(
+    config: Config,
+    *,
+    directory: Path,
+    device: torch.device,
+    over: MapGroups = map_here,
+    progress: StageProgress | None = None,
+) -> Prepared:
+    """Read, decode once, plan the folds, and compute frozen features once.
+
+    Every process of a run calls this; all but the first find the work done and map it into memory.
+
+    Args:
+        directory: where decoded images and features are kept, or the tables of a stream.
+        over: decodes the row groups of a stream.
+        progress: called as (what, done, total).
+
+    Raises:
+        ValueError: whatever is wrong with the data or the backbone, in one line.
+    """
+
+    def report(what: str) -> Callable[[int, int], None] | None:
+        return None if progress is None else lambda done, total: progress(what, done, total)
+
+    source = open_source(config.data.path)
+    options: dict[str, Any] = {
+        "size": config.data.size,
+        "directory": directory,
+        "max_bad_share": config.data.max_bad_share,
+    }
+    if config.data.stream:
+        cache = open_stream(source, **options, over=over, progress=report("looking at images"))
+    else:
+        cache = open_cache(source, **options, progress=report("decoding images"))
+    _warn_of_images(cache)
+    folds = plan(cache, config)
+    # Whoever calls this first is told of a wrong backbone, before any training is started.
+    backbone = build_backbone(config.model.backbone, config.model.weights)
+    prior = _prior_for_scores(config, backbone)
+    features = None
+    if config.model.freeze == "backbone":
+        features = open_features(
+            cache,
+            config,
+            backbone,
+            directory=directory,
+            device=device,
+            progress=report("computing features"),
+        )
+    return Prepared(cache, {fold.name: fold for fold in folds}, features, prior)
+
+
+def _warn_of_images(cache: ImageCache) -> None:
+    """Say, as Python's warnings, what of the images deserves a look but stops nothing."""
+    for table, name, what in (
+        (cache.quarantine, "quarantine.csv", "cannot be read and are left out"),
+        (
+            cache.repeats,
+            "repeats.csv",
+            "show the same pixels as another, maybe in another split",
+        ),
+    ):
+        if len(table):
+            place = "" if cache.path is None else f"; {cache.path / name} lists them"
+            first = ": ".join(table.iloc[0])
+            warnings.warn(f"{len(table)} images {what} (first: {first}){place}", stacklevel=3)
+
+
+def plan(cache: ImageCache, config: Config) -> list[Fold]:
+    """The folds of a configuration: those that hide classes, the reference, the refit."""
+    labels = cache.super_labels, cache.sub_labels
+    val_fraction, seed = config.folds.val_fraction, config.seed
+    folds = plan_folds(
+        *labels,
+        cache.hierarchy,
+        sub_folds=config.folds.sub,
+        super_folds=config.folds.super,
+        mixed_folds=config.folds.mixed,
+        mixed_share=config.folds.mixed_share,
+        val_fraction=val_fraction,
+        seed=seed,
+    )
+    reference = reference_fold(*labels, val_fraction=val_fraction, seed=seed)
+    return [*folds, reference, refit_fold(*labels)]
+
+
+def _prior_for_scores(config: Config, backbone: Backbone) -> Prior | None:
+    """The weights' own classifier if a score looks at it; ValueError where there is none to use."""
+    names = [name for name in config.thresholds.scores if name in PRIOR_SCORES]
+    if not names:
+        return None
+    if config.model.freeze != "backbone":
+        # Its input are the features that it was trained on; those of a network trained on differ.
+        raise ValueError(
+            f"the score {names[0]} needs model.freeze=backbone, but got {config.model.freeze}"
+        )
+    if backbone.prior is None:
+        raise ValueError(
+            f"the score {names[0]} needs weights that hold their own classifier, but those of "
+            f"{config.model.backbone} ({config.model.weights}) hold none"
+        )
+    return backbone.prior

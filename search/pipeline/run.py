@@ -1,0 +1,60 @@
+"""What every stage of a run needs to know."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hierclf.config import Config
+from hierclf.training.prepare import Prepared
+from search.pipeline.run_folder import RunFolder
+from search.tracking.outbox import Outbox, outbox_at
+from search.tracking.trial_logger import TrialLogger
+from search.tracking.trial_runs import Place, TrialRuns
+from search.trials.plan import Job, Plan
+
+
+@dataclass(frozen=True)
+class Run:
+    """What every stage needs to know."""
+
+    name: str
+    folder: RunFolder
+    config: Config
+    prepared: Prepared
+    plan: Plan
+    cache_dir: Path
+    time_budget_s: float | None
+    mlflow_uri: str
+    experiment_id: str
+    parent_run_id: str
+
+    def job(self, stage: str, config: Config, folds: list[str], epochs: int, results: bool) -> Job:
+        """The job of a stage's trials."""
+        storage = self.folder.ray / stage
+        storage.mkdir(parents=True, exist_ok=True)
+        return Job(
+            config=config.model_dump(),
+            folds=tuple(folds),
+            epochs=epochs,
+            results=results,
+            cache_dir=str(self.cache_dir),
+            plan=self.plan,
+            storage=str(storage),
+        )
+
+    def logger(self, stage: str) -> TrialLogger:
+        """The MLflow logger of a stage's trials."""
+        return TrialLogger(self.place, self.folder.outbox, stage=stage)
+
+    @property
+    def place(self) -> Place:
+        """Where the MLflow runs of its trials are."""
+        return Place(self.mlflow_uri, self.experiment_id, self.parent_run_id)
+
+    def outbox(self) -> Outbox:
+        """What is on its way to MLflow."""
+        return outbox_at(self.folder.outbox, TrialRuns(self.place).deliver)
+
+
+def search_folds(run: Run) -> list[str]:
+    """The folds that hyper-parameters are chosen on: the first of each kind."""
+    return [name for name in ("sub0", "super0") if name in run.prepared.folds]

@@ -1,0 +1,144 @@
+"""What a run found: summary.json, the plots of its trials, and the tables at its end."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from hierclf.reports import run_plots
+from hierclf.rules.rule import PAPER_RULE, Rule
+from search.pipeline.run import Run
+from search.pipeline.run_folder import RunFolder
+from search.pipeline.threshold_stage import HeldOut
+from search.pipeline.training_stages import Best
+from search.runtime.progress import console, duration
+
+_VERSIONS = ("hierclf", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy", "pandas")
+_PARTS = {"overall": "all", "seen": "seen", "unseen": "new", "harmonic": "H"}
+_ROWS = {
+    "chosen": "this run",
+    "paper": "paper 0.7/0.5",
+    "never_novel": "never novel",
+    "always_novel": "always novel",
+}
+
+
+def write_summary(
+    run: Run, best: Best, rule: Rule, held_out: HeldOut, *, seconds: float
+) -> dict[str, Any]:
+    """Write summary.json and return it."""
+    summary = {
+        "name": run.name,
+        "config": run.config.model_dump(mode="json"),
+        "best_trial": best._asdict(),
+        "rule": rule.to_dict(),
+        "paper_rule": PAPER_RULE.to_dict(),
+        "held_out": held_out.accuracies,
+        "seconds": run.folder.timings() | {"this_start": round(seconds, 1)},
+        "images": len(run.prepared.cache.images),
+        "unreadable": len(run.prepared.cache.quarantine),
+        "plan": run.plan._asdict(),
+        "versions": {name: version(name) for name in _VERSIONS},
+        "hardware": _hardware(),
+    }
+    run.folder.write_json(run.folder.summary, summary)
+    return summary
+
+
+def save_plots(folder: RunFolder) -> None:
+    """Learning curves and the trials' parameters as pictures."""
+    folder.plots.mkdir(exist_ok=True)
+    run_plots.plot_learning_curves(
+        pd.read_parquet(folder.history), folder.plots / "learning_curves.png"
+    )
+    run_plots.plot_parameters(pd.read_parquet(folder.trials), folder.plots / "parameters.png")
+
+
+def print_summary(run: Run, summary: dict[str, Any], registered: str) -> None:
+    """Best trials, thresholds, accuracies beside the paper's rule, and what to type next."""
+    console.print()
+    console.print(_trials_table(pd.read_parquet(run.folder.trials).head(5)))
+    console.print(_accuracy_table(summary["held_out"]))
+    rule = summary["rule"]
+    console.print(
+        f"novel super-class: {rule['super_score']} > {rule['super_tau']:.4g}    "
+        f"novel sub-class: {rule['sub_score']} > {rule['sub_tau']:.4g} or a novel super-class"
+    )
+    console.print(registered)
+    console.print(f"total {duration(sum(run.folder.timings().values()))}; all of it is in "
+                  f"{_short(run.folder.path)}")  # fmt: skip
+    console.print("\nnext:")
+    console.print(f"  mlflow ui --backend-store-uri {_ui_uri(run.mlflow_uri)}")
+    console.print(f"  hierclf predict {_short(run.folder.model)} IMAGES --out predictions.csv")
+
+
+def _trials_table(trials: pd.DataFrame) -> Table:
+    table = Table(
+        title="best trials (objective on the search's own folds)",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+    )
+    for column in ("lr", "weight decay", "strength", "epochs", "objective", "status"):
+        table.add_column(column, justify="left" if column == "status" else "right")
+    for row in trials.to_dict("records"):
+        table.add_row(
+            f"{row['lr']:.2e}",
+            f"{row['weight_decay']:.2e}",
+            f"{row['strength']:.2f}",
+            str(row["epochs"]),
+            _percent(row["objective"]),
+            str(row["status"]),
+        )
+    return table
+
+
+def _accuracy_table(held_out: dict[str, dict[str, float | None]]) -> Table:
+    table = Table(
+        title="accuracy in %; thresholds chosen without the sub-class judged (new: unseen)",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.add_column("rule", no_wrap=True)
+    for level in ("super", "sub"):
+        for part in _PARTS.values():
+            table.add_column(f"{level}\n{part}", justify="right", no_wrap=True)
+    for key, label in _ROWS.items():
+        values = held_out[key]
+        cells = [
+            _percent(values[f"{level}_{part}"]) for level in ("super", "sub") for part in _PARTS
+        ]
+        table.add_row(label, *cells)
+    return table
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None or pd.isna(value) else f"{100 * value:.1f}"
+
+
+def _short(path: Path) -> str:
+    """Relative to where the user is, when it lies below."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _ui_uri(uri: str) -> str:
+    path = uri.removeprefix("sqlite:///")
+    return f"sqlite:///{_short(Path(path))}" if uri.startswith("sqlite:///") else uri
+
+
+def _hardware() -> dict[str, Any]:
+    return {
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "cpus": os.cpu_count(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+    }

@@ -1,0 +1,212 @@
+"""The stages that train, and the registration; each leaves its result as files in the run folder.
+
+A stage whose file is there is not repeated: it is read.
+"""
+
+import io
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from optuna.samplers import TPESampler
+from PIL import Image
+from ray import tune
+from ray.tune.search.optuna import OptunaSearch
+
+from hierclf.bundle.rule_file import save_rule
+from hierclf.bundle.score_table_file import save_score_table
+from hierclf.data.stream import ImageStream
+from hierclf.io.atomic import draft_of
+from hierclf.rules.calibration import calibrate_rule
+from hierclf.rules.goals import objective
+from hierclf.rules.rule import Rule
+from hierclf.rules.score_transfer import carried_to
+from hierclf.training.folds import REFERENCE, REFIT
+from search.pipeline.run import Run, search_folds
+from search.pipeline.run_folder import read_json
+from search.pipeline.threshold_stage import HeldOut, class_parts, log_thresholds, reporting_rows
+from search.tracking import store
+from search.tracking.registry import register_model
+from search.tuning.experiment import (
+    METRIC,
+    KeepBest,
+    final_checkpoint,
+    history_table,
+    run_experiment,
+    trials_table,
+)
+from search.tuning.halving import PersistentASHA
+from search.tuning.space import distributions, first_trials
+
+
+class Best(NamedTuple):
+    """What the hyper-parameter search decided."""
+
+    trial_id: str
+    lr: float
+    weight_decay: float
+    strength: float
+    epochs: int
+    objective: float
+
+
+def search_stage(run: Run) -> Best:
+    """Ray Tune and Optuna over learning rate, weight decay and augmentation strength."""
+    if run.folder.best.is_file():
+        return Best(**read_json(run.folder.best))
+    config, epochs = run.config, run.config.train.epochs
+    job = run.job("search", config, search_folds(run), epochs, results=False)
+    results = run_experiment(
+        job,
+        n_trials=config.search.trials,
+        stage="trial",
+        search_alg=OptunaSearch(
+            distributions(config),
+            metric=METRIC,
+            mode="max",
+            sampler=TPESampler(seed=config.seed),
+            points_to_evaluate=first_trials(config)[: config.search.trials],
+        ),
+        scheduler=PersistentASHA(
+            Path(job.storage) / "rungs.json",
+            time_attr="epoch",
+            # One more than there are: to reach the end is no early stop.
+            max_t=epochs + 1,
+            grace_period=min(config.search.grace_epochs, epochs),
+            reduction_factor=config.search.reduction_factor,
+        ),
+        callbacks=[KeepBest(job.storage), run.logger("search")],
+        time_budget_s=run.time_budget_s,
+    )
+    trials = trials_table(results, epochs=epochs)
+    run.folder.write_table(run.folder.trials, trials)
+    good = trials[(trials["status"] != "failed") & trials["objective"].notna()]
+    if good.empty:
+        raise ValueError(
+            f"at least one trial must succeed, but all {len(trials)} failed; the first: "
+            f"{''.join(trials['failure'].head(1)) or 'no epoch was finished in time'}"
+        )
+    run.folder.write_table(run.folder.history, history_table(results))
+    top = good.iloc[0]
+    best = Best(
+        trial_id=str(top["trial_id"]),
+        **{key: float(top[key]) for key in ("lr", "weight_decay", "strength", "objective")},
+        epochs=int(top["best_epoch"]),
+    )
+    run.folder.write_json(run.folder.best, best._asdict())
+    return best
+
+
+def confirm_stage(run: Run, best: Best) -> pd.DataFrame:
+    """Train the best configuration on every fold: the out-of-fold score table.
+
+    The number of epochs is the one that the search chose, so that no reported class stops it.
+
+    Returns:
+        The scores in the final network's terms (see `score_transfer`); as the folds'
+        networks gave them they are kept beside it.
+    """
+    if run.folder.scores.is_file():
+        return pd.read_parquet(run.folder.scores)
+    names = [name for name in run.prepared.folds if name != REFIT]
+    n_jobs = min(run.plan.trials_at_a_time, len(names))
+    shares = [names[i::n_jobs] for i in range(n_jobs)]
+    job = run.job("confirm", run.config, names, best.epochs, results=True)
+    results = run_experiment(
+        job,
+        n_trials=n_jobs,
+        stage="confirm",
+        param_space=_fixed(best) | {"folds": tune.grid_search(shares)},
+        callbacks=[run.logger("confirm")],
+    )
+    tables = [
+        pd.read_parquet(final_checkpoint(job, trial_id) / "scores.parquet")
+        for trial_id in _finished(results, best.epochs)
+    ]
+    table = pd.concat(tables, ignore_index=True).sort_values(["fold", "split"], kind="stable")
+    table = table.reset_index(drop=True)
+    with draft_of(run.folder.fold_scores) as draft:
+        table.to_parquet(draft, index=False)
+    table = carried_to(table, run.config.thresholds.scores, REFERENCE)
+    run.folder.write_table(run.folder.scores, table)
+    shutil.rmtree(job.storage)  # the folds' networks have served
+    return table
+
+
+def refit_stage(run: Run, best: Best, rule: Rule) -> Path:
+    """Train the best configuration on every labelled image; give it thresholds and score table."""
+    if not run.folder.model.is_dir():
+        job = run.job("refit", run.config, [REFIT], best.epochs, results=True)
+        results = run_experiment(
+            job,
+            n_trials=1,
+            stage="refit",
+            param_space=_fixed(best),
+            callbacks=[run.logger("refit")],
+        )
+        (trial_id,) = _finished(results, best.epochs)
+        run.folder.take_model(final_checkpoint(job, trial_id) / "model")
+        shutil.rmtree(job.storage)
+    table = pd.read_parquet(run.folder.scores)
+    save_rule(run.folder.model, rule, calibrate_rule(table, rule))
+    report = reporting_rows(run, table)
+    save_score_table(run.folder.model, table, class_parts(run), report=report)
+    return run.folder.model
+
+
+def register_stage(run: Run, held_out: HeldOut) -> str:
+    """Log the thresholds and register the model in MLflow; what became of it, in a sentence.
+
+    Raises:
+        ValueError: MLflow does not answer; all that was found is in the run's folder.
+    """
+    if run.folder.registered.is_file():
+        return str(read_json(run.folder.registered)["message"])
+    if waiting := run.outbox().wait(store.PATIENCE_S):
+        raise ValueError(
+            f"MLflow's store must answer by the end of a run, but {waiting} entries wait in "
+            f"{run.folder.outbox}; the model is in {run.folder.model}, and --resume goes on"
+        )
+    store.patiently(log_thresholds, run, held_out)
+    registered = store.patiently(
+        register_model,
+        run.mlflow_uri,
+        run.parent_run_id,
+        run.folder.model,
+        _encoded(_first(run.prepared.cache.images)),
+        objective=objective(held_out.accuracies["chosen"]),
+        fingerprint=run.prepared.cache.fingerprint,
+        take_over=not run.config.data.path.startswith("demo"),
+    )
+    run.folder.write_json(run.folder.registered, registered._asdict())
+    return registered.message
+
+
+def _fixed(best: Best) -> dict[str, Any]:
+    return {"lr": best.lr, "weight_decay": best.weight_decay, "strength": best.strength}
+
+
+def _finished(results: tune.ResultGrid, epochs: int) -> list[str]:
+    """Ids of the trials, all of which must have succeeded."""
+    trials = trials_table(results, epochs=epochs)
+    failed = trials[trials["status"] != "finished"]
+    if len(failed):
+        row = failed.iloc[0]
+        raise ValueError(
+            f"every fold must be trained to the end, but {len(failed)} of {len(trials)} were not: "
+            f"{row['failure'] or row['status']}"
+        )
+    return [str(trial_id) for trial_id in trials["trial_id"]]
+
+
+def _first(images: np.ndarray | ImageStream) -> np.ndarray:
+    return images[0] if isinstance(images, np.ndarray) else next(images.read([np.arange(1)]))[0]
+
+
+def _encoded(image: np.ndarray) -> bytes:
+    """uint8 [H, W, 3] as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="PNG")
+    return buffer.getvalue()

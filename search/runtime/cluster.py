@@ -1,0 +1,126 @@
+"""Ray: start it or join it, and plan what runs at the same time before anything is started."""
+
+import logging
+import os
+import secrets
+import socket
+import warnings
+
+import optuna
+import ray
+from ray import PlacementGroupID
+from ray.util.placement_group import PlacementGroup, remove_placement_group
+from ray.util.state import list_actors, list_placement_groups
+
+from search.trials.plan import Plan
+
+MAX_CPU_TRIALS = 4
+"""Without GPUs at most this many trials run at a time; more cores make each trial faster."""
+
+
+def start_ray(address: str | None) -> None:
+    """Join the cluster at `address`, or start Ray on this machine, bound to loopback.
+
+    Raises:
+        ValueError: no cluster answers at `address`, or Ray's state service does not answer.
+    """
+    warnings.filterwarnings("ignore", module="ray")
+    # A resumed trial says its epochs again.
+    warnings.filterwarnings("ignore", message="The reported value is ignored", module="optuna")
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    # A failed trial is told in one line; its traceback is in Tune's folder of the trial.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        if address is None:
+            # Ray would keep one in a file of the home folder that others may read.
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+            port = _free_port()
+            # Other Ray instances may run on this machine: every process of this one shall ask its
+            # own state service. Left to look for one, it finds several and asks none.
+            os.environ["RAY_API_SERVER_ADDRESS"] = f"http://127.0.0.1:{port}"
+            ray.init(
+                address="local",
+                # Ray Train frees a stopped trial's resources through the dashboard's state service.
+                include_dashboard=True,
+                dashboard_host="127.0.0.1",
+                dashboard_port=port,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        else:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
+        what = (
+            "Ray must start on this machine, but it did not"
+            if address is None
+            else f"--address must name a running Ray cluster, but got {address}"
+        )
+        raise ValueError(f"{what}: {reason}") from None
+    try:
+        list_actors(limit=1)
+    except Exception as error:  # several kinds of client errors, all meaning that it is not there
+        raise ValueError(
+            "Ray's state service must answer, or stopped trials never free their resources; "
+            f"install ray[default] and start the head node with its dashboard ({error})"
+        ) from None
+
+
+def free_reservations() -> None:
+    """Give back what this process's trials reserved on the cluster; all of them must have ended.
+
+    A trial that is stopped in the moment in which it reserves CPUs for its workers leaves them
+    reserved: Ray Train hears of a reservation only once the workers run.
+    """
+    mine = ("creator_job_id", "=", ray.get_runtime_context().get_job_id())
+    for group in list_placement_groups(filters=[mine, ("state", "!=", "REMOVED")]):
+        identity = PlacementGroupID(bytes.fromhex(group.placement_group_id))
+        remove_placement_group(PlacementGroup(identity))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def plan_resources(
+    *, cpus: float, available_gpus: float, gpus: int | None, workers: float, n_trials: int
+) -> Plan:
+    """Divide what the cluster has among trials.
+
+    Args:
+        cpus, available_gpus: what the whole cluster has.
+        gpus: how many GPUs to use; None takes all there are, 0 trains on CPUs.
+        workers: training processes a trial; below 1, one that takes this share of a GPU.
+        n_trials: no more run at a time than there are.
+
+    Raises:
+        ValueError: one trial could never start.
+    """
+    share = min(float(workers), 1.0)
+    if workers > 1 and workers != int(workers):
+        raise ValueError(
+            f"--gpus-per-trial must be a whole number, or a share below 1, but got {workers:g}"
+        )
+    workers = max(1, int(workers))
+    if gpus is None:
+        gpus = int(available_gpus)
+    if gpus > available_gpus:
+        raise ValueError(
+            f"--gpus must be at most {int(available_gpus)} (what Ray sees), but got {gpus}; "
+            "leave it out to use what there is"
+        )
+    if gpus and workers > gpus:
+        raise ValueError(f"--gpus-per-trial must be at most --gpus ({gpus}), but got {workers}")
+    if workers > cpus:
+        raise ValueError(
+            f"--gpus-per-trial must be at most the number of CPU cores ({int(cpus)}), "
+            f"but got {workers}"
+        )
+    trials_a_gpu = int(1 / share + 1e-9)  # 1 / 0.05 is a little less than 20
+    possible = gpus * trials_a_gpu // workers if gpus else min(int(cpus) // workers, MAX_CPU_TRIALS)
+    at_a_time = max(1, min(possible, int(cpus) // workers, n_trials))
+    cpus_per_worker = max(1, int(cpus) // (at_a_time * workers))
+    return Plan(at_a_time, workers, gpus > 0, cpus_per_worker, gpus, share if gpus else 1.0)

@@ -1,0 +1,145 @@
+"""Predict on a Ray cluster: Ray Data divides the images, and each part becomes a Parquet file."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from hierclf.bundle.directory import load_bundle
+from hierclf.commands.predict_files import Tally, predict_to_file
+from hierclf.data.image_files import ImageFiles, list_images
+from search.runtime.cluster import start_ray
+
+SHARD_ROWS = 8192
+"""Images a file, and how often a worker hears of new work."""
+_CORES = 4  # of a worker without a GPU: more cores to one network pay less and less
+
+
+def predict_on_ray(
+    model: Path,
+    images: str,
+    out: Path,
+    *,
+    batch_size: int = 64,
+    address: str | None = None,
+    shard_rows: int = SHARD_ROWS,
+    progress: Callable[[int, int], None] | None = None,
+) -> Tally:
+    """Predict images as `predict_files.predict_to_file` does, spread over a cluster.
+
+    Args:
+        model: a model directory. On a cluster, it, the images and `out` are on shared storage.
+        images: what `image_files.list_images` takes.
+        out: a folder that does not exist; it appears, whole, at the end. Its files in order of
+            their names hold the rows of the plain path in its order.
+        address: a running cluster; None starts Ray on this machine.
+        shard_rows: images a file.
+        progress: called as (done, total).
+
+    Raises:
+        ValueError: a folder or file of the name of `out`, no readable image, no cluster at
+            `address`, or as `list_images` and `load_bundle`.
+    """
+    model, out = model.resolve(), out.resolve()
+    if out.exists() or not out.parent.is_dir():
+        raise ValueError(f"--out must name a new folder in one that exists, but got {out}")
+    n_images = len(list_images(images))
+    load_bundle(model)  # what is wrong with it is said before Ray is started
+    start_ray(address)
+    draft = out.with_name(f".{out.name}.{os.getpid()}.part")
+    draft.mkdir()
+    try:
+        where = str(Path(images).expanduser().absolute())
+        options = (str(model), where, str(draft), batch_size)
+        tally = _run(options, n_images, shard_rows, progress)
+        if not tally.predicted:
+            name, reason = tally.unreadable[0]
+            raise ValueError(
+                f"at least one image must be readable, but none of {n_images} is; {name}: {reason}"
+            )
+        draft.rename(out)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+        ray.shutdown()
+    return tally
+
+
+def _run(
+    options: tuple[str, str, str, int],
+    n_images: int,
+    shard_rows: int,
+    progress: Callable[[int, int], None] | None,
+) -> Tally:
+    import ray.data
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    # A mistake of ours or an image set that changes meanwhile: say it, and do not try for ever.
+    context.max_errored_blocks = 0
+    shards = [
+        {"start": start, "stop": min(start + shard_rows, n_images)}
+        for start in range(0, n_images, shard_rows)
+    ]
+    workers, resources = _workers(len(shards))
+    parts = ray.data.from_items(shards, override_num_blocks=len(shards)).map(
+        _Worker,
+        fn_constructor_args=(*options, resources["num_cpus"]),
+        compute=ray.data.ActorPoolStrategy(size=workers),
+        **resources,
+    )
+    tally, done = Tally(), 0
+    unreadable: dict[int, list[tuple[str, str]]] = {}
+    for part in parts.iter_rows():
+        unreadable[part["start"]] = list(zip(part["names"], part["reasons"], strict=True))
+        tally.add(Tally(part["known"], part["novel_super"], part["novel_sub"]))
+        done += part["images"]
+        if progress is not None:
+            progress(done, n_images)
+    for start in sorted(unreadable):
+        tally.unreadable += unreadable[start]
+    return tally
+
+
+def _workers(n_shards: int) -> tuple[int, dict[str, Any]]:
+    """How many processes, and what each takes: a GPU where there are some, else a few cores."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    gpus = int(sum(node.get("GPU", 0) for node in nodes))
+    if gpus:
+        return min(gpus, n_shards), {"num_cpus": 1, "num_gpus": 1}
+    cpus = [int(node.get("CPU", 0)) for node in nodes if node.get("CPU", 0) >= 1]
+    cores = min(_CORES, *cpus)
+    return min(sum(n // cores for n in cpus), n_shards), {"num_cpus": cores}
+
+
+class _Worker:
+    """A class because Ray Data keeps one alive from part to part: the model is loaded once."""
+
+    def __init__(self, model: str, images: str, draft: str, batch_size: int, n_cores: int) -> None:
+        import torch
+
+        torch.set_num_threads(n_cores)
+        self.bundle = load_bundle(model)
+        self.images, self.draft, self.batch_size = list_images(images), Path(draft), batch_size
+
+    def __call__(self, shard: dict[str, int]) -> dict[str, Any]:
+        start, stop = shard["start"], shard["stop"]
+        part = ImageFiles(
+            self.images.names[start:stop], lambda index: self.images.read(start + index)
+        )
+        # A part that is tried again replaces its own file.
+        out = self.draft / f"part-{start:010d}.parquet"
+        tally = predict_to_file(
+            self.bundle, part, out, batch_size=self.batch_size, may_be_empty=True
+        )
+        return {
+            "start": start,
+            "images": stop - start,
+            "known": tally.known,
+            "novel_super": tally.novel_super,
+            "novel_sub": tally.novel_sub,
+            "names": [name for name, _ in tally.unreadable],
+            "reasons": [reason for _, reason in tally.unreadable],
+        }

@@ -1,0 +1,117 @@
+"""Entries on their way to an MLflow that may be slow or gone: nobody waits, nothing is lost.
+
+A thread delivers them in order. Until then they lie in a file, a line of JSON each, from which a
+later process goes on: an entry may so be delivered twice, and never less than once.
+"""
+
+import json
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hierclf.io.atomic import draft_of
+from search.tracking import store
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 30.0
+"""Pause after a failed delivery: a store that is gone costs one request in this time."""
+PRESSED_SECONDS = 1.0
+"""The same while somebody waits."""
+
+Entry = dict[str, Any]
+
+
+class Outbox:
+    """The entries of one file. A class, since a thread works on them while others are added.
+
+    Args:
+        path: of the file; there while entries wait.
+        deliver: called with an entry, in the thread; raises what the store raises. An entry whose
+            error would only come again is dropped.
+    """
+
+    def __init__(self, path: Path, deliver: Callable[[Entry], None]) -> None:
+        self.path, self._deliver = path, deliver
+        self._changed = threading.Condition()
+        self._entries = deque(_read(path))
+        self._pressed_until = 0.0
+        self._warned = False
+        threading.Thread(target=self._work, name="outbox", daemon=True).start()
+
+    def put(self, entry: Entry) -> None:
+        """Add an entry, a JSON object, at the end; returns at once."""
+        with self._changed:
+            self._entries.append(entry)
+            try:
+                with self.path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(entry) + "\n")
+            except OSError as error:  # a full disk: the entry is still in memory
+                self._warn(error)
+            self._changed.notify_all()
+
+    def wait(self, seconds: float) -> int:
+        """Wait for an empty outbox, but no longer; the number of entries that are still there."""
+        with self._changed:
+            self._pressed_until = time.monotonic() + seconds
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._entries, seconds)
+            return len(self._entries)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._entries)
+                entry = self._entries[0]
+            try:
+                self._deliver(entry)
+            except Exception as error:  # whatever it is: the search matters more
+                self._warn(error)
+                if store.passing(error):
+                    self._pause()
+                    continue
+            with self._changed:
+                self._entries.popleft()
+                if not self._entries:
+                    self.path.unlink(missing_ok=True)
+                    self._changed.notify_all()
+
+    def _pause(self) -> None:
+        with self._changed:
+            self._changed.wait_for(self._pressed, RETRY_SECONDS)
+        time.sleep(PRESSED_SECONDS)
+
+    def _pressed(self) -> bool:
+        return time.monotonic() < self._pressed_until
+
+    def _warn(self, error: Exception) -> None:
+        if not self._warned:
+            text = store.plain(str(error) or type(error).__name__)
+            logger.warning("MLflow: the search goes on, and tries again later: %s", text)
+            self._warned = True
+
+
+_open: dict[Path, Outbox] = {}
+
+
+def outbox_at(path: Path, deliver: Callable[[Entry], None]) -> Outbox:
+    """This process's outbox of a file; `deliver` counts the first time."""
+    if path not in _open:
+        _open[path] = Outbox(path, deliver)
+    return _open[path]
+
+
+def _read(path: Path) -> list[Entry]:
+    """What an earlier process left; a last line that was cut off by its end is dropped."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith("\n")]
+    if len(whole) < len(lines):
+        with draft_of(path) as draft:
+            draft.write_text("".join(whole), encoding="utf-8")
+    return [json.loads(line) for line in whole]

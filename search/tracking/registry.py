@@ -1,0 +1,241 @@
+"""The model registry: a model directory becomes a version, and the best version the champion."""
+
+import atexit
+import base64
+import importlib.metadata
+import importlib.util
+import math
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from search.tracking.store import MlflowClient, connect, plain_errors
+
+# MLflow's pyfunc and models take a second to import, and `search.tracking.store` must be imported
+# before any part of MLflow: hence the imports inside functions.
+
+MODEL_CODE = Path(__file__).with_name("pyfunc_model.py").resolve()
+# What hierclf needs to predict. hierclf itself travels with the model: it is on no package index.
+_RUNTIME = (
+    *("mlflow", "numpy", "pandas", "pillow", "pyarrow", "pydantic", "pyyaml", "safetensors"),
+    *("scikit-learn", "scipy", "timm", "torch", "torchvision"),
+)
+_OUTPUTS = {
+    "superclass_index": "long",
+    "subclass_index": "long",
+    "superclass": "string",
+    "subclass": "string",
+    "super_prob": "double",
+    "sub_prob": "double",
+    "super_score": "double",
+    "sub_score": "double",
+    "super_novel_prob": "double",
+    "sub_novel_prob": "double",
+}
+
+
+class Registered(NamedTuple):
+    """What became of a model: its version, the version that holds the alias now, and why."""
+
+    version: str
+    champion: str
+    message: str
+
+
+def register_model(
+    uri: str,
+    parent_run_id: str,
+    model_dir: Path,
+    example: bytes,
+    *,
+    objective: float,
+    fingerprint: str,
+    take_over: bool = True,
+    name: str = "hierclf",
+    alias: str = "champion",
+) -> Registered:
+    """Log the model directory under the search's run, register it, and decide on the alias.
+
+    A run has one version: called again after it was cut off, it goes on with that.
+
+    Objectives on different data can't be compared. So, with a champion on the same data, the new
+    version takes the alias if its objective is at least as high. With a champion on other data the
+    alias goes to the best version on the new data: a registry follows the data that is worked on.
+    `take_over=False` leaves such a champion in place (meant for the demo set).
+
+    Args:
+        example: One encoded image; it is stored, and predicted once as a test.
+        objective: Open-set objective on held-out classes; higher is better.
+        fingerprint: Of the data, as in `Source.fingerprint`.
+
+    Raises:
+        ValueError: The store failed, or the objective is not finite.
+    """
+    if not math.isfinite(objective):
+        raise ValueError(f"a registered model's objective must be finite, but got {objective}")
+    tags = {"held_out_objective": repr(float(objective)), "data_fingerprint": fingerprint}
+    with plain_errors(uri):
+        client = connect(uri)
+        if not client.search_registered_models(f"name = '{name}'"):
+            client.create_registered_model(name)
+        new = _version_of(client, name, parent_run_id)
+        if new is None:
+            with _as_active_run(uri, parent_run_id):
+                model_id = _log_model(model_dir, example, name=name)
+                source = f"models:/{model_id}"
+                version = client.create_model_version(
+                    name, source, run_id=parent_run_id, tags=tags, model_id=model_id
+                )
+            new = str(version.version)
+        champion, message = choose_champion(client, name, alias, new, take_over=take_over)
+        client.set_registered_model_alias(name, alias, champion)
+    return Registered(new, champion, message)
+
+
+def _version_of(client: MlflowClient, name: str, run_id: str) -> str | None:
+    """The version that a run has registered, if it has."""
+    found = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
+    return str(found[0].version) if found else None
+
+
+def resolve_model(uri: str, model_uri: str) -> Path:
+    """Local model directory of `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+
+    What a server sends is deleted when the process ends; files on this machine are not copied.
+
+    Raises:
+        ValueError: Another form of URI, no such version, or a store that fails.
+    """
+    from mlflow.artifacts import download_artifacts
+    from mlflow.models import Model
+
+    name, alias, version = _parse(model_uri)
+    with plain_errors(uri):
+        client = connect(uri)
+        if alias:
+            version = client.get_model_version_by_alias(name, alias).version
+        place = client.get_model_version_download_uri(name, version)
+        folder = None
+        if not place.startswith(("file:", "/")):
+            folder = tempfile.mkdtemp(prefix="hierclf-model-")
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        local = Path(download_artifacts(artifact_uri=place, dst_path=folder, tracking_uri=uri))
+        artifacts = Model.load(str(local)).flavors["python_function"].get("artifacts", {})
+    if "model" not in artifacts:
+        raise ValueError(f"the version must have been registered by hierclf, but got {model_uri}")
+    return local / artifacts["model"]["path"]
+
+
+def _parse(model_uri: str) -> tuple[str, str, str]:
+    """(name, alias, version); one of the last two is empty."""
+    body = model_uri.removeprefix("models:/")
+    separator = "@" if "@" in body else "/"
+    name, _, rest = body.rpartition(separator)
+    if body == model_uri or not name or not rest or (separator == "/" and not rest.isdecimal()):
+        raise ValueError(
+            f"a model's URI is models:/NAME@ALIAS or models:/NAME/VERSION, but got {model_uri!r}"
+        )
+    return (name, rest, "") if separator == "@" else (name, "", rest)
+
+
+def choose_champion(
+    client: MlflowClient, name: str, alias: str, new: str, *, take_over: bool
+) -> tuple[str, str]:
+    """The version that deserves the alias, and a sentence for people."""
+    versions = {str(v.version): v for v in client.search_model_versions(f"name = '{name}'")}
+    holder = client.get_registered_model(name).aliases.get(alias)
+    current = None if holder is None else str(holder)
+    objective, data = _merit(versions[new])
+    shown = f"version {new} ({objective:.4f} on held-out classes)"
+    if current is None:
+        return new, f"{shown} is the first {alias}"
+    rival, rival_data = _merit(versions[current])
+    if rival_data == data:
+        if objective >= rival:
+            return new, f"{shown} is the {alias} now, before version {current} ({rival:.4f})"
+        return current, f"{shown} is registered; version {current} ({rival:.4f}) stays {alias}"
+    if not take_over:
+        return current, f"{shown} is registered; version {current}, on other data, stays {alias}"
+    same = [v for v, entry in versions.items() if _merit(entry)[1] == data]
+    best = max(same, key=lambda v: (_merit(versions[v])[0], int(v)))
+    moved = f"version {current}, on other data, was the {alias} until now"
+    if best == new:
+        return new, f"{shown} is the {alias} now; {moved}"
+    return best, f"{shown} is registered; {alias} is version {best}, best on this data; {moved}"
+
+
+def _merit(version: Any) -> tuple[float, str | None]:
+    """(objective, fingerprint of the data) of a version; one made by hand has neither."""
+    tags = version.tags
+    return float(tags.get("held_out_objective", "-inf")), tags.get("data_fingerprint")
+
+
+def _log_model(model_dir: Path, example: bytes, *, name: str) -> str:
+    """Log the directory as a pyfunc of the active run; return the logged model's id."""
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    package = importlib.util.find_spec("hierclf")
+    assert package is not None
+    assert package.submodule_search_locations
+    signature = ModelSignature(
+        inputs=Schema([ColSpec("string", "image")]),
+        outputs=Schema([ColSpec(kind, column) for column, kind in _OUTPUTS.items()]),
+    )
+    info = mlflow.pyfunc.log_model(
+        name=name,
+        python_model=str(MODEL_CODE),
+        artifacts={"model": str(model_dir.resolve())},
+        code_paths=[str(Path(place)) for place in package.submodule_search_locations],
+        signature=signature,
+        input_example=pd.DataFrame({"image": [base64.b64encode(example).decode()]}),
+        pip_requirements=_requirements(),
+    )
+    assert info.model_id is not None
+    return info.model_id
+
+
+def _requirements() -> list[str]:
+    """The installed versions of what prediction needs; without a local part such as +cu128."""
+    found = []
+    for package in _RUNTIME:
+        try:
+            found.append(f"{package}=={importlib.metadata.version(package).split('+')[0]}")
+        except importlib.metadata.PackageNotFoundError:  # an optional one
+            continue
+    return found
+
+
+@contextmanager
+def _as_active_run(uri: str, run_id: str) -> Iterator[None]:
+    """The one place that touches process-wide state, which MLflow can't do without here.
+
+    `log_model` knows no other store, nor does a SQLite registry that is asked for a new version.
+
+    Puts back the tracking URI, the run's status (`start_run` sets RUNNING, its end FINISHED) and
+    sys.path (loading a model adds its code folder, here a temporary one).
+    """
+    import mlflow
+
+    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
+    path = list(sys.path)
+    client = connect(uri)
+    info = client.get_run(run_id).info
+    mlflow.set_tracking_uri(uri)
+    try:
+        with mlflow.start_run(run_id=run_id):
+            yield
+    finally:
+        sys.path[:] = path
+        mlflow.set_tracking_uri(before)  # type: ignore[arg-type]  # None is "not set"
+        if info.status == "RUNNING":
+            client.update_run(run_id, status="RUNNING")
+        else:
+            client.set_terminated(run_id, info.status, info.end_time)

@@ -1,0 +1,300 @@
+"""MLflow: the store, the parent run of a search, and the helpers that write runs.
+
+One parent run a search; below it one run a trial (trial_logger.py) and one for the threshold
+search. Runs are found again by their tags, so that a resumed search goes on in the runs it began.
+Everything goes through `connect(uri)`: the process-wide tracking URI is left alone.
+"""
+
+import logging
+import math
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from hierclf.io.atomic import locked
+
+# MLflow reads these while it is imported or at each call; what the user has set stays. Its own
+# seven retries would hold up a search for four minutes at every call to a server that is gone.
+for _name, _value in {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}.items():
+    os.environ.setdefault(_name, _value)
+
+from mlflow import MlflowClient  # noqa: E402
+from mlflow.entities import Metric, Param, RunTag  # noqa: E402
+from mlflow.exceptions import MlflowException  # noqa: E402
+from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
+
+logging.getLogger("mlflow").setLevel(os.environ["MLFLOW_LOGGING_LEVEL"].upper())
+logging.getLogger("alembic").setLevel(logging.WARNING)  # a wall of INFO lines for a new store
+# A database's errors are raised, too; whoever catches them says them in one line.
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+
+T = TypeVar("T")
+StoreErrors = (MlflowException, SQLAlchemyError, OSError)
+"""What a call to a store may raise; refused connections are OSError or MlflowException."""
+PATIENCE_S = 60.0
+"""How long `patiently` goes on trying."""
+REFUSED = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST"})
+"""Answers that will not change."""
+
+
+def passing(error: BaseException | None) -> bool:
+    """Whether what raised this error may succeed later."""
+    known = isinstance(error, StoreErrors)
+    return known and getattr(error, "error_code", None) not in REFUSED
+
+
+def default_uri(results: Path) -> str:
+    """Absolute URI of the SQLite store `results`/mlflow.db. Nothing is created."""
+    path = str(results.resolve())
+    if "?" in path or "%" in path:  # MLflow would unquote them and write somewhere else
+        raise ValueError(f"the results folder's path must hold no ? and no %, but got {path}")
+    return f"sqlite:///{path}/mlflow.db"
+
+
+def open_store(uri: str, experiment: str, artifact_dir: Path) -> str:
+    """Create store and experiment where missing; return the experiment's id.
+
+    Call it in the main process, before any other process uses the store.
+
+    Args:
+        uri: SQLite (absolute), another database, or http(s) of an MLflow server.
+        experiment: Name of the experiment.
+        artifact_dir: Where files go; a server decides that itself.
+
+    Raises:
+        ValueError: The store can't be reached, or the URI is of no use; one line.
+    """
+    if uri.startswith("sqlite:") and not uri.startswith("sqlite:////"):
+        path = Path(uri.removeprefix("sqlite:").lstrip("/")).resolve()
+        raise ValueError(
+            f"a SQLite store needs an absolute path, but got {uri} (did you mean sqlite:///{path}?)"
+        )
+    with plain_errors(uri):
+        if not uri.startswith("sqlite:"):
+            return _open_experiment(uri, experiment, artifact_dir)
+        # The lock: searches that start together may create one store together, which MLflow can't.
+        # It also finds a folder that can't be written to; MLflow would retry for minutes.
+        database = Path(uri.removeprefix("sqlite:///"))
+        with locked(database.with_name(f"{database.name}.lock")):
+            return _open_experiment(uri, experiment, artifact_dir)
+
+
+def start_search(
+    uri: str,
+    experiment_id: str,
+    name: str,
+    params: Mapping[str, Any],
+    tags: Mapping[str, str],
+    *,
+    resume: bool = False,
+) -> str:
+    """Id of the search's parent run, RUNNING: a new one, or with `resume` the latest of that name.
+
+    A parameter's value can't be changed in MLflow. Where a resumed search has another value (more
+    trials, say), the new one is kept as the tag `resumed.KEY`.
+    """
+    tags = {**tags, "hierclf.kind": "search", "hierclf.search": name}
+    texts = {key: str(value) for key, value in flatten(params, ".").items()}
+    with plain_errors(uri):
+        client = connect(uri)
+        identity = {"hierclf.kind": "search", "hierclf.search": name}
+        run_id = find_run(client, experiment_id, identity) if resume else None
+        if run_id is None:
+            run_id = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
+        else:
+            client.update_run(run_id, status="RUNNING")
+        old = client.get_run(run_id).data.params
+        changed = {f"resumed.{k}": v for k, v in texts.items() if old.get(k, v) != v}
+        fresh = {key: value for key, value in texts.items() if key not in old}
+        log(client, run_id, params=fresh, tags={**tags, **changed})
+    return run_id
+
+
+def log_thresholds(
+    uri: str,
+    parent_run_id: str,
+    experiment_id: str,
+    name: str,
+    metrics: Mapping[str, float],
+    trials_table: pd.DataFrame,
+    files: Iterable[Path],
+    *,
+    objective: str = "objective",
+) -> str:
+    """Log the threshold search as a finished child run; return its id.
+
+    Its history is the column `objective` of `trials_table`, a step a row, and the best so far. The
+    table goes in as trials.json (the UI shows it) beside `files`. An earlier log of the same search
+    is replaced: it may have been cut off half-way.
+    """
+    tags = {"hierclf.kind": "thresholds", "mlflow.parentRunId": parent_run_id}
+    values = trials_table[objective].astype(float)
+    history = {objective: values, f"best_{objective}": values.cummax()}
+    now = milliseconds()
+    with plain_errors(uri):
+        client = connect(uri)
+        if (earlier := find_run(client, experiment_id, tags)) is not None:
+            client.delete_run(earlier)
+        run_id = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
+        points = [
+            Metric(key, float(value), now, step)
+            for key, column in history.items()
+            for step, value in enumerate(column)
+            if math.isfinite(value)
+        ]
+        log(client, run_id, metrics=points)
+        log(client, run_id, metrics=at_step(metrics, step=len(values), timestamp=now))
+        client.log_table(run_id, trials_table, "trials.json")
+        _log_files(client, run_id, files)
+        client.set_terminated(run_id, "FINISHED")
+    return run_id
+
+
+def finish_search(
+    uri: str,
+    run_id: str,
+    metrics: Mapping[str, float],
+    artifacts: Iterable[Path],
+    status: str = "FINISHED",
+) -> None:
+    """Log final figures and files (or folders) on the parent run and end it.
+
+    `status`: FINISHED, FAILED or KILLED.
+    """
+    with plain_errors(uri):
+        client = connect(uri)
+        log(client, run_id, metrics=at_step(metrics, step=0, timestamp=milliseconds()))
+        _log_files(client, run_id, artifacts)
+        client.set_terminated(run_id, status)
+
+
+def connect(uri: str) -> MlflowClient:
+    """Client of the store at `uri`, for runs and for the model registry alike."""
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+class StoreFailedError(ValueError):
+    """A store's error in one line; its cause is what the store raised."""
+
+
+@contextmanager
+def plain_errors(uri: str) -> Iterator[None]:
+    """Turn what a store raises into a ValueError of one line, without the password in a URI."""
+    try:
+        yield
+    except StoreErrors as error:
+        raise StoreFailedError(plain(f"MLflow's store {uri} failed: {error}")) from error
+
+
+def patiently(call: Callable[..., T], *args: Any, seconds: float = PATIENCE_S, **kwargs: Any) -> T:
+    """Call again what failed for a passing reason (a locked SQLite, a server that starts anew).
+
+    Args:
+        call: whose store errors are StoreFailedError; called twice, it does no harm.
+    """
+    give_up = time.monotonic() + seconds
+    while True:
+        try:
+            return call(*args, **kwargs)
+        except StoreFailedError as error:
+            if not passing(error.__cause__) or time.monotonic() > give_up:
+                raise
+        time.sleep(1.0)
+
+
+def plain(message: str) -> str:
+    """First line of `message`, no longer than 300 characters, without the password in a URI."""
+    line = message.strip().splitlines()[0].rstrip(": ")
+    if "Caused by" in line:  # urllib3: the reason stands at the end
+        reason = line.rsplit(": ", 1)[1].strip("\"')")
+        line = f"{line.split(' failed: ')[0].split(' failed with')[0]}: {reason}"
+    return re.sub(r"//[^/@\s]*@", "//***@", line)[:300]
+
+
+def flatten(nested: Mapping[str, Any], separator: str) -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}"""
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            below = flatten(value, separator)
+            flat |= {f"{key}{separator}{name}": item for name, item in below.items()}
+        else:
+            flat[str(key)] = value
+    return flat
+
+
+def milliseconds() -> int:
+    """Now, as MLflow counts time."""
+    return int(time.time() * 1000)
+
+
+def at_step(metrics: Mapping[str, float], *, step: int, timestamp: int) -> list[Metric]:
+    """MLflow's metrics of one step; `timestamp` in milliseconds since 1970."""
+    return [Metric(key, float(value), timestamp, step) for key, value in metrics.items()]
+
+
+def find_run(client: MlflowClient, experiment_id: str, tags: Mapping[str, str]) -> str | None:
+    """Id of the latest run (not deleted) that bears all `tags`, or None."""
+    rule = " and ".join(f"tags.`{key}` = {_quoted(value)}" for key, value in tags.items())
+    runs = client.search_runs(
+        [experiment_id], rule, max_results=1, order_by=["attributes.start_time DESC"]
+    )
+    return runs[0].info.run_id if runs else None
+
+
+def log(
+    client: MlflowClient,
+    run_id: str,
+    *,
+    params: Mapping[str, str] | None = None,
+    metrics: Sequence[Metric] = (),
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Write to a run, in as many requests as MLflow's limits ask for."""
+    for chunk in _chunks([Param(key, value) for key, value in (params or {}).items()], 100):
+        client.log_batch(run_id, params=chunk)
+    for chunk in _chunks([RunTag(key, value) for key, value in (tags or {}).items()], 100):
+        client.log_batch(run_id, tags=chunk)
+    for chunk in _chunks(metrics, 1000):
+        client.log_batch(run_id, metrics=chunk)
+
+
+def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _quoted(value: str) -> str:
+    return f'"{value}"' if "'" in value else f"'{value}'"
+
+
+def _log_files(client: MlflowClient, run_id: str, paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.is_dir():
+            client.log_artifacts(run_id, str(path), artifact_path=path.name)
+        else:
+            client.log_artifact(run_id, str(path))
+
+
+def _open_experiment(uri: str, name: str, artifact_dir: Path) -> str:
+    client = connect(uri)
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        remote = uri.startswith(("http:", "https:"))
+        location = None if remote else artifact_dir.resolve().as_uri()
+        return client.create_experiment(name, artifact_location=location)
+    if experiment.lifecycle_stage != "active":
+        raise ValueError(f"the MLflow experiment must not be deleted, but got {name!r} in the bin")
+    return experiment.experiment_id

@@ -1,0 +1,78 @@
+"""A trial that trains heads on cached features: seconds of work, in a process that stays.
+
+Tune runs one configuration after the other in the same process, which imports torch and maps the
+features once. A Ray Train run would start three processes for each.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+from ray.tune.result import RESULT_DUPLICATE, SHOULD_CHECKPOINT
+
+from hierclf.config import parse_config
+from hierclf.training.fold_run import FoldRun
+from hierclf.training.prepare import prepare
+from search.trials.epochs import CHECKPOINT_EVERY_S, restore, run_epochs, save, write_results
+from search.trials.ledger import earlier_end
+from search.trials.plan import Job
+
+CPU = torch.device("cpu")
+
+
+class HeadTrial(tune.Trainable):
+    """A class because Tune asks for one: a step is an epoch, and it can begin anew.
+
+    A trial ends as functions do in Tune, by a result that says no more than that.
+    """
+
+    def setup(self, config: dict[str, Any], job: Job) -> None:
+        torch.set_num_threads(job.plan.cpus_per_worker)
+        self._job = job
+        config_of_all = parse_config(job.config)
+        self._prepared = prepare(config_of_all, directory=Path(job.cache_dir), device=CPU)
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Tune's call to go on with another trial."""
+        self._begin(new_config)
+        return True
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        tuned = {key: config[key] for key in ("lr", "weight_decay", "strength")}
+        self._config = parse_config(self._job.config).with_hyperparameters(**tuned)
+        cache, folds, features, prior = self._prepared
+        self._runs = [
+            FoldRun(folds[name], cache, self._config, CPU, features=features, prior=prior)
+            for name in config.get("folds", self._job.folds)
+        ]
+        self._metrics: dict[str, Any] = {}
+        end = earlier_end(self._job.storage, self.trial_id)
+        # Tune may have been killed before it had saved an end: then that is said again.
+        self._epochs = iter([end]) if end else run_epochs(self._runs, last=self._job.epochs)
+        self._saved = time.monotonic()
+
+    def step(self) -> dict[str, Any]:
+        """One epoch. Nobody reads a searched network: only long trials are worth a checkpoint."""
+        metrics = next(self._epochs, None)
+        if metrics is None:
+            return {RESULT_DUPLICATE: True}
+        self._metrics = metrics
+        late = time.monotonic() - self._saved > CHECKPOINT_EVERY_S
+        due = late or (self._job.results and metrics["epoch"] == self._job.epochs)
+        return metrics | {SHOULD_CHECKPOINT: due and "failure" not in metrics}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Keep network, optimiser and, after the last epoch, the results."""
+        folder = Path(checkpoint_dir)
+        save(folder, self._runs, self._metrics)
+        if self._job.results and self._metrics["epoch"] == self._job.epochs:
+            write_results(folder, self._runs, self._config, self._prepared)
+        self._saved = time.monotonic()
+
+    def load_checkpoint(self, checkpoint: str) -> None:
+        """Go on after the epoch that was kept."""
+        self._metrics = restore(Path(checkpoint), self._runs)
+        self._epochs = run_epochs(self._runs, last=self._job.epochs, done=self._metrics)

@@ -1,0 +1,83 @@
+"""A worker of a trial that is a Ray Train run: trains, reports every epoch, keeps checkpoints."""
+
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ray.train
+import torch
+from ray.train.torch import get_device, prepare_model
+
+from hierclf.config import Config, parse_config
+from hierclf.training.fold_run import FoldRun
+from hierclf.training.prepare import Prepared, prepare
+from search.trials.checkpoints import latest_whole
+from search.trials.epochs import CHECKPOINT_EVERY_S, restore, run_epochs, save, write_results
+from search.trials.plan import Plan
+from search.trials.stream import map_on_cluster
+from search.trials.trial_processes import order_processes
+
+# Of a checkpoint's metrics: those of every epoch up to it.
+_SAID = "said"
+
+
+def train(job: dict[str, Any]) -> None:
+    """Train the folds of a job, a `Job` as a dict with the searched values as `tuned`."""
+    context = ray.train.get_context()
+    config = parse_config(job["config"]).with_hyperparameters(**job["tuned"])
+    device, plan = get_device(), Plan(*job["plan"])
+    if device.type == "cpu":
+        torch.set_num_threads(plan.cpus_per_worker)
+    # Two at least: one is read while the other is decoded.
+    over = partial(map_on_cluster, at_a_time=max(2, plan.cpus_per_worker))
+    prepared = prepare(config, directory=Path(job["cache_dir"]), device=device, over=over)
+    world = context.get_world_size()
+    runs = [
+        FoldRun(
+            prepared.folds[name],
+            prepared.cache,
+            config,
+            device,
+            features=prepared.features,
+            prior=prepared.prior,
+            wrap=prepare_model if world > 1 else None,
+            rank=context.get_world_rank(),
+            world=world,
+        )
+        for name in job["folds"]
+    ]
+    order_processes(1)
+    _train(runs, config, prepared, job)
+
+
+def _train(runs: list[FoldRun], config: Config, prepared: Prepared, job: dict[str, Any]) -> None:
+    """Report every epoch; with a checkpoint if it is the best, the last, or a while after one."""
+    done = _restore(runs, Path(job["storage"]) / ray.train.get_context().get_experiment_name())
+    said = done.pop(_SAID, [])
+    for metrics in said:  # who died may have kept epochs without having been heard
+        ray.train.report(metrics)
+    best, saved, last = done.get("best_objective", -1.0), time.monotonic(), job["epochs"]
+    for metrics in run_epochs(runs, last=last, done=done):
+        said.append(metrics)
+        epoch, better = metrics["epoch"], metrics["best_objective"] > best
+        best = max(best, metrics["best_objective"])
+        late = time.monotonic() - saved > CHECKPOINT_EVERY_S
+        due = (better or late or epoch == last) and epoch > done.get("epoch", 0)
+        if not due or "failure" in metrics or runs[0].rank != 0:
+            ray.train.report(metrics)
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            save(Path(folder), runs, metrics | {_SAID: said})
+            if job["results"] and epoch == last:
+                write_results(Path(folder), runs, config, prepared)
+            checkpoint = ray.train.Checkpoint.from_directory(folder)
+            ray.train.report(metrics, checkpoint=checkpoint)
+        saved = time.monotonic()
+
+
+def _restore(runs: list[FoldRun], trial: Path) -> dict[str, Any]:
+    checkpoint = ray.train.get_checkpoint()
+    folder = latest_whole(trial) if checkpoint is None else Path(checkpoint.path)
+    return {} if folder is None else restore(folder, runs)

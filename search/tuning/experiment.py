@@ -1,0 +1,220 @@
+"""One Ray Tune experiment: start it or take it up again, and read what its trials found."""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from ray import tune
+from ray.train import Result as TrainResult
+from ray.tune.callback import Callback
+from ray.tune.experiment import Trial
+
+from search.runtime.cluster import free_reservations
+from search.runtime.progress import TrialProgress
+from search.trials.head_trial import HeadTrial
+from search.trials.ledger import Ledger, reports, restorable
+from search.trials.plan import Job
+from search.trials.train_trial import run_trial
+
+METRIC = "best_objective"
+"""What Tune and Optuna maximise: the best epoch so far, so that a late dip does no harm."""
+
+# A trial's driver only waits for its workers, but Tune refuses an empty request: a crumb of the
+# head node, which every Ray cluster has.
+_DRIVER = {"cpu": 0, "node:__internal_head__": 0.001}
+
+
+class KeepBest(Callback):
+    """Delete the checkpoints of finished trials, all but the best one's, as the search goes on.
+
+    The trials themselves say which is best: nothing need be remembered when a search is resumed.
+    """
+
+    def __init__(self, storage: str) -> None:
+        self._storage = Path(storage)
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        self._sweep([other for other in trials if other.is_finished() or other is trial])
+
+    def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
+        # A trial that was stopped early may have written once more while it ended.
+        self._sweep([trial for trial in trials if trial.is_finished()])
+
+    def _sweep(self, finished: list[Trial]) -> None:
+        def value(trial: Trial) -> float:
+            return float((trial.last_result or {}).get(METRIC, -1.0))
+
+        best = max(finished, key=value, default=None)
+        for trial in finished:
+            if trial is not best:
+                own = (self._storage / "tune" / trial.trial_id).glob("checkpoint_*")
+                for folder in (self._storage / f"train-{trial.trial_id}", *own):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_experiment(
+    job: Job,
+    *,
+    n_trials: int,
+    stage: str,
+    callbacks: list[Callback],
+    param_space: dict[str, Any] | None = None,
+    search_alg: Any = None,
+    scheduler: Any = None,
+    time_budget_s: float | None = None,
+) -> tune.ResultGrid:
+    """Run the trials of a stage; those that an earlier process finished are not run again.
+
+    Args:
+        job: what every trial does; `job.storage` is the folder of the experiment.
+        n_trials: how many trials `search_alg` suggests, or the grid in `param_space` has.
+        callbacks: besides the progress display and the ledger.
+    """
+    heads = job.only_heads
+    trainable = tune.with_resources(
+        tune.with_parameters(HeadTrial if heads else run_trial, job=job),
+        {"cpu": job.plan.cpus_per_worker} if heads else _DRIVER,
+    )
+    path = str(Path(job.storage) / "tune")
+    if restorable(job.storage):
+        tuner = tune.Tuner.restore(path, trainable, resume_errored=True)
+    else:
+        tuner = tune.Tuner(
+            trainable,
+            param_space=param_space,
+            tune_config=tune.TuneConfig(
+                metric=METRIC,
+                mode="max",
+                num_samples=1 if search_alg is None else n_trials,
+                search_alg=search_alg,
+                scheduler=scheduler,
+                max_concurrent_trials=job.plan.trials_at_a_time,
+                time_budget_s=time_budget_s,
+                # The driver of a stopped Ray Train run is still busy ending it: it is not reused.
+                reuse_actors=heads,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=job.storage,
+                callbacks=[TrialProgress(stage, n_trials), Ledger(job.storage), *callbacks],
+                # The controller of a trial may die with its node; the trial is then taken up again.
+                failure_config=tune.FailureConfig(max_failures=1),
+                # Left to itself, Tune would also write one whenever a class's trial ends.
+                checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_at_end=False),
+                verbose=0,
+            ),
+        )
+    results = _fit(tuner, job.storage)
+    for result in _each(results):
+        result.metrics_dataframe = reports(job.storage, Path(result.path).name)
+    return results
+
+
+def _fit(tuner: tune.Tuner, storage: str) -> tune.ResultGrid:
+    """Run it; a full disk is told as such, and not as what Tune makes of it."""
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), storage)
+    try:
+        results = tuner.fit()
+    except EOFError:  # what Tune wrote of a failed trial, and reads again, was cut off
+        raise full from None
+    except Exception as error:  # Tune wraps what its scheduler and callbacks raise
+        cause: BaseException | None = error
+        while cause is not None and getattr(cause, "errno", None) != errno.ENOSPC:
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            raise
+        raise cause from None
+    free_reservations()
+    if any(f"[Errno {errno.ENOSPC}]" in str(result.error) for result in _each(results)):
+        raise full
+    return results
+
+
+def trials_table(results: tune.ResultGrid, *, epochs: int) -> pd.DataFrame:
+    """One row a trial, best first, failed ones last.
+
+    Args:
+        epochs: of a trial that was not stopped early.
+
+    Columns: trial_id, status (`finished`, `stopped early`, `failed`), lr, weight_decay, strength,
+    epochs, best_epoch, seconds, failure, then objective and the metrics of the best epoch.
+    """
+    rows = []
+    for result in _each(results):
+        metrics = result.metrics or {}
+        history = result.metrics_dataframe
+        row: dict[str, Any] = {
+            "trial_id": Path(result.path).name,
+            "status": "finished",
+            **{key: (result.config or {}).get(key) for key in ("lr", "weight_decay", "strength")},
+            "epochs": int(metrics.get("epoch", 0)),
+            "seconds": float(metrics.get("time_total_s", 0.0)),
+            "failure": metrics.get("failure", ""),
+        }
+        if result.error is not None:
+            row["failure"] = str(result.error).strip().splitlines()[-1]
+        if row["failure"]:
+            row["status"] = "failed"
+        elif row["epochs"] < epochs:
+            row["status"] = "stopped early"
+        if history is not None and "objective" in history:
+            best = history.iloc[int(history["objective"].argmax())]
+            row["best_epoch"] = int(best["epoch"])
+            row |= {key: float(best[key]) for key in _SHOWN if key in best}
+        rows.append(row)
+    table = pd.DataFrame(rows, columns=[*_TRIAL, *_SHOWN])
+    failed = table["status"] == "failed"
+    order = table.assign(failed=failed).sort_values(
+        ["failed", "objective"], ascending=[True, False], ignore_index=True
+    )
+    return order.drop(columns="failed")
+
+
+_TRIAL = (
+    *("trial_id", "status", "lr", "weight_decay", "strength"),
+    *("epochs", "best_epoch", "seconds", "failure"),
+)
+_SHOWN = (
+    "objective",
+    "super_harmonic",
+    "sub_harmonic",
+    "super_known_accuracy",
+    "sub_known_accuracy",
+    "loss",
+)
+
+
+def history_table(results: tune.ResultGrid) -> pd.DataFrame:
+    """One row a trial and epoch: trial_id and the metrics reported after that epoch."""
+    histories = [
+        result.metrics_dataframe.assign(trial_id=Path(result.path).name)
+        for result in _each(results)
+        if result.metrics_dataframe is not None and "epoch" in result.metrics_dataframe
+    ]
+    kept = ("trial_id", "epoch", *_SHOWN)
+    table = pd.concat(histories, ignore_index=True)
+    # An epoch that a retry ran again is reported twice.
+    table = table.drop_duplicates(["trial_id", "epoch"], keep="last", ignore_index=True)
+    return table[[name for name in kept if name in table]]
+
+
+def _each(results: tune.ResultGrid) -> list[tune.Result]:
+    return [results[i] for i in range(len(results))]
+
+
+def final_checkpoint(job: Job, trial_id: str) -> Path:
+    """Folder of the last checkpoint of a finished trial.
+
+    Tune itself never learns of the checkpoints that its trials' Ray Train runs wrote.
+    """
+    if job.only_heads:
+        return max((Path(job.storage) / "tune" / trial_id).glob("checkpoint_*"))
+    result = TrainResult.from_path(str(Path(job.storage) / f"train-{trial_id}"))
+    assert result.checkpoint is not None, f"trial {trial_id} ended without a checkpoint"
+    return Path(result.checkpoint.path)

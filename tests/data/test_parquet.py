@@ -1,0 +1,131 @@
+"""Claims about labelled images in Parquet files."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from hierclf.data.sources import open_source
+from tests.layouts import (
+    ROWS,
+    SUBS,
+    SUPERS,
+    fatal,
+    id_columns,
+    only_fatal,
+    parquet,
+    png,
+    red_values,
+    text_columns,
+    write_csv,
+)
+
+
+def test_parquet_with_text_labels_is_read(tmp_path: Path) -> None:
+    source = open_source(str(parquet(tmp_path / "a.parquet", text_columns())))
+    assert source.images == [str(i) for i in range(6)]
+    assert source.hierarchy.sub_names == ("hen", "owl", "pug")
+    assert source.sub_labels.tolist() == [1, 1, 0, 0, 2, 2]
+    assert (source.hierarchy.novel_super_id, source.hierarchy.novel_sub_id) == (2, 3)
+    assert red_values(source) == list(range(6))
+
+
+def test_parquet_with_categories_and_a_struct_of_bytes_is_read(tmp_path: Path) -> None:
+    columns = text_columns()
+    columns["image"] = [{"bytes": png(i), "path": "x.png"} for i in range(6)]
+    columns["superclass"] = pa.array(columns["superclass"]).dictionary_encode()
+    source = open_source(str(parquet(tmp_path / "a.parquet", columns)))
+    assert red_values(source) == list(range(6))
+    assert source.super_labels.tolist() == [0, 0, 0, 0, 1, 1]
+
+
+def test_parquet_with_ids_names_classes_by_id(tmp_path: Path) -> None:
+    source = open_source(str(parquet(tmp_path / "a.parquet", id_columns())))
+    assert source.hierarchy.sub_names == ("0", "2", "7")
+    assert source.hierarchy.novel_sub_id == 8
+    assert source.sub_labels.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_folder_of_parquet_files_takes_its_mappings_and_train_files(tmp_path: Path) -> None:
+    write_csv(tmp_path / "superclass_mapping.csv", ("index", "class"), SUPERS)
+    write_csv(tmp_path / "subclass_mapping.csv", ("index", "class"), SUBS)
+    columns = id_columns() | {"image_name": [str(row[0]) for row in ROWS]}
+    for part in range(2):
+        cut = {name: values[3 * part : 3 * part + 3] for name, values in columns.items()}
+        parquet(tmp_path / f"train-{part}.parquet", cut)
+    parquet(tmp_path / "test-0.parquet", columns)
+    source = open_source(str(tmp_path))
+    assert source.images == [row[0] for row in ROWS]
+    assert source.hierarchy.sub_names == ("owl, great", "hen", "pug")
+    assert source.hierarchy.novel_sub_id == 3
+    assert red_values(source) == list(range(6))
+    assert [problem.where for problem in source.problems] == ["test-0.parquet"]
+
+
+def test_repeated_names_give_way_to_row_numbers(tmp_path: Path) -> None:
+    columns = text_columns() | {"path": ["same.png"] * 6}
+    source = open_source(str(parquet(tmp_path / "a.parquet", columns)))
+    assert source.images == [str(i) for i in range(6)]
+    assert len(source.problems) == 1
+
+
+def test_a_row_without_bytes_fails_alone(tmp_path: Path) -> None:
+    columns = text_columns()
+    columns["image"][3] = None
+    source = open_source(str(parquet(tmp_path / "a.parquet", columns)))
+    with pytest.raises(ValueError, match="no image bytes"):
+        source.read(3)
+    assert source.read(2) == png(2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"subclass": ["owl", None, "hen", "hen", "pug", "pug"]}, "subclass label is empty"),
+        ({"subclass": ["owl", "owl", "hen", "hen", "pug", "Novel"]}, "is 'novel'"),
+        ({"subclass": ["owl", "owl", "hen", "owl", "owl", "pug"]}, "'owl' is under super-class"),
+        ({"subclass": [0, 0, 1, 1, 2, 2]}, "column 'subclass' must hold text, but holds int64"),
+        ({"image": ["text"] * 6}, "a column of image bytes is missing"),
+        ({"image": [b"x"] * 6, "superclass": ["bird"] * 6}, "the super head needs at least 2"),
+    ],
+)
+def test_bad_parquet_content_is_named(tmp_path: Path, changes: dict[str, Any], what: str) -> None:
+    path = parquet(tmp_path / "a.parquet", text_columns() | changes)
+    assert any(what in problem.what for problem in fatal(path))
+
+
+def test_parquet_rows_are_named_by_number(tmp_path: Path) -> None:
+    columns = text_columns()
+    columns["subclass"][1] = ""
+    assert fatal(parquet(tmp_path / "a.parquet", columns))[0].where == "a.parquet row 1"
+
+
+def test_missing_label_columns_are_named(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "a.parquet", {"image": [b"x"], "label": ["a"]})
+    assert "label columns are missing" in only_fatal(path).what
+
+
+def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    path.write_bytes(b"PAR1 no, not really PAR1")
+    assert "cannot be read as Parquet" in only_fatal(path).what
+
+
+def test_parquet_bytes_come_by_row_group_and_not_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = parquet(tmp_path / "a.parquet", text_columns())
+    groups: list[int] = []
+    original = pq.ParquetFile.read_row_group
+
+    def record(self: Any, group: int, **options: Any) -> Any:
+        groups.append(group)
+        return original(self, group, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", record)
+    source = open_source(str(path))
+    assert groups == []
+    assert red_values(source) == list(range(6))
+    assert groups == [0, 1, 2]

@@ -1,0 +1,92 @@
+"""The tables at the end of a run, as a person sees them in a terminal of 80 columns."""
+
+import io
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from search.pipeline import summary
+from search.pipeline.run_folder import RunFolder
+
+ACCURACIES = [f"{level}_{part}" for level in ("super", "sub") for part in summary._PARTS]
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    text = io.StringIO()
+    console = Console(file=text, width=80, highlight=False, soft_wrap=True)
+    monkeypatch.setattr(summary, "console", console)
+    return text
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A finished run with figures as wide as they get."""
+    monkeypatch.chdir(tmp_path)
+    folder = RunFolder(tmp_path / "results" / "runs" / "one")
+    folder.path.mkdir(parents=True)
+    row = {"lr": 1.234e-05, "weight_decay": 1.234e-06, "strength": 2.345, "epochs": 10_000}
+    status = ["finished", "stopped early", "failed", "finished", "finished", "finished"]
+    objective = [1.0, 0.5, None, 0.25, 0.125, 0.0625]
+    trials = pd.DataFrame(
+        [row | {"status": s, "objective": o} for s, o in zip(status, objective, strict=True)]
+    )
+    trials.to_parquet(folder.trials)
+    folder.write_json(folder.path / "timings.json", {"search": 3600.0, "refit": 65.0})
+    uri = f"sqlite:///{tmp_path}/results/mlflow.db"
+    return SimpleNamespace(folder=folder, mlflow_uri=uri)
+
+
+def figures(**held_out: float | None) -> dict[str, Any]:
+    row = dict.fromkeys(ACCURACIES, 1.0) | held_out
+    rule = {"super_score": "max_logit", "super_tau": -12.3456789}
+    rule |= {"sub_score": "energy", "sub_tau": 0.000123456}
+    return {"held_out": dict.fromkeys(summary._ROWS, row), "rule": rule}
+
+
+def test_the_tables_fit_80_columns_without_wrapping(run: Any, screen: io.StringIO) -> None:
+    summary.print_summary(run, figures(), "version 1 is the first champion")
+    lines = screen.getvalue().splitlines()
+    table = lines[: next(i for i, line in enumerate(lines) if line.startswith("novel super"))]
+    assert max(map(len, table)) <= 80
+    for label in summary._ROWS.values():  # one line a row, with all its eight figures
+        (line,) = (line for line in table if line.strip().startswith(label))
+        assert line.split(label)[1].split() == ["100.0"] * 8
+    trials = [line.split() for line in table if line.strip().startswith("1.23e-05")]
+    assert len(trials) == 5
+    assert trials[0] == ["1.23e-05", "1.23e-06", "2.35", "10000", "100.0", "finished"]
+    assert trials[1][-2:] == ["stopped", "early"]
+
+
+def test_what_was_not_measured_is_a_dash(run: Any, screen: io.StringIO) -> None:
+    given = figures(super_unseen=None, super_harmonic=None)
+    summary.print_summary(run, given, "registered")
+    text = screen.getvalue()
+    assert "nan" not in text.lower()
+    assert "None" not in text
+    (line,) = (line for line in text.splitlines() if line.strip().startswith("this run"))
+    assert line.split()[2:] == ["100.0", "100.0", "-", "-", "100.0", "100.0", "100.0", "100.0"]
+    (failed,) = (line for line in text.splitlines() if "failed" in line)
+    assert failed.split()[-2] == "-"
+
+
+def test_the_end_is_the_two_commands_to_type_next(run: Any, screen: io.StringIO) -> None:
+    summary.print_summary(run, figures(), "registered")
+    lines = screen.getvalue().splitlines()
+    assert lines[-3:] == [
+        "next:",
+        "  mlflow ui --backend-store-uri sqlite:///results/mlflow.db",
+        "  hierclf predict results/runs/one/model IMAGES --out predictions.csv",
+    ]
+    assert "total 1 h 1 min; all of it is in results/runs/one" in lines
+    assert "registered" in lines
+
+
+def test_a_server_is_named_as_it_was_given(run: Any, screen: io.StringIO) -> None:
+    run.mlflow_uri = "http://127.0.0.1:5000"
+    summary.print_summary(run, figures(), "registered")
+    assert "http://127.0.0.1:5000" in screen.getvalue()

@@ -1,0 +1,83 @@
+"""What is said as trials end, where no terminal shows a bar."""
+
+import io
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from search.runtime import progress
+from search.runtime.progress import Steps, TrialProgress, duration
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    text = io.StringIO()
+    monkeypatch.setattr(progress, "console", Console(file=text, width=80, soft_wrap=True))
+    return text
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    return now
+
+
+def trial(name: str, *, done: bool, **result: Any) -> Any:
+    config = {"lr": 1e-3, "weight_decay": 0.01, "strength": 1.0}
+    return SimpleNamespace(
+        trial_id=name, config=config, last_result=result, is_finished=lambda: done
+    )
+
+
+def test_seconds_are_told_as_people_do() -> None:
+    assert [duration(s) for s in (9.6, 75, 3600 + 125)] == ["10 s", "1 min 15 s", "1 h 2 min"]
+
+
+def test_a_line_for_each_trial_that_ends_with_the_time_left(
+    screen: io.StringIO, clock: list[float]
+) -> None:
+    shown = TrialProgress("trial", 3)
+    ended = trial("a", done=False, best_objective=0.5, epoch=4)
+    clock[0] = 10.0
+    shown.on_trial_complete(1, [ended], ended)
+    line = "  trial 1/3  objective  50.0 after 4 epochs  lr=0.001 weight_decay=0.01 strength=1"
+    assert screen.getvalue() == f"{line}  about 20 s left\n"
+
+
+def test_a_resumed_search_counts_what_was_done_but_not_its_time(
+    screen: io.StringIO, clock: list[float]
+) -> None:
+    shown = TrialProgress("trial", 4)
+    earlier = [trial("a", done=True), trial("b", done=True)]
+    now = trial("c", done=False, best_objective=0.5, epoch=1)
+    clock[0] = 10.0
+    shown.on_trial_complete(1, [*earlier, now], now)
+    assert screen.getvalue().startswith("  trial 3/4  objective  50.0 after 1 epoch ")
+    assert screen.getvalue().endswith("about 10 s left\n")
+
+
+def test_a_failed_trial_says_why(screen: io.StringIO, clock: list[float]) -> None:
+    shown = TrialProgress("trial", 1)
+    bad = trial("a", done=False, best_objective=0.0, failure="epoch 2: the loss must stay finite")
+    shown.on_trial_complete(1, [bad], bad)
+    assert screen.getvalue().startswith("  trial 1/1 failed  lr=0.001")
+    assert screen.getvalue().endswith("epoch 2: the loss must stay finite\n")
+
+
+def test_short_work_is_silent_and_long_work_says_how_long_it_takes(
+    screen: io.StringIO, clock: list[float]
+) -> None:
+    steps = Steps()
+    for done in range(5):
+        steps("decoding", done, 4)
+    assert screen.getvalue() == ""
+    for done, now in ((0, 0.0), (1, 40.0), (2, 60.0), (4, 100.0)):
+        clock[0] = now
+        steps("computing", done, 4)
+    assert screen.getvalue().splitlines() == [
+        "  computing: 1/4, about 2 min 0 s left",
+        "  computing: 4/4, about 0 s left",
+    ]

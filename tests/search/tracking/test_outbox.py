@@ -1,0 +1,88 @@
+"""Entries arrive in order and at least once, whatever the store does; nobody waits for it."""
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.tracking.outbox import Entry, Outbox
+
+
+class Store:
+    """What is delivered; fails as often as it is told to."""
+
+    def __init__(self, *errors: Exception, slow: float = 0.0) -> None:
+        self.got: list[Entry] = []
+        self.errors, self.slow = list(errors), slow
+
+    def __call__(self, entry: Entry) -> None:
+        time.sleep(self.slow)
+        if self.errors:
+            raise self.errors.pop(0)
+        self.got.append(entry)
+
+
+def entries(n: int) -> list[Entry]:
+    return [{"n": i, "text": "Pêche\n"} for i in range(n)]
+
+
+def filled(path: Path, store: Any, n: int = 3) -> Outbox:
+    outbox = Outbox(path, store)
+    for entry in entries(n):
+        outbox.put(entry)
+    return outbox
+
+
+def test_entries_arrive_in_order_and_leave_no_file(tmp_path: Path) -> None:
+    store = Store()
+    assert filled(tmp_path / "box", store, 20).wait(5) == 0
+    assert store.got == entries(20)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_putting_does_not_wait_for_a_slow_store(tmp_path: Path) -> None:
+    began = time.monotonic()
+    outbox = filled(tmp_path / "box", Store(slow=1.0))
+    assert time.monotonic() - began < 0.5
+    assert outbox.wait(10) == 0
+
+
+def test_what_a_store_that_is_gone_did_not_take_arrives_when_it_is_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store(OSError("gone"), OSError("gone"))
+    with caplog.at_level(logging.WARNING, "search.tracking.outbox"):
+        outbox = filled(tmp_path / "box", store)
+        assert outbox.wait(10) == 0
+    assert store.got == entries(3)
+    assert [record.message.rsplit(": ", 1)[1] for record in caplog.records] == ["gone"]
+
+
+def test_waiting_for_a_store_that_stays_away_is_bounded(tmp_path: Path) -> None:
+    began = time.monotonic()
+    assert filled(tmp_path / "box", Store(*[OSError("gone")] * 99)).wait(1.0) == 3
+    assert time.monotonic() - began < 2.0
+
+
+def test_an_entry_that_can_never_succeed_does_not_hold_up_the_next(tmp_path: Path) -> None:
+    store = Store(TypeError("never"))
+    assert filled(tmp_path / "box", store).wait(5) == 0
+    assert store.got == entries(3)[1:]
+
+
+def test_the_next_process_delivers_what_waits_and_drops_a_line_that_was_cut_off(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "box"
+    filled(path, Store(*[OSError("gone")] * 99))
+    kept = path.read_text()
+    assert [json.loads(line) for line in kept.splitlines()] == entries(3)
+    path.with_name("next").write_text(kept + '{"n": 3, "te')
+    store = Store()
+    again = Outbox(path.with_name("next"), store)
+    again.put({"n": 4})
+    assert again.wait(5) == 0
+    assert store.got == [*entries(3), {"n": 4}]

@@ -1,0 +1,232 @@
+"""The registry in a real SQLite mlflow_place, with a real (untrained) model directory."""
+
+import base64
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from hierclf.bundle.directory import Bundle, load_bundle, save_bundle
+from hierclf.hierarchy import Hierarchy
+from hierclf.nets.backbones import build_backbone
+from hierclf.nets.preprocessing import Preprocessing
+from hierclf.nets.two_heads import TwoHeadNet, TwoHeads
+from hierclf.predict import COLUMNS, predict_images
+from hierclf.rules.rule import Rule
+from search.tracking import store
+from search.tracking.registry import Registered, choose_champion, register_model, resolve_model
+
+
+def encoded(seed: int) -> bytes:
+    """A random 32x32 PNG."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "model"
+    hierarchy = Hierarchy(
+        super_names=("cat", "dog"),
+        sub_names=("tabby", "lion", "pug"),
+        sub_to_super=(0, 0, 1),
+        super_ids=(0, 1),
+        sub_ids=(0, 1, 2),
+        novel_super_id=2,
+        novel_sub_id=3,
+    )
+    backbone = build_backbone("smallnet", "none")
+    heads = TwoHeads(backbone.n_features, 2, 3, novel_output=False)
+    bundle = Bundle(
+        net=TwoHeadNet(backbone, heads).eval(),
+        backbone="smallnet",
+        novel_output=False,
+        preprocessing=Preprocessing(32, 32, 32, 0.875, "bilinear"),
+        hierarchy=hierarchy,
+        scores=("msp",),
+        states={"nothing": np.zeros(1, np.float32)},
+        rule=Rule("msp", 0.3, "msp", 0.5),
+    )
+    save_bundle(bundle, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def mlflow_place(mlflow_uri: str, mlflow_experiment: str) -> tuple[str, str]:
+    """(uri, parent run)"""
+    return mlflow_uri, store.start_search(mlflow_uri, mlflow_experiment, "s", {"lr": 0.1}, {})
+
+
+@pytest.fixture(scope="module")
+def registered(
+    mlflow_place: tuple[str, str], model_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Registered:
+    with pytest.MonkeyPatch.context() as patch:
+        here = tmp_path_factory.mktemp("here")
+        patch.chdir(here)
+        done = register_model(
+            *mlflow_place, model_dir, encoded(0), objective=0.5, fingerprint="data a"
+        )
+    assert not list(here.iterdir())  # such as MLflow's default store
+    return done
+
+
+def test_the_registered_model_resolves_to_the_same_model_directory(
+    mlflow_place: tuple[str, str], model_dir: Path, registered: Registered
+) -> None:
+    import mlflow  # after search.tracking.mlflow_place, which sets its environment
+
+    assert registered.version == registered.champion == "1"
+    for address in ("models:/hierclf@champion", "models:/hierclf/1"):
+        local = resolve_model(mlflow_place[0], address)
+        names = sorted(path.name for path in model_dir.iterdir())
+        assert sorted(path.name for path in local.iterdir()) == names
+        for name in names:
+            assert (local / name).read_bytes() == (model_dir / name).read_bytes()
+    version = store.connect(mlflow_place[0]).get_model_version("hierclf", "1")
+    assert version.run_id == mlflow_place[1]
+    assert version.tags == {"held_out_objective": "0.5", "data_fingerprint": "data a"}
+    assert store.connect(mlflow_place[0]).get_run(mlflow_place[1]).info.status == "RUNNING"
+    assert not mlflow.is_tracking_uri_set()
+    assert mlflow.active_run() is None
+    assert all(Path(folder).exists() for folder in sys.path if "mlflow" in folder.lower())
+
+
+def test_the_logged_model_is_code_and_data_and_holds_no_pickle(
+    mlflow_place: tuple[str, str], registered: Registered
+) -> None:
+    folder = resolve_model(mlflow_place[0], "models:/hierclf/1").parents[1]
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    endings = {path.suffix or path.name for path in files}
+    assert {".py", ".safetensors", ".json", ".yaml", ".txt", "MLmodel"} <= endings
+    assert endings <= {".py", ".safetensors", ".json", ".yaml", ".txt", ".parquet", "MLmodel"}
+    for path in files:
+        # What torch.save writes, and pickles of protocol 2 and later, begin so.
+        assert path.read_bytes()[:2] not in {b"PK", *(bytes([0x80, n]) for n in range(2, 6))}, path
+    flavor = yaml.safe_load((folder / "MLmodel").read_text())["flavors"]["python_function"]
+    assert "python_model" not in flavor  # where MLflow names a pickled model
+    assert flavor["model_code_path"].endswith("pyfunc_model.py")
+
+
+def test_a_run_that_was_cut_off_and_registers_again_keeps_its_version(
+    mlflow_place: tuple[str, str], model_dir: Path, registered: Registered
+) -> None:
+    again = register_model(
+        *mlflow_place, model_dir, encoded(0), objective=0.5, fingerprint="data a"
+    )
+    assert again.version == registered.version
+    assert len(store.connect(mlflow_place[0]).search_model_versions("name = 'hierclf'")) == 1
+
+
+def test_the_loaded_model_predicts_bytes_and_base64_text_as_hierclf_does(
+    mlflow_place: tuple[str, str], model_dir: Path, registered: Registered
+) -> None:
+    from mlflow.pyfunc import load_model
+
+    path = list(sys.path)
+    model = load_model(str(resolve_model(mlflow_place[0], "models:/hierclf/1").parents[1]))
+    sys.path[:] = path
+    images = [encoded(1), encoded(2)]
+    expected = predict_images(load_bundle(model_dir), [("a", images[0]), ("b", images[1])])
+    table = pd.DataFrame({"image": [base64.b64encode(image).decode() for image in images]})
+    for form in (table, pd.DataFrame({"image": images})):
+        predicted = model.predict(form)
+        assert isinstance(predicted, pd.DataFrame)
+        pd.testing.assert_frame_equal(predicted, expected[list(COLUMNS[1:])])
+    with pytest.raises(ValueError, match="row 0"):
+        model.predict(pd.DataFrame({"image": ["no base64!"]}))
+
+
+@pytest.mark.parametrize(
+    ("versions", "take_over", "champion", "said"),
+    [
+        ([("a", 0.5)], True, "1", "first champion"),
+        ([("a", 0.5), ("a", 0.4)], True, "1", "stays champion"),
+        ([("a", 0.5), ("a", 0.5)], True, "2", "is the champion now"),
+        ([("a", 0.5), ("b", 0.1)], True, "2", "version 1, on other data, was"),
+        ([("a", 0.5), ("b", 0.1)], False, "1", "on other data, stays champion"),
+        ([("b", 0.1)], False, "1", "first champion"),
+        ([("a", 0.5), ("b", 0.9), ("a", 0.4)], True, "1", "champion is version 1"),
+        ([("a", 0.5), ("b", 0.9), ("a", 0.6)], True, "3", "is the champion now"),
+        ([(None, None), ("a", 0.4)], True, "2", "is the champion now"),
+    ],
+)
+def test_the_champion_is_the_best_version_on_the_data_that_is_worked_on(
+    mlflow_place: tuple[str, str],
+    request: pytest.FixtureRequest,
+    versions: list[tuple[str | None, float | None]],
+    take_over: bool,
+    champion: str,
+    said: str,
+) -> None:
+    client = store.connect(mlflow_place[0])
+    name = request.node.callspec.id
+    client.create_registered_model(name)
+    for number, (data, objective) in enumerate(versions, 1):
+        tags = {"data_fingerprint": data, "held_out_objective": str(objective)} if data else {}
+        client.create_model_version(name, "file:///nowhere", tags=tags)
+        chosen, message = choose_champion(
+            client, name, "champion", str(number), take_over=take_over
+        )
+        client.set_registered_model_alias(name, "champion", chosen)
+    assert chosen == champion
+    assert said in message
+
+
+@pytest.mark.parametrize(
+    "address", ["hierclf", "models:/hierclf", "models:/hierclf/best", "runs:/x/y"]
+)
+def test_an_address_that_is_none_is_refused(mlflow_place: tuple[str, str], address: str) -> None:
+    with pytest.raises(ValueError, match="models:/NAME@ALIAS or models:/NAME/VERSION"):
+        resolve_model(mlflow_place[0], address)
+
+
+@pytest.mark.parametrize(
+    "address", ["models:/hierclf@nobody", "models:/hierclf/99", "models:/no/1"]
+)
+def test_a_version_that_does_not_exist_is_one_line(
+    mlflow_place: tuple[str, str], registered: Registered, address: str
+) -> None:
+    with pytest.raises(ValueError, match="not found") as error:
+        resolve_model(mlflow_place[0], address)
+    assert "\n" not in str(error.value)
+
+
+def test_a_model_without_a_finite_objective_is_not_registered(
+    mlflow_place: tuple[str, str], model_dir: Path
+) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        register_model(*mlflow_place, model_dir, b"", objective=float("nan"), fingerprint="a")
+
+
+@pytest.mark.slow
+def test_mlflow_models_predict_works_from_another_folder_without_hierclf_on_the_path(
+    mlflow_place: tuple[str, str], registered: Registered, tmp_path: Path
+) -> None:
+    image = base64.b64encode(encoded(3)).decode()
+    (tmp_path / "in.json").write_text(json.dumps({"dataframe_records": [{"image": image}]}))
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "models",
+        "predict",
+        "-m",
+        "models:/hierclf@champion",
+    ]
+    command += ["--env-manager", "local", "-i", "in.json", "-o", "out.json", "-t", "json"]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    environment["MLFLOW_TRACKING_URI"] = mlflow_place[0]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=120)
+    (row,) = json.loads((tmp_path / "out.json").read_text())["predictions"]
+    assert tuple(row) == COLUMNS[1:]

@@ -1,0 +1,124 @@
+"""Trials that train heads on cached features: many configurations in one process."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from hierclf.config import Config, parse_config
+from hierclf.nets.backbones import build_backbone
+from hierclf.training.fold_run import FoldRun
+from hierclf.training.prepare import prepare
+from search.trials.epochs import run_epochs
+from search.trials.head_trial import RESULT_DUPLICATE, HeadTrial
+from search.trials.plan import Job, Plan
+
+FOLDS = ("sub0", "super0")
+GOOD = {"lr": 3e-3, "weight_decay": 1e-4, "strength": 0.3}
+OTHER = {"lr": 1e-3, "weight_decay": 1e-2, "strength": 1.0}
+BROKEN = {"lr": 1e30, "weight_decay": 1e-4, "strength": 0.3}
+TIMES = ("epoch_seconds", "should_checkpoint")
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """Three epochs of heads on a frozen random smallnet's features of the demo set."""
+    folder = tmp_path_factory.mktemp("heads")
+    torch.manual_seed(0)
+    weights = folder / "smallnet.safetensors"
+    save_file(build_backbone("smallnet", "none").module.state_dict(), weights)
+    model = {"backbone": "smallnet", "weights": str(weights), "freeze": "backbone"}
+    config = parse_config(
+        {
+            "model": model | {"image_size": 32, "crop_fraction": 1.0},
+            "train": {"epochs": 3, "batch_size": 128, "views": 1},
+            "folds": {"sub": 2, "super": 1},
+            "thresholds": {"scores": ["msp"]},
+        }
+    )
+    plan = Plan(trials_at_a_time=1, workers=1, use_gpu=False, cpus_per_worker=1, gpus=0)
+    return Job(
+        config=config.model_dump(),
+        folds=FOLDS,
+        epochs=3,
+        results=False,
+        cache_dir=str(folder / "cache"),
+        plan=plan,
+        storage=str(folder),
+    )
+
+
+def begun(job: Job, values: dict[str, float]) -> HeadTrial:
+    """A trial as Tune's actor has it after its start, without the actor."""
+    trial = HeadTrial.__new__(HeadTrial)
+    trial._trial_info = None
+    trial.setup(values, job)
+    return trial
+
+
+def to_the_end(trial: HeadTrial) -> list[dict[str, Any]]:
+    steps = []
+    while RESULT_DUPLICATE not in (metrics := trial.step()):
+        steps.append({key: value for key, value in metrics.items() if key not in TIMES})
+    return steps
+
+
+def trained_alone(job: Job, values: dict[str, float]) -> list[dict[str, Any]]:
+    """The reference: the folds trained without any trial around them."""
+    config = Config.model_validate(job.config).with_hyperparameters(**values)
+    cpu = torch.device("cpu")
+    cache, folds, features, prior = prepare(config, directory=Path(job.cache_dir), device=cpu)
+    runs = [FoldRun(folds[n], cache, config, cpu, features=features, prior=prior) for n in FOLDS]
+    epochs = run_epochs(runs, last=job.epochs)
+    return [{key: value for key, value in m.items() if key not in TIMES} for m in epochs]
+
+
+def test_a_trial_learns_what_its_folds_learn_by_themselves(job: Job) -> None:
+    steps = to_the_end(begun(job, GOOD))
+    assert [metrics["epoch"] for metrics in steps] == [1, 2, 3]
+    assert steps == trained_alone(job, GOOD)
+
+
+def test_a_process_that_goes_on_to_another_trial_carries_nothing_over(job: Job) -> None:
+    trial = begun(job, BROKEN)
+    (broken,) = to_the_end(trial)
+    assert "the loss must stay finite" in broken["failure"]
+    assert broken["best_objective"] == 0.0
+    assert trial.reset_config(OTHER)
+    assert to_the_end(trial) == trained_alone(job, OTHER)
+
+
+def test_a_trial_goes_on_from_its_checkpoint_as_if_it_had_never_stopped(
+    job: Job, tmp_path: Path
+) -> None:
+    whole = to_the_end(begun(job, GOOD))
+    cut_off = begun(job, GOOD)
+    cut_off.step()
+    cut_off.save_checkpoint(str(tmp_path))
+    again = begun(job, GOOD)
+    again.load_checkpoint(str(tmp_path))
+    assert to_the_end(again) == whole[1:]
+
+
+def test_a_checkpoint_is_due_after_a_while_and_where_results_are_wanted(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = begun(job, GOOD)
+    assert [trial.step()["should_checkpoint"] for _ in range(3)] == [False] * 3
+    trial = begun(job._replace(results=True), GOOD)
+    assert [trial.step()["should_checkpoint"] for _ in range(3)] == [False, False, True]
+    trial.save_checkpoint(str(tmp_path))
+    assert set(pd.read_parquet(tmp_path / "scores.parquet")["fold"]) == set(FOLDS)
+    monkeypatch.setattr("search.trials.head_trial.CHECKPOINT_EVERY_S", 0.0)
+    assert begun(job, GOOD).step()["should_checkpoint"]
+
+
+def test_only_frozen_backbones_on_cpus_with_one_worker_are_trained_this_way(job: Job) -> None:
+    assert job.only_heads
+    assert not job._replace(plan=job.plan._replace(workers=2)).only_heads
+    assert not job._replace(plan=job.plan._replace(use_gpu=True)).only_heads
+    trained = job.config | {"model": job.config["model"] | {"freeze": "none"}}
+    assert not job._replace(config=trained).only_heads
