@@ -25,7 +25,7 @@ from hierclf.nets.two_heads import Outputs, known_outputs, score_inputs
 from hierclf.rules.calibrators import novel_probability
 from hierclf.rules.decoding import Decoded, decode
 from hierclf.rules.rule import Rule
-from hierclf.scores import SCORES, ScoreInputs, score_columns
+from hierclf.scores import LEVELS, SCORES, ScoreInputs, score_columns
 from hierclf.scores.sums import score_terms, sum_columns
 
 NUMBERS = (
@@ -38,8 +38,9 @@ NUMBERS = (
 )
 COLUMNS = ("image", "superclass_index", "subclass_index", "superclass", "subclass", *NUMBERS)
 
-# Encoded bytes, or a function that reads them; it is called in another thread, when its turn comes.
-Encoded = bytes | Callable[[], bytes]
+# Encoded bytes, or a function that returns them or decoded pixels, uint8 [H, W, 3]. The function is
+# called in another thread, one batch ahead.
+Encoded = bytes | Callable[[], bytes | NDArray[np.uint8]]
 
 
 def predict_images(
@@ -80,20 +81,21 @@ def predict_batches(
     device: torch.device | None = None,
     skip_unreadable: bool = False,
 ) -> Iterator[tuple[pd.DataFrame, list[tuple[str, str]]]]:
-    """Like `predict_images`, a table a batch, so that memory does not grow with the images.
+    """Like `predict_images`, one table per batch, so that memory does not grow with the images.
 
     Args:
-        skip_unreadable: leave unreadable images out and list them, instead of stopping.
+        bundle: a model with thresholds.
+        images: as for `predict_images`.
+        batch_size: images per batch.
+        device: by default a GPU where there is one.
+        skip_unreadable: list unreadable images instead of raising.
 
     Yields:
         The table of a batch, and (name, reason) of each image in it that could not be read.
     """
     if bundle.rule is None:
         raise ValueError("the model directory must hold thresholds.json, but has none")
-    if batch_size < 1:
-        raise ValueError(f"batch_size >= 1 must hold, but got {batch_size}")
-    device = device or pick_device("auto")
-    bundle.inference_net.to(device)
+    device = _prepared(bundle, batch_size, device)
     for names, pixels, unreadable in _decoded(bundle.preprocessing, images, batch_size):
         if unreadable and not skip_unreadable:
             name, reason = unreadable[0]
@@ -102,6 +104,51 @@ def predict_batches(
             yield _predict_batch(bundle, bundle.rule, names, pixels, device), unreadable
         else:
             yield _no_rows(), unreadable
+
+
+def score_batches(
+    bundle: Bundle,
+    images: Iterable[tuple[str, Encoded]],
+    *,
+    batch_size: int = 64,
+    device: torch.device | None = None,
+) -> Iterator[tuple[pd.DataFrame, list[tuple[str, str]]]]:
+    """All fitted scores of images, one table per batch; unreadable images are listed.
+
+    Args:
+        bundle: a model, with thresholds or without.
+        images: as for `predict_images`.
+        batch_size: images per batch.
+        device: by default a GPU where there is one.
+
+    Yields:
+        The table of a batch, one row per readable image: image, and super_NAME and sub_NAME for
+        each fitted score (float32, higher = more novel). Then (name, reason) of each image in the
+        batch that could not be read.
+
+    Raises:
+        ValueError: features, logits or scores that are not finite.
+    """
+    device = _prepared(bundle, batch_size, device)
+    scores = {name: SCORES[name] for name in bundle.scores}
+    for names, pixels, unreadable in _decoded(bundle.preprocessing, images, batch_size):
+        columns: dict[str, np.ndarray] = {}
+        if names:
+            inputs = _network_outputs(bundle, np.stack(pixels), device)
+            columns = dict(score_columns(bundle.states, inputs, scores=scores))
+        ordered = [f"{level}_{name}" for name in scores for level in LEVELS]
+        empty = np.zeros(0, np.float32)
+        rows = {"image": names} | {name: columns.get(name, empty) for name in ordered}
+        yield pd.DataFrame(rows), unreadable
+
+
+def _prepared(bundle: Bundle, batch_size: int, device: torch.device | None) -> torch.device:
+    """Move the network to its device, a GPU by default where there is one."""
+    if batch_size < 1:
+        raise ValueError(f"batch_size >= 1 must hold, but got {batch_size}")
+    device = device or pick_device("auto")
+    bundle.inference_net.to(device)
+    return device
 
 
 def _no_rows() -> pd.DataFrame:
@@ -141,7 +188,8 @@ def _decoded(
 
 def _pixels(encoded: Encoded, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """One image as uint8 [H, W, 3], brought to the size of the training images as they were."""
-    image = decode_image(encoded if isinstance(encoded, bytes) else encoded())
+    data = encoded if isinstance(encoded, bytes) else encoded()
+    image = data if isinstance(data, np.ndarray) else decode_image(data)
     height, width = preprocessing.height, preprocessing.width
     if image.shape[:2] == (height, width):
         return image
@@ -152,7 +200,6 @@ def _pixels(encoded: Encoded, preprocessing: Preprocessing) -> NDArray[np.uint8]
     )
 
 
-@torch.inference_mode()
 def _predict_batch(
     bundle: Bundle,
     rule: Rule,
@@ -223,6 +270,7 @@ def _novel_probability(bundle: Bundle, level: str, score: np.ndarray) -> np.ndar
     return novel_probability(bundle.calibration.curve(level), score)
 
 
+@torch.inference_mode()
 def _network_outputs(
     bundle: Bundle, pixels: NDArray[np.uint8], device: torch.device
 ) -> ScoreInputs:

@@ -76,11 +76,12 @@ BELOW = {
     "bundle": {"", "io", "data", "scores", "metrics", "nets", "rules"},
     "training": {"", "io", "data", "scores", "metrics", "nets", "rules", "config", "bundle"},
     "predict": {"", "data", "scores", "metrics", "nets", "rules", "bundle"},
+    "model": {"", "data", "scores", "nets", "rules", "bundle", "predict"},
     "reports": {"", "io", "scores", "metrics", "rules"},
     "commands": {"", "io", "data", "scores", "metrics", "nets", "rules", "bundle", "predict"},
 }
 # Entry points stand above everything.
-ENTRIES = {"cli", "benchmark"}
+ENTRIES = {"__init__", "cli", "benchmark"}
 
 
 def room(module: str) -> str:

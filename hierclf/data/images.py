@@ -34,6 +34,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from hierclf.errors import one_line
+
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_PIXELS = 64_000_000
@@ -68,12 +70,16 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         ) from None
     except Image.DecompressionBombError:
         raise ValueError(f"has more pixels than the limit of {max_pixels}") from None
+    _check_pixels(image, max_pixels)
+    return image
+
+
+def _check_pixels(image: Image.Image, max_pixels: int) -> None:
     width, height = image.size
     if width * height > max_pixels:
         raise ValueError(
             f"{width} x {height} is {width * height} pixels, more than the limit of {max_pixels}"
         )
-    return image
 
 
 @contextmanager
@@ -141,8 +147,32 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
             del image  # before the room is given to another thread
             return pixels
     except Exception as error:  # decoders raise nearly anything on damaged bytes
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(reason) from None
+        raise ValueError(one_line(error)) from None
+
+
+def rgb_of(image: Image.Image) -> NDArray[np.uint8]:
+    """The pixels of a Pillow image, by steps 2 to 7 of the same conversion; it stays unchanged.
+
+    Args:
+        image: of any mode, loaded or not.
+
+    Returns:
+        uint8 [H, W, 3], RGB, 0..255, writable and contiguous.
+
+    Raises:
+        ValueError: one line with the reason why it cannot be converted.
+    """
+    _silence_pillow()
+    try:
+        _check_pixels(image, MAX_PIXELS)
+        with _room_for(image.width * image.height):
+            copied = image.copy()
+            _orient(copied)
+            pixels = np.array(_to_rgb(copied), dtype=np.uint8)
+            del copied  # before the room is given to another thread
+            return pixels
+    except Exception as error:  # decoders raise nearly anything on damaged bytes
+        raise ValueError(one_line(error)) from None
 
 
 def fit_square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

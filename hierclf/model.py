@@ -1,0 +1,217 @@
+"""A trained model in Python: images in, tables out.
+
+Shape legend: N images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from hierclf.bundle.directory import Bundle, load_bundle
+from hierclf.data.python_images import Images, named_images
+from hierclf.hierarchy import Hierarchy
+from hierclf.nets.inference import pick_device
+from hierclf.predict import NUMBERS, Encoded, predict_batches, score_batches
+from hierclf.rules.rule import Rule
+from hierclf.scores import LEVELS
+
+Batches = Iterator[tuple[pd.DataFrame, list[tuple[str, str]]]]
+_PREDICTED = {
+    **dict.fromkeys(("superclass_index", "subclass_index"), "Int64"),
+    **dict.fromkeys(("superclass", "subclass"), "str"),
+    **dict.fromkeys(NUMBERS, "float32"),
+}
+
+
+def load(directory: str | Path, *, device: str | torch.device = "auto") -> Model:
+    """Load a model directory, as a search writes it to `results/runs/NAME/model`.
+
+    Nothing in it is unpickled or executed.
+
+    Args:
+        directory: the model directory.
+        device: "cpu", "cuda", "cuda:1", ...; "auto" is a GPU where there is one.
+
+    Raises:
+        ValueError: not a model directory, one of another schema, a damaged one, or a device that
+            does not exist; one line.
+
+    >>> model = load("results/runs/demo/model", device="cpu")
+    >>> model.hierarchy.super_names
+    ('bird', 'dog')
+    """
+    return Model(load_bundle(directory), pick_device(str(device)))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Model:
+    """A trained network with its scores and thresholds. Immutable.
+
+    Attributes:
+        bundle: what the model directory holds.
+        device: where the network runs.
+    """
+
+    bundle: Bundle
+    device: torch.device
+
+    def __repr__(self) -> str:
+        hierarchy = self.hierarchy
+        return (
+            f"Model({self.bundle.backbone}, {hierarchy.n_super} super-classes, "
+            f"{hierarchy.n_sub} sub-classes, on {self.device})"
+        )
+
+    @property
+    def hierarchy(self) -> Hierarchy:
+        """Names, ids and parents of the known classes, and the novel ids."""
+        return self.bundle.hierarchy
+
+    @property
+    def thresholds(self) -> Rule | None:
+        """The rule that decides: a score and a threshold for each level; None without one."""
+        return self.bundle.rule
+
+    def with_thresholds(
+        self, *, super_tau: float | None = None, sub_tau: float | None = None
+    ) -> Model:
+        """The same model with other thresholds; scores and network stay.
+
+        A lower threshold calls more images novel. `hierclf thresholds` chooses thresholds for a
+        goal and says what accuracy to expect.
+
+        Args:
+            super_tau: novel super-class iff its score > super_tau, in the score's unit; None
+                leaves it as it is.
+            sub_tau: the same of the sub-class.
+
+        Raises:
+            ValueError: a threshold that is not finite, or a model without thresholds.
+
+        >>> strict = model.with_thresholds(super_tau=0.2)
+        >>> strict.thresholds.super_tau
+        0.2
+        """
+        if self.thresholds is None:
+            raise ValueError("the model directory must hold thresholds.json, but has none")
+        rule = self.thresholds
+        if super_tau is not None:
+            rule = replace(rule, super_tau=super_tau)
+        if sub_tau is not None:
+            rule = replace(rule, sub_tau=sub_tau)
+        return replace(self, bundle=replace(self.bundle, rule=rule))
+
+    def predict(self, images: Images, *, batch_size: int = 64) -> pd.DataFrame:
+        """Classify images, as `hierclf predict` does.
+
+        Args:
+            images: one image or an iterable of them, each of which is
+
+                - a path of a file, str or Path. A single path may also be a folder, a .zip, a
+                  'pattern' or a .parquet file, as for `hierclf predict`;
+                - an encoded image (JPEG, PNG, WEBP, BMP, GIF, TIFF) as bytes;
+                - a Pillow image;
+                - a NumPy array, uint8 [H, W, 3], RGB, or [N, H, W, 3] for N images;
+                - a torch tensor, uint8 [3, H, W], RGB, or [N, 3, H, W] for N images.
+
+                Pixels of any other type, floats among them, have no agreed range and get an error.
+            batch_size: images that pass the network at a time.
+
+        Returns:
+            N rows in the order of the images:
+
+            - image: the path as given, or as `hierclf predict` calls it if a single one was given;
+              the position ("0", "1", ...) for anything but a path;
+            - superclass_index, subclass_index (Int64): ids of the data set's mapping files, the
+              novel id for novel;
+            - superclass, subclass: names, "novel" for novel;
+            - super_prob, sub_prob (float32, 0..1): softmax probability of the best known class at
+              the calibrated temperature, whether or not it was rejected as novel;
+            - super_score, sub_score (float32): what the thresholds are compared with, higher = more
+              novel;
+            - super_novel_prob, sub_novel_prob (float32, 0..1): probability of being novel where as
+              many images are novel as known; NaN for a model without calibration;
+            - error: None, or why the image could not be read; the row's other values are missing.
+
+        Raises:
+            ValueError: a model without thresholds, `images` of another type, a single path where
+                nothing is found, or a network output that is not finite.
+
+        >>> table = model.predict(["photos/0.png", "photos/1.png", "photos/torn.png"])
+        >>> table[["superclass", "subclass"]].values.tolist()[:2]
+        [['bird', 'novel'], ['dog', 'pug']]
+        >>> table["error"][2]
+        'image file is truncated'
+        """
+
+        def predicted(numbered: Iterable[tuple[str, Encoded]]) -> Batches:
+            return predict_batches(
+                self.bundle,
+                numbered,
+                batch_size=batch_size,
+                device=self.device,
+                skip_unreadable=True,
+            )
+
+        return _in_order(images, predicted, _PREDICTED)
+
+    def scores(self, images: Images, *, batch_size: int = 64) -> pd.DataFrame:
+        """All novelty scores that were fitted for the model, of both levels.
+
+        Args:
+            images: as for `predict`.
+            batch_size: images that pass the network at a time.
+
+        Returns:
+            N rows in the order of the images: image and error, as `predict` returns them, and
+            between them super_NAME and sub_NAME (float32, higher = more novel) for each score.
+
+        Raises:
+            ValueError: as `predict`, but no thresholds are needed.
+
+        >>> model.scores("photos/0.png").columns.tolist()
+        ['image', 'super_msp', 'sub_msp', 'super_knn', 'sub_knn', 'error']
+        """
+
+        def scored(numbered: Iterable[tuple[str, Encoded]]) -> Batches:
+            return score_batches(self.bundle, numbered, batch_size=batch_size, device=self.device)
+
+        names = [f"{level}_{name}" for name in self.bundle.scores for level in LEVELS]
+        return _in_order(images, scored, dict.fromkeys(names, "float32"))
+
+
+def _in_order(
+    images: Images,
+    batches: Callable[[Iterable[tuple[str, Encoded]]], Batches],
+    types: dict[str, str],
+) -> pd.DataFrame:
+    """One row per image, whether or not it could be read.
+
+    Args:
+        images: what the caller was given.
+        batches: turns numbered images into tables with a column `image`, and unreadable images.
+        types: the tables' other columns with their dtypes.
+    """
+    names: dict[str, str] = {}  # names may repeat, numbers do not
+
+    def numbered() -> Iterator[tuple[str, Encoded]]:
+        for name, read in named_images(images):
+            number = f"image {len(names)}"
+            names[number] = name
+            yield number, read
+
+    tables = [pd.DataFrame(columns=["image", *types]).astype(types)]
+    errors: dict[str, str] = {}
+    for table, unreadable in batches(numbered()):
+        errors |= unreadable
+        if len(table):
+            tables.append(table.astype(types))
+    rows = pd.concat(tables[1:] or tables).set_index("image").reindex(list(names))
+    rows.insert(0, "image", list(names.values()))
+    rows["error"] = pd.Series([errors.get(number) for number in names], rows.index, dtype=object)
+    return rows.reset_index(drop=True)
