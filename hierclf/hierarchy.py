@@ -11,10 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+Level = Literal["super", "sub"]
+LEVELS: tuple[Level, Level] = ("super", "sub")
 
 NOVEL = -1
 NOVEL_NAME = "novel"
@@ -25,7 +28,7 @@ def is_novel_name(name: str) -> bool:
     return name.strip().lower() == NOVEL_NAME
 
 
-def _check_level(level: str, names: Sequence[str], ids: Sequence[int], novel_id: int) -> None:
+def _check_level(level: Level, names: Sequence[str], ids: Sequence[int], novel_id: int) -> None:
     if not names:
         raise ValueError(f"a hierarchy needs at least one {level}-class, but got none")
     if len(ids) != len(names):
@@ -56,7 +59,7 @@ def _check_level(level: str, names: Sequence[str], ids: Sequence[int], novel_id:
 
 
 def _to_indices(
-    level: str, values: ArrayLike, ids: Sequence[int], novel_id: int
+    level: Level, values: ArrayLike, ids: Sequence[int], novel_id: int
 ) -> NDArray[np.int64]:
     """Map ids to model indices through a sorted look-up; the novel id becomes NOVEL."""
     array = np.asarray(values)
@@ -73,7 +76,9 @@ def _to_indices(
     return np.where(index == len(ids), NOVEL, index).astype(np.int64)
 
 
-def _to_ids(level: str, values: ArrayLike, ids: Sequence[int], novel_id: int) -> NDArray[np.int64]:
+def _to_ids(
+    level: Level, values: ArrayLike, ids: Sequence[int], novel_id: int
+) -> NDArray[np.int64]:
     array = np.asarray(values)
     if array.size and not np.issubdtype(array.dtype, np.integer):
         raise ValueError(f"{level}-class indices must be integers, but got dtype {array.dtype}")

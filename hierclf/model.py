@@ -14,11 +14,10 @@ import torch
 
 from hierclf.bundle.directory import Bundle, load_bundle
 from hierclf.data.python_images import Images, named_images
-from hierclf.hierarchy import Hierarchy
+from hierclf.hierarchy import LEVELS, Hierarchy
 from hierclf.nets.inference import pick_device
 from hierclf.predict import NUMBERS, Encoded, predict_batches, score_batches
 from hierclf.rules.rule import Rule
-from hierclf.scores import LEVELS
 
 Batches = Iterator[tuple[pd.DataFrame, list[tuple[str, str]]]]
 _PREDICTED = {
@@ -94,16 +93,16 @@ class Model:
             ValueError: a threshold that is not finite, or a model without thresholds.
 
         >>> strict = model.with_thresholds(super_tau=0.2)
-        >>> strict.thresholds.super_tau
+        >>> strict.thresholds.super.tau
         0.2
         """
         if self.thresholds is None:
             raise ValueError("the model directory must hold thresholds.json, but has none")
         rule = self.thresholds
         if super_tau is not None:
-            rule = replace(rule, super_tau=super_tau)
+            rule = replace(rule, super=rule.super._replace(tau=super_tau))
         if sub_tau is not None:
-            rule = replace(rule, sub_tau=sub_tau)
+            rule = replace(rule, sub=rule.sub._replace(tau=sub_tau))
         return replace(self, bundle=replace(self.bundle, rule=rule))
 
     def predict(self, images: Images, *, batch_size: int = 64) -> pd.DataFrame:

@@ -18,14 +18,14 @@ from hierclf.bundle.directory import Bundle
 from hierclf.data.images import decode as decode_image
 from hierclf.data.images import fit_square
 from hierclf.errors import one_line
-from hierclf.hierarchy import NOVEL
+from hierclf.hierarchy import LEVELS, NOVEL, Level
 from hierclf.nets.inference import images_at_a_time, pick_device
 from hierclf.nets.preprocessing import Preprocessing, center_view
 from hierclf.nets.two_heads import Outputs, known_outputs, score_inputs
 from hierclf.rules.calibrators import novel_probability
 from hierclf.rules.decoding import Decoded, decode
 from hierclf.rules.rule import Rule
-from hierclf.scores import LEVELS, SCORES, ScoreInputs, score_columns
+from hierclf.scores import SCORES, ScoreInputs, score_columns
 from hierclf.scores.sums import score_terms, sum_columns
 
 NUMBERS = (
@@ -209,15 +209,15 @@ def _predict_batch(
 ) -> pd.DataFrame:
     hierarchy = bundle.hierarchy
     inputs = _network_outputs(bundle, np.stack(pixels), device)
-    texts = {"super": rule.super_score, "sub": rule.sub_score}
-    used = {name for level, text in texts.items() for _, _, name in score_terms(text, level)}
+    used = {name for level in LEVELS for _, _, name in score_terms(rule[level].score, level)}
     columns = score_columns(bundle.states, inputs, scores={name: SCORES[name] for name in used})
     decoded = decode(inputs.super_logits, inputs.sub_logits, np.asarray(hierarchy.sub_to_super))
     super_prob, sub_prob = _probabilities(bundle, inputs, decoded)
-    super_score, sub_score = (sum_columns(columns, *item) for item in texts.items())
-    super_novel = super_score > rule.super_tau
+    super_score = sum_columns(columns, "super", rule.super.score)
+    sub_score = sum_columns(columns, "sub", rule.sub.score)
+    super_novel = super_score > rule.super.tau
     super_pred = np.where(super_novel, NOVEL, decoded.super_pred)
-    sub_pred = np.where(super_novel | (sub_score > rule.sub_tau), NOVEL, decoded.sub_pred)
+    sub_pred = np.where(super_novel | (sub_score > rule.sub.tau), NOVEL, decoded.sub_pred)
     super_ids, sub_ids = hierarchy.decode(super_pred, sub_pred)
     values = (
         names,
@@ -256,18 +256,18 @@ def _probabilities(
     if bundle.calibration is None:
         return decoded.super_prob, decoded.sub_prob
     rows = np.arange(len(decoded.super_pred))
-    super_logits = inputs.super_logits / bundle.calibration.super_temperature
-    sub_logits = inputs.sub_logits / bundle.calibration.sub_temperature
+    super_logits = inputs.super_logits / bundle.calibration.super.temperature
+    sub_logits = inputs.sub_logits / bundle.calibration.sub.temperature
     return (
         softmax(super_logits, axis=1)[rows, decoded.super_pred].astype(np.float32),
         softmax(sub_logits, axis=1)[rows, decoded.sub_pred].astype(np.float32),
     )
 
 
-def _novel_probability(bundle: Bundle, level: str, score: np.ndarray) -> np.ndarray:
+def _novel_probability(bundle: Bundle, level: Level, score: np.ndarray) -> np.ndarray:
     if bundle.calibration is None:
         return np.full(len(score), np.nan, dtype=np.float32)
-    return novel_probability(bundle.calibration.curve(level), score)
+    return novel_probability(bundle.calibration[level].curve, score)
 
 
 @torch.inference_mode()

@@ -16,7 +16,7 @@ from hierclf.data.images import fit_square
 from hierclf.nets.inference import pick_device
 from hierclf.nets.preprocessing import Preprocessing
 from hierclf.predict import COLUMNS, predict_batches, predict_images
-from hierclf.rules.rule import Rule
+from hierclf.rules.rule import LevelRule, Rule
 from hierclf.scores import Score, score_columns
 from tests.tiny_models import HIERARCHY, SIZE, encoded, picture, pictures, tiny_bundle
 
@@ -37,8 +37,8 @@ def by_hand(seed: int) -> dict[str, object]:
     unit = features[0] / features[0].norm()
     distances = sorted((1 - torch.from_numpy(bundle.states["knn.bank"]) @ unit).tolist())
     super_score, sub_score = 1 - super_probs[super_best], distances[1]
-    super_novel = super_score > bundle.rule.super_tau
-    sub_novel = super_novel or sub_score > bundle.rule.sub_tau
+    super_novel = super_score > bundle.rule.super.tau
+    sub_novel = super_novel or sub_score > bundle.rule.sub.tau
     return {
         "superclass_index": 1 if super_novel else HIERARCHY.super_ids[super_best],
         "subclass_index": 2 if sub_novel else HIERARCHY.sub_ids[sub_best],
@@ -76,10 +76,9 @@ def test_the_examples_cover_known_and_novel_answers_of_both_levels() -> None:
 def test_a_score_equal_to_tau_is_not_novel() -> None:
     image = pictures(1)
     score = float(predict_images(tiny_bundle(), image)["super_score"][0])
-    at = predict_images(tiny_bundle(Rule("msp", score, "msp", 1.0)), image)
-    below = predict_images(
-        tiny_bundle(Rule("msp", float(np.nextafter(np.float32(score), -1)), "msp", 1.0)), image
-    )
+    at = predict_images(tiny_bundle(Rule(LevelRule("msp", score), LevelRule("msp", 1.0))), image)
+    lower = float(np.nextafter(np.float32(score), -1))
+    below = predict_images(tiny_bundle(Rule(LevelRule("msp", lower), LevelRule("msp", 1.0))), image)
     assert at["superclass"][0] != "novel"
     assert below["superclass"][0] == below["subclass"][0] == "novel"
 
@@ -88,14 +87,19 @@ def test_a_weighted_sum_is_the_sum_of_the_scores_and_decides_by_it() -> None:
     def scores(rule: Rule) -> pd.DataFrame:
         return predict_images(tiny_bundle(rule), pictures(12))
 
-    msp, knn = scores(Rule("msp", 9, "msp", 9)), scores(Rule("knn", 9, "knn", 9))
-    rule = Rule("0.5*msp + 2*knn", 2.08, "0.25*super.msp + 0.5*msp + knn", 1.2)
+    msp, knn = (
+        scores(Rule(LevelRule("msp", 9), LevelRule("msp", 9))),
+        scores(Rule(LevelRule("knn", 9), LevelRule("knn", 9))),
+    )
+    rule = Rule(
+        LevelRule("0.5*msp + 2*knn", 2.08), LevelRule("0.25*super.msp + 0.5*msp + knn", 1.2)
+    )
     table = scores(rule)
     expected_super = 0.5 * msp["super_score"] + 2 * knn["super_score"]
     expected_sub = 0.25 * msp["super_score"] + 0.5 * msp["sub_score"] + knn["sub_score"]
     np.testing.assert_allclose(table["super_score"], expected_super, rtol=1e-5)
     np.testing.assert_allclose(table["sub_score"], expected_sub, rtol=1e-5)
-    novel_super, novel_sub = expected_super > rule.super_tau, expected_sub > rule.sub_tau
+    novel_super, novel_sub = expected_super > rule.super.tau, expected_sub > rule.sub.tau
     assert (table["superclass"] == "novel").tolist() == novel_super.tolist()
     assert (table["subclass"] == "novel").tolist() == (novel_super | novel_sub).tolist()
     assert 0 < novel_super.sum() < (novel_super | novel_sub).sum() < 12
@@ -110,7 +114,10 @@ def test_only_the_scores_of_the_rule_are_computed(monkeypatch: pytest.MonkeyPatc
         return real(*args, scores=scores)
 
     monkeypatch.setattr("hierclf.predict.score_columns", watch)
-    for rule in (Rule("msp", 0, "2*super.msp", 0), Rule("msp", 0, "msp + super.knn", 0)):
+    for rule in (
+        Rule(LevelRule("msp", 0), LevelRule("2*super.msp", 0)),
+        Rule(LevelRule("msp", 0), LevelRule("msp + super.knn", 0)),
+    ):
         predict_images(tiny_bundle(rule), pictures(1))
     assert seen == [{"msp"}, {"msp", "knn"}]
 

@@ -16,9 +16,9 @@ from hierclf.hierarchy import Hierarchy
 from hierclf.nets.backbones import build_backbone
 from hierclf.nets.preprocessing import Preprocessing
 from hierclf.nets.two_heads import TwoHeadNet, TwoHeads
-from hierclf.rules.calibration import Calibration
+from hierclf.rules.calibration import Calibration, LevelCalibration
 from hierclf.rules.calibrators import NovelCurve
-from hierclf.rules.rule import Rule
+from hierclf.rules.rule import LevelRule, Rule
 
 SIZE = 32
 # The novel ids stand amid the others: nothing may assume that they come last.
@@ -72,8 +72,11 @@ def tiny_bundle(rule: Rule | None = None) -> Bundle:
         hierarchy=HIERARCHY,
         scores=("msp", "knn"),
         states={"knn.bank": bank, "knn.k": np.array([2])},
-        rule=rule or Rule("msp", 0.3, "knn", 0.967),
-        calibration=Calibration(2.0, 1.5, NovelCurve(3.0, -1.0), NovelCurve(2.0, -1.9)),
+        rule=rule or Rule(LevelRule("msp", 0.3), LevelRule("knn", 0.967)),
+        calibration=Calibration(
+            LevelCalibration(2.0, NovelCurve(3.0, -1.0)),
+            LevelCalibration(1.5, NovelCurve(2.0, -1.9)),
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from hierclf.hierarchy import LEVELS
 from hierclf.io.atomic import draft_of
 from hierclf.reports.style import BLUE, ORANGE, new_figure, save_figure
 from hierclf.rules.score_transfer import DEPLOYED
@@ -120,7 +121,7 @@ def _accuracy_table(rows: pd.DataFrame, by: list[str]) -> str:
 
 
 def _quality_table(rows: pd.DataFrame) -> str:
-    columns = {f"{level}_{key}": f"{level} {key}" for level in ("super", "sub") for key in _QUALITY}
+    columns = {f"{level}_{key}": f"{level} {key}" for level in LEVELS for key in _QUALITY}
     return _table(rows[rows["super_auroc"].notna()], ["rule", "goal"], columns)
 
 

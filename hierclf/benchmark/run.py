@@ -22,8 +22,8 @@ from hierclf.benchmark.report import summary, write_report
 from hierclf.config import Config, load_config
 from hierclf.data.cache import ImageCache, default_cache_dir
 from hierclf.errors import one_line_errors
-from hierclf.hierarchy import NOVEL
-from hierclf.metrics.accuracy import LEVELS, six_accuracies
+from hierclf.hierarchy import LEVELS, NOVEL
+from hierclf.metrics.accuracy import six_accuracies
 from hierclf.metrics.hierarchical import (
     balanced_accuracy,
     consistency_rate,

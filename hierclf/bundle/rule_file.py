@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hierclf.bundle.checksums import replaced
+from hierclf.hierarchy import LEVELS
 from hierclf.io.atomic import read_json_object, write_json_object
 from hierclf.rules.calibration import Calibration
 from hierclf.rules.rule import Rule
@@ -46,8 +47,8 @@ def load_rule(directory: Path, scores: Sequence[str]) -> RuleFile:
     content = read_json_object(path)
     calibration = content.pop("calibration", None)
     rule = Rule.from_dict(content)
-    for level, text in (("super", rule.super_score), ("sub", rule.sub_score)):
-        for _, _, name in score_terms(text, level):
+    for level in LEVELS:
+        for _, _, name in score_terms(rule[level].score, level):
             if name not in scores:
                 raise ValueError(
                     f"a score of {path.name} must be among {list(scores)}, not {name!r}"

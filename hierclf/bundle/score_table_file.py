@@ -23,11 +23,10 @@ from numpy.typing import ArrayLike, NDArray
 from hierclf.bundle.checksums import DESCRIPTION, check_sums, replaced
 from hierclf.bundle.directory import SCORE_TABLE, Card, load_card
 from hierclf.errors import one_line
-from hierclf.hierarchy import Hierarchy
+from hierclf.hierarchy import LEVELS, Hierarchy
 from hierclf.io.atomic import read_json_object
 from hierclf.rules.score_table import column
 
-LEVELS = ("super", "sub")
 # Equal values take no room in a file, but do in memory.
 _MAX_ROWS = 20_000_000
 _HIERARCHY = b"hierclf.hierarchy"

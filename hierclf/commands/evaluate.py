@@ -18,14 +18,9 @@ from rich.table import Table
 
 from hierclf.data.csv_tables import parse_integer, read_csv, read_mapping
 from hierclf.data.layouts import COLUMNS, SUB_MAPPING, SUPER_MAPPING
-from hierclf.data.listing import Level, Problem
-from hierclf.hierarchy import NOVEL, is_novel_name
-from hierclf.metrics.accuracy import (
-    LEVELS,
-    PARTS,
-    constant_answers,
-    six_accuracies,
-)
+from hierclf.data.listing import ClassNames, Problem
+from hierclf.hierarchy import LEVELS, NOVEL, Level, is_novel_name
+from hierclf.metrics.accuracy import PARTS, constant_answers, six_accuracies
 
 # An answer that is wrong whatever the label: neither a class nor NOVEL.
 _NO_ANSWER = NOVEL - 1
@@ -136,7 +131,7 @@ def _some_names(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
 
 
-def _counts(level: str, true: NDArray[np.int64]) -> dict[str, int]:
+def _counts(level: Level, true: NDArray[np.int64]) -> dict[str, int]:
     novel = int((true == NOVEL).sum())
     return {
         f"{level}_overall": len(true),
@@ -153,17 +148,19 @@ def _columns(pairs: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 # --- which ids there are ---------------------------------------------------------------------
 
 
-def _levels_of_model(model: Path) -> tuple[Level, Level]:
+def _levels_of_model(model: Path) -> tuple[ClassNames, ClassNames]:
     from hierclf.bundle.directory import load_hierarchy  # imports torch, which takes its time
 
     known = load_hierarchy(model)
     return (
-        Level(dict(zip(known.super_ids, known.super_names, strict=True)), known.novel_super_id),
-        Level(dict(zip(known.sub_ids, known.sub_names, strict=True)), known.novel_sub_id),
+        ClassNames(
+            dict(zip(known.super_ids, known.super_names, strict=True)), known.novel_super_id
+        ),
+        ClassNames(dict(zip(known.sub_ids, known.sub_names, strict=True)), known.novel_sub_id),
     )
 
 
-def _levels_of_mappings(folder: Path) -> tuple[Level, Level]:
+def _levels_of_mappings(folder: Path) -> tuple[ClassNames, ClassNames]:
     missing = [name for name in (SUPER_MAPPING, SUB_MAPPING) if not (folder / name).is_file()]
     if missing:
         raise ValueError(
@@ -173,7 +170,7 @@ def _levels_of_mappings(folder: Path) -> tuple[Level, Level]:
     return _level(folder / SUPER_MAPPING), _level(folder / SUB_MAPPING)
 
 
-def _level(mapping: Path) -> Level:
+def _level(mapping: Path) -> ClassNames:
     problems: list[Problem] = []
     level = read_mapping(mapping, problems)
     _refuse(mapping, problems)
@@ -188,7 +185,7 @@ def _level(mapping: Path) -> Level:
 # --- reading ---------------------------------------------------------------------------------
 
 
-def _read(path: Path, levels: tuple[Level, Level]) -> _Answers:
+def _read(path: Path, levels: tuple[ClassNames, ClassNames]) -> _Answers:
     """Class indices by image name: positions among the level's sorted ids, NOVEL for novel."""
     if not path.is_file():
         raise ValueError(f"{path} must be a .csv or .parquet file, but there is no such file")

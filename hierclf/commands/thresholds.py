@@ -16,8 +16,8 @@ from rich.table import Table
 
 from hierclf.bundle.directory import Card, load_card
 from hierclf.bundle.score_table_file import ScoreTable, load_score_table
+from hierclf.hierarchy import LEVELS
 from hierclf.metrics.accuracy import (
-    LEVELS,
     PARTS,
     constant_answers,
     six_accuracies,
@@ -107,8 +107,8 @@ def choice_notes(choice: Choice) -> list[str]:
     """What does not stand in the table: the rule in words, and what limits the estimate."""
     rule, goal = choice.rule, choice.goal
     notes = [
-        f"{rule.super_score} > {rule.super_tau:.6g} is a novel super-class, "
-        f"{rule.sub_score} > {rule.sub_tau:.6g} a novel sub-class",
+        f"{rule.super.score} > {rule.super.tau:.6g} is a novel super-class, "
+        f"{rule.sub.score} > {rule.sub.tau:.6g} a novel sub-class",
         "expected: on classes that did not choose; intervals: by drawing sub-classes again",
     ]
     for level in LEVELS:
@@ -132,7 +132,7 @@ def _calibration(card: Card, table: ScoreTable, rule: Rule) -> Calibration | Non
     """Curves for the rule's scores; the network's temperatures stay."""
     if card.calibration is None:
         return None
-    temperatures = {level: card.calibration.temperature(level) for level in LEVELS}
+    temperatures = {level: card.calibration[level].temperature for level in LEVELS}
     return calibrate_rule(table.rows, rule, temperatures=temperatures)
 
 

@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 
 from hierclf.data.images import fit_square, map_ordered, pixel_digest, read_rgb, repeated_rows
 from hierclf.data.source import Source
+from hierclf.hierarchy import LEVELS
 
 ProgressFn = Callable[[int, int], None]
 
-LEVELS = ("super", "sub")
 QUARANTINE = ["image", "reason"]
 REPEATS = ["image", "same_as"]
 # Side of the squares where a source's images differ in size and no size is set.

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from hierclf.data.listing import Level, Problem
+from hierclf.data.listing import ClassNames, Problem
 from hierclf.hierarchy import is_novel_name
 
 # Eighteen digits always fit into int64.
@@ -68,7 +68,7 @@ def read_csv(
     return rows
 
 
-def read_mapping(path: Path, problems: list[Problem]) -> Level:
+def read_mapping(path: Path, problems: list[Problem]) -> ClassNames:
     """A mapping file (columns index, class). The class named `novel` gives the novel id; without
     one it is the largest id + 1."""
     names: dict[int, str] = {}
@@ -97,11 +97,11 @@ def read_mapping(path: Path, problems: list[Problem]) -> Level:
             used.add(index)
     if not names and len(problems) == before:
         problems.append(Problem(path.name, "names no class", True))
-    return Level(names, novel[0] if novel else max(used, default=-1) + 1)
+    return ClassNames(names, novel[0] if novel else max(used, default=-1) + 1)
 
 
 def label_ids(
-    where: str, texts: Sequence[str], levels: Sequence[Level], problems: list[Problem]
+    where: str, texts: Sequence[str], levels: Sequence[ClassNames], problems: list[Problem]
 ) -> list[int] | None:
     """The (super, sub) ids of a row's label cells, or None after naming each problem."""
     ids: list[int] = []

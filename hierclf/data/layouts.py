@@ -15,7 +15,7 @@ from hierclf.data.csv_tables import (
 from hierclf.data.image_store import Entry, ImageStore, read_loose, unsafe_reason, walk_files
 from hierclf.data.images import FORMATS, SUFFIXES
 from hierclf.data.listing import (
-    Level,
+    ClassNames,
     Listing,
     Problem,
     Row,
@@ -142,8 +142,8 @@ def _tree_listing(
             Row(entry.path, entry.path, super_ids[s], sub_ids[full(s, c)], entry)
             for s, c, entry in found
         ],
-        super_level=Level({i: name for name, i in super_ids.items()}, len(super_ids)),
-        sub_level=Level({i: name for name, i in sub_ids.items()}, len(sub_ids)),
+        super_level=ClassNames({i: name for name, i in super_ids.items()}, len(super_ids)),
+        sub_level=ClassNames({i: name for name, i in sub_ids.items()}, len(sub_ids)),
         read=partial(read_loose, root),
         stamp=_stamp,
     )

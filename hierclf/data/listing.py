@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Level:
+class ClassNames:
     """The classes of one level as the user numbers them."""
 
     names: dict[int, str]  # id -> name, without the novel row
@@ -47,8 +47,8 @@ class Listing:
     """What a format's reader found, before the rows are checked as a whole."""
 
     rows: list[Row]
-    super_level: Level
-    sub_level: Level
+    super_level: ClassNames
+    sub_level: ClassNames
     read: Callable[[Any], bytes]
     stamp: Callable[[Any], Any]  # JSON value that changes when the image's content does
     parquet: Callable[[list[Any]], Any] | None = None  # keys -> where those images are in files

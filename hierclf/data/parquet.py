@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from hierclf.data.csv_tables import label_ids, read_mapping
 from hierclf.data.listing import (
-    Level,
+    ClassNames,
     Listing,
     Problem,
     Row,
@@ -183,7 +183,7 @@ def _read_cells(parquet: Any, file: str, number: int, columns: _Columns) -> list
 
 def _levels(
     path: Path, cells: Sequence[_Cells], text: bool, problems: list[Problem]
-) -> tuple[Level, Level]:
+) -> tuple[ClassNames, ClassNames]:
     """Classes from the mapping files, or else from the values that occur, in sorted order."""
     levels = []
     for position, kind in enumerate(("superclass", "subclass")):
@@ -197,12 +197,15 @@ def _levels(
             known = dict(enumerate(sorted(t for t in texts if not is_novel_name(t))))
         else:
             known = {int(value): str(value) for value in sorted(values)}
-        levels.append(Level(known, max(known, default=-1) + 1))
+        levels.append(ClassNames(known, max(known, default=-1) + 1))
     return levels[0], levels[1]
 
 
 def _rows(
-    cells: Sequence[_Cells], levels: tuple[Level, Level], text: bool, problems: list[Problem]
+    cells: Sequence[_Cells],
+    levels: tuple[ClassNames, ClassNames],
+    text: bool,
+    problems: list[Problem],
 ) -> list[Row]:
     names = ["" if cell.name is None else str(cell.name) for cell in cells]
     if "" in names or len(set(names)) < len(names):

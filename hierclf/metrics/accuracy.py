@@ -11,9 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hierclf.hierarchy import NOVEL
+from hierclf.hierarchy import LEVELS, NOVEL
 
-LEVELS = ("super", "sub")
 PARTS = ("overall", "seen", "unseen")
 
 

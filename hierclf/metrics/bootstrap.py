@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hierclf.hierarchy import NOVEL
-from hierclf.metrics.accuracy import LEVELS, harmonic
+from hierclf.hierarchy import LEVELS, NOVEL
+from hierclf.metrics.accuracy import harmonic
 
 Interval = tuple[float, float]
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from hierclf.metrics.accuracy import LEVELS, harmonic
+from hierclf.hierarchy import LEVELS, Level
+from hierclf.metrics.accuracy import harmonic
 from hierclf.rules.rule import Rule
 from hierclf.rules.score_table import (
     Array,
@@ -66,7 +67,9 @@ def trade_off_table(table: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
-def best_curves(table: pd.DataFrame, level: str, scores: Sequence[str], *, n: int = 3) -> list[str]:
+def best_curves(
+    table: pd.DataFrame, level: Level, scores: Sequence[str], *, n: int = 3
+) -> list[str]:
     """The n scores whose curves come closest to the balanced goal, and `msp` where it is there.
 
     In the order of `scores`; none at a level without known or without novel rows.
@@ -106,9 +109,9 @@ def tau_map(table: pd.DataFrame, rule: Rule, *, n: int = 60) -> TauMap:
     Raises:
         ValueError: no level with known and novel rows, a missing column.
     """
-    super_score = score_values(table, "super", rule.super_score)
-    sub_score = score_values(table, "sub", rule.sub_score)
-    grids = _grid(super_score, rule.super_tau, n), _grid(sub_score, rule.sub_tau, n)
+    super_score = score_values(table, "super", rule.super.score)
+    sub_score = score_values(table, "sub", rule.sub.score)
+    grids = _grid(super_score, rule.super.tau, n), _grid(sub_score, rule.sub.tau, n)
     # The first tau of each level that lets a row through; the super level looks at its own only.
     first = np.searchsorted(grids[0].taus, super_score), np.searchsorted(grids[1].taus, sub_score)
     looked_at = {"super": (first[0], np.zeros_like(first[1])), "sub": first}
@@ -125,7 +128,7 @@ def tau_map(table: pd.DataFrame, rule: Rule, *, n: int = 60) -> TauMap:
     return TauMap(*grids, np.mean(parts, axis=0))
 
 
-def thinned_curve(table: pd.DataFrame, level: str, score: Array) -> tuple[Array, Array, Array]:
+def thinned_curve(table: pd.DataFrame, level: Level, score: Array) -> tuple[Array, Array, Array]:
     """Taus, seen and unseen of a level by itself, thinned."""
     known, right = level_rows(table, level)
     curve = sweep(score, right, known)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from hierclf.metrics.accuracy import LEVELS
+from hierclf.hierarchy import LEVELS, Level
 from hierclf.reports.curves import best_curves, tau_map, thinned_curve
 from hierclf.reports.style import (
     BLUE,
@@ -134,7 +134,7 @@ def plot_trade_off(table: pd.DataFrame, rule: Rule, path: Path) -> None:
     figure, panels = new_figure(2, (10, 5.9))
     parts = [name.partition("_") for name in table.columns]
     names = dict.fromkeys(x for level, _, x in parts if level in LEVELS and x in SCORES)
-    own = {"super": rule.super_score, "sub": rule.sub_score}
+    own = {level: rule[level].score for level in LEVELS}
     shown = {level: best_curves(table, level, list(names)) for level in LEVELS}
     # A weighted sum is no column; its own colour, and a name that fits into a legend.
     every = dict.fromkeys([*shown["super"], *shown["sub"], *own.values()])
@@ -154,11 +154,11 @@ def plot_trade_off(table: pd.DataFrame, rule: Rule, path: Path) -> None:
             _, seen, unseen = thinned_curve(table, level, score_values(table, level, name))
             axes.plot(unseen, seen, color=colours[name], lw=1.8, label=_short(name, level))
         if level == "sub":
-            novel = score_values(table, "super", rule.super_score) > rule.super_tau
-            score = score_values(table, "sub", rule.sub_score)
+            novel = score_values(table, "super", rule.super.score) > rule.super.tau
+            score = score_values(table, "sub", rule.sub.score)
             _, seen, unseen = thinned_curve(table, level, np.where(novel, score.max() + 1, score))
             label = "chosen, after the super rule"
-            axes.plot(unseen, seen, "--", color=colours[rule.sub_score], lw=1.4, label=label)
+            axes.plot(unseen, seen, "--", color=colours[rule.sub.score], lw=1.4, label=label)
         for label, values, style in found:
             axes.scatter(values[f"{level}_unseen"], values[f"{level}_seen"], label=label, **style)
         figures = (
@@ -169,10 +169,12 @@ def plot_trade_off(table: pd.DataFrame, rule: Rule, path: Path) -> None:
     save_figure(figure, path)
 
 
-def _short(score: str, level: str = "") -> str:
+def _short(score: str, level: Level | None = None) -> str:
     """A score's name, or that it is a sum of several."""
     n_terms = len(parse_score(score))
-    return score if n_terms == 1 else f"{level} sum of {n_terms}".strip()
+    if n_terms == 1:
+        return score
+    return f"sum of {n_terms}" if level is None else f"{level} sum of {n_terms}"
 
 
 def plot_tau_map(table: pd.DataFrame, rule: Rule, path: Path) -> None:
@@ -190,13 +192,13 @@ def plot_tau_map(table: pd.DataFrame, rule: Rule, path: Path) -> None:
     style: dict[str, Any] = {"cmap": "cividis", "vmin": 0.0, "vmax": values.max() or 1.0}
     mesh = axes.pcolormesh(x.shares, y.shares, values, shading="nearest", **style)
     percent_axis(figure.colorbar(mesh, label="objective").ax.yaxis)
-    own = np.searchsorted(x.taus, rule.super_tau), np.searchsorted(y.taus, rule.sub_tau)
+    own = np.searchsorted(x.taus, rule.super.tau), np.searchsorted(y.taus, rule.sub.tau)
     axes.scatter(x.shares[own[0]], y.shares[own[1]], label="chosen rule", clip_on=False, **_STAR)
     for axis, grid in ((axes.xaxis, x), (axes.yaxis, y)):
         ticks = [int(np.abs(grid.shares - share).argmin()) for share in np.linspace(0, 1, 6)]
         axis.set_ticks(grid.shares[ticks], [f"{grid.taus[i]:.3g}" for i in ticks])
-    axes.set_xlabel(f"super_tau on {_short(rule.super_score)} (a tick every 20 % of the images)")
-    axes.set_ylabel(f"sub_tau on {_short(rule.sub_score)} (a tick every 20 % of the images)")
+    axes.set_xlabel(f"super_tau on {_short(rule.super.score)} (a tick every 20 % of the images)")
+    axes.set_ylabel(f"sub_tau on {_short(rule.sub.score)} (a tick every 20 % of the images)")
     axes.grid(visible=False)
     chosen, top = values[own[1], own[0]], values.max()
     if values.min() < top - 0.01:
@@ -211,7 +213,7 @@ def plot_score_histograms(table: pd.DataFrame, rule: Rule, path: Path) -> None:
     """How the rule's score of each level is spread over known and novel images, and its tau."""
     figure, panels = new_figure(2, (10, 4.3))
     for level, axes in zip(LEVELS, panels, strict=True):
-        name, tau = getattr(rule, f"{level}_score"), getattr(rule, f"{level}_tau")
+        name, tau = rule[level]
         score, known = score_values(table, level, name), level_rows(table, level).known
         # A few extreme scores would leave no room for all others.
         low, high = np.quantile(score, [0.001, 0.999])

@@ -6,41 +6,47 @@ Shape legend: N rows of a score table (see `hierclf.rules.score_table`), K class
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
+from hierclf.hierarchy import LEVELS, Level
 from hierclf.metrics.calibration_error import expected_calibration_error
 from hierclf.rules.calibrators import NovelCurve, fit_novel_probability, fit_temperature
 from hierclf.rules.rule import Rule
 from hierclf.rules.score_table import column, level_rows, score_values
 
-LEVELS = ("super", "sub")
+
+class LevelCalibration(NamedTuple):
+    """The calibration of one level.
+
+    Attributes:
+        temperature: > 0; logits are divided by it before the softmax.
+        curve: P(novel) from the rule's score, where half of the images are novel.
+    """
+
+    temperature: float
+    curve: NovelCurve
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How logits become probabilities, and a rule's scores the probability of "novel".
-
-    Attributes:
-        super_temperature, sub_temperature: > 0; logits are divided by it before the softmax.
-        super_curve, sub_curve: of the rule's scores; at equal shares of known and novel images.
+    """How logits and scores become probabilities; `calibration["sub"]` is `calibration.sub`.
 
     Raises:
         ValueError: a number that is not finite, a temperature <= 0 or a falling curve.
     """
 
-    super_temperature: float
-    sub_temperature: float
-    super_curve: NovelCurve
-    sub_curve: NovelCurve
+    super: LevelCalibration
+    sub: LevelCalibration
 
     def __post_init__(self) -> None:
         for level in LEVELS:
-            temperature, curve = self.temperature(level), self.curve(level)
+            temperature, curve = self[level]
             numbers = (temperature, *curve)
             if not all(isinstance(x, int | float) and math.isfinite(x) for x in numbers):
                 raise ValueError(f"a calibration must be finite numbers, but got {numbers}")
@@ -50,18 +56,13 @@ class Calibration:
                     f"but got {temperature} and {curve.slope}"
                 )
 
-    def temperature(self, level: str) -> float:
-        """A level's temperature."""
-        return self.super_temperature if level == "super" else self.sub_temperature
-
-    def curve(self, level: str) -> NovelCurve:
-        """A level's curve."""
-        return self.super_curve if level == "super" else self.sub_curve
+    def __getitem__(self, level: Level) -> LevelCalibration:
+        return {"super": self.super, "sub": self.sub}[level]
 
     def to_dict(self) -> dict[str, Any]:
         """The calibration as plain JSON values."""
         return {
-            level: {"temperature": self.temperature(level), **self.curve(level)._asdict()}
+            level: {"temperature": self[level].temperature, **self[level].curve._asdict()}
             for level in LEVELS
         }
 
@@ -71,8 +72,15 @@ class Calibration:
         keys = {"temperature", "slope", "offset"}
         if set(values) != set(LEVELS) or any(set(values[level]) != keys for level in LEVELS):
             raise ValueError(f"a calibration has {sorted(keys)} for super and sub, got {values}")
-        curves = [NovelCurve(values[lv]["slope"], values[lv]["offset"]) for lv in LEVELS]
-        return Calibration(*(values[level]["temperature"] for level in LEVELS), *curves)
+        return Calibration(
+            *(
+                LevelCalibration(
+                    values[level]["temperature"],
+                    NovelCurve(values[level]["slope"], values[level]["offset"]),
+                )
+                for level in LEVELS
+            )
+        )
 
 
 def calibrated_columns(
@@ -103,7 +111,7 @@ def calibrated_columns(
 
 
 def calibrate_rule(
-    table: pd.DataFrame, rule: Rule, *, temperatures: dict[str, float] | None = None
+    table: pd.DataFrame, rule: Rule, *, temperatures: Mapping[Level, float] | None = None
 ) -> Calibration:
     """The calibration that goes with a rule, from the score table that chose it.
 
@@ -114,18 +122,19 @@ def calibrate_rule(
     Raises:
         ValueError: a missing column.
     """
-    curves = []
+    parts = []
     for level in LEVELS:
         novel = ~level_rows(table, level).known
-        values = score_values(table, level, getattr(rule, f"{level}_score"))
+        values = score_values(table, level, rule[level].score)
         judged = bool(novel.any() and not novel.all())
         # Without novel rows nothing is known of them: the same probability for every image.
-        curves.append(fit_novel_probability(values, novel) if judged else NovelCurve(0.0, 0.0))
-    found = temperatures or {
-        level: float(np.exp(np.log(column(table, f"{level}_temperature")).mean()))
-        for level in LEVELS
-    }
-    return Calibration(found["super"], found["sub"], *curves)
+        curve = fit_novel_probability(values, novel) if judged else NovelCurve(0.0, 0.0)
+        if temperatures is None:
+            temperature = float(np.exp(np.log(column(table, f"{level}_temperature")).mean()))
+        else:
+            temperature = temperatures[level]
+        parts.append(LevelCalibration(temperature, curve))
+    return Calibration(*parts)
 
 
 def calibration_errors(table: pd.DataFrame) -> dict[str, float | None]:

@@ -18,8 +18,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from hierclf.hierarchy import LEVELS, Level
 from hierclf.rules.goals import BALANCED, Goal, objective
-from hierclf.rules.rule import Rule, evaluate_rule
+from hierclf.rules.rule import LevelRule, Rule, evaluate_rule
 from hierclf.rules.score_table import (
     Array,
     Bools,
@@ -43,7 +44,7 @@ class BestRule(NamedTuple):
 
 
 # Names or weighted sums: the same for both levels, or for each of `super` and `sub` its own.
-Scores = Sequence[str] | Mapping[str, Sequence[str]]
+Scores = Sequence[str] | Mapping[Level, Sequence[str]]
 
 
 def best_rule(table: pd.DataFrame, scores: Scores, goal: Goal = BALANCED) -> BestRule:
@@ -70,14 +71,14 @@ def best_rule(table: pd.DataFrame, scores: Scores, goal: Goal = BALANCED) -> Bes
             that no tau reaches.
     """
     choice = scores_by_level(scores)
-    rows = {level: level_rows(table, level) for level in ("super", "sub")}
+    rows = {level: level_rows(table, level) for level in LEVELS}
     if not any(level.judged for level in rows.values()):
         raise ValueError("a rule needs a level with known and novel rows, but got none")
     _check_reached(rows, goal)
     gain, loss = np.zeros(len(table), dtype=bool), np.zeros(len(table), dtype=bool)
-    cuts: dict[tuple[str, str], _Cuts] = {}
+    cuts: dict[tuple[Level, str], _Cuts] = {}
     # The sub level first: super_tau decides at both levels, so it adds its rows to those of sub.
-    for level in ("sub", "super"):
+    for level in reversed(LEVELS):
         if rows[level].judged:
             gain, loss = gain | rows[level].right, loss | ~rows[level].known
         for name in choice[level]:
@@ -87,22 +88,25 @@ def best_rule(table: pd.DataFrame, scores: Scores, goal: Goal = BALANCED) -> Bes
     pairs = [_pair(cuts["super", a], cuts["sub", b], rows, goal) for a, b in names]
     i, super_cut, sub_cut = _branch_and_bound(pairs)
     super_score, sub_score = names[i]
-    super_tau = float(cuts["super", super_score].taus[super_cut])
-    sub_tau = float(cuts["sub", sub_score].taus[sub_cut])
-    rule = Rule(super_score, super_tau, sub_score, sub_tau)
+    rule = Rule(
+        LevelRule(super_score, float(cuts["super", super_score].taus[super_cut])),
+        LevelRule(sub_score, float(cuts["sub", sub_score].taus[sub_cut])),
+    )
     return BestRule(rule, objective(evaluate_rule(table, rule), goal))
 
 
-def scores_by_level(scores: Scores) -> dict[str, list[str]]:
+def scores_by_level(scores: Scores) -> dict[Level, list[str]]:
     """The scores that each level chooses among; ValueError if a level has none."""
-    by_level = scores if isinstance(scores, Mapping) else {"super": scores, "sub": scores}
-    choice = {level: list(by_level.get(level, ())) for level in ("super", "sub")}
+    if isinstance(scores, Mapping):
+        choice = {level: list(scores.get(level, ())) for level in LEVELS}
+    else:
+        choice = {level: list(scores) for level in LEVELS}
     if not all(choice.values()):
         raise ValueError(f"`scores` must name at least one score a level, but got {choice}")
     return choice
 
 
-def _check_reached(rows: Mapping[str, LevelRows], goal: Goal) -> None:
+def _check_reached(rows: Mapping[Level, LevelRows], goal: Goal) -> None:
     # Both thresholds beyond all scores let every row through: no rule sees more, at either level.
     for level, (known, right) in rows.items():
         if rows[level].judged:
@@ -163,7 +167,7 @@ def _cuts(score: Array, gain: Bools, loss: Bools, *, judged: bool) -> _Cuts:
     return _Cuts(taus, np.searchsorted(taus, score))
 
 
-def _pair(super_cuts: _Cuts, sub_cuts: _Cuts, rows: Mapping[str, LevelRows], goal: Goal) -> _Pair:
+def _pair(super_cuts: _Cuts, sub_cuts: _Cuts, rows: Mapping[Level, LevelRows], goal: Goal) -> _Pair:
     super_rows, sub_rows = rows["super"], rows["sub"]
     n_cuts = len(super_cuts.taus)
     share = 1.0 / (super_rows.judged + sub_rows.judged)

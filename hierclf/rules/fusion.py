@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from hierclf.hierarchy import LEVELS, Level
 from hierclf.rules.exact import BestRule, best_rule
 from hierclf.rules.goals import BALANCED, Goal
 from hierclf.rules.score_table import (
@@ -21,7 +22,6 @@ from hierclf.rules.score_table import (
 from hierclf.rules.trade_off import sweep
 from hierclf.scores.sums import format_score, score_terms
 
-LEVELS = ("super", "sub")
 # Beyond four, terms bought less than 0.1 points on held-out classes, and each one costs prediction.
 MAX_TERMS = 4
 MAX_SINGLE = 3
@@ -31,7 +31,7 @@ _FAR = 10.0
 
 
 def fit_sum(
-    table: pd.DataFrame, level: str, names: Sequence[str], *, max_terms: int = MAX_TERMS
+    table: pd.DataFrame, level: Level, names: Sequence[str], *, max_terms: int = MAX_TERMS
 ) -> str:
     """The weighted sum of scores that parts known from novel rows best, as a score's text.
 
@@ -78,7 +78,7 @@ def fit_sum(
 
 def candidates(
     table: pd.DataFrame, names: Sequence[str], *, goal: Goal = BALANCED
-) -> dict[str, list[str]]:
+) -> dict[Level, list[str]]:
     """What each head may use: its best single scores, and a fitted sum of all scores.
 
     The sum may look at the other head's scores, too: a novel super-class shows in the sub-class
@@ -110,9 +110,9 @@ def best_singles(table: pd.DataFrame, names: Sequence[str], *, goal: Goal = BALA
     return best_rule(table, _shortlists(table, names, goal), goal)
 
 
-def _shortlists(table: pd.DataFrame, names: Sequence[str], goal: Goal) -> dict[str, list[str]]:
+def _shortlists(table: pd.DataFrame, names: Sequence[str], goal: Goal) -> dict[Level, list[str]]:
     """The `MAX_SINGLE` best scores of each level by their own trade-off."""
-    found = {}
+    found: dict[Level, list[str]] = {}
     for level in LEVELS:
         rows = level_rows(table, level)
         if not rows.judged:
@@ -126,7 +126,7 @@ def _shortlists(table: pd.DataFrame, names: Sequence[str], goal: Goal) -> dict[s
     return found
 
 
-def _distinct(table: pd.DataFrame, level: str, names: Sequence[str]) -> list[str]:
+def _distinct(table: pd.DataFrame, level: Level, names: Sequence[str]) -> list[str]:
     """Names whose columns differ: kNN, say, is one column for both levels."""
     kept: dict[bytes, str] = {}
     for name in names:

@@ -13,7 +13,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hierclf.metrics.accuracy import LEVELS, harmonic
+from hierclf.hierarchy import LEVELS
+from hierclf.metrics.accuracy import harmonic
 
 Kind = Literal["balanced", "overall", "seen-at-least"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

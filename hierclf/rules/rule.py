@@ -15,58 +15,77 @@ Shape legend: N rows of a table, V distinct scores, T thresholds.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from hierclf.hierarchy import NOVEL
+from hierclf.hierarchy import LEVELS, NOVEL, Level
 from hierclf.metrics.accuracy import six_accuracies
 from hierclf.rules.score_table import Ints, column, score_values, true_labels
 from hierclf.scores.sums import score_terms
 
 
+class LevelRule(NamedTuple):
+    """The rule of one level: an image is novel iff score > tau.
+
+    Attributes:
+        score: a name, "energy", or a weighted sum, "0.52*energy + 0.31*super.knn".
+        tau: the threshold, finite, in the score's units.
+    """
+
+    score: str
+    tau: float
+
+
 @dataclass(frozen=True)
 class Rule:
-    """Which score and which tau each level uses: novel iff score > tau, tau in the score's units.
-
-    A score is a name, "energy", or a weighted sum, "0.52*energy + 0.31*super.knn".
+    """Which score and which threshold each level uses; `rule["super"]` is `rule.super`.
 
     Raises:
         ValueError: a score of another form or a tau that is not finite.
     """
 
-    super_score: str
-    super_tau: float
-    sub_score: str
-    sub_tau: float
+    super: LevelRule
+    sub: LevelRule
 
     def __post_init__(self) -> None:
-        for level in ("super", "sub"):
-            name, tau = getattr(self, f"{level}_score"), getattr(self, f"{level}_tau")
+        for level in LEVELS:
+            score, tau = self[level]
             try:
-                score_terms(name, level)
+                score_terms(score, level)
             except ValueError as error:
                 raise ValueError(f"`{level}_score`: {error}") from None
             if isinstance(tau, bool) or not isinstance(tau, int | float) or not math.isfinite(tau):
                 raise ValueError(f"`{level}_tau` must be a finite number, but got {tau!r}")
 
+    def __getitem__(self, level: Level) -> LevelRule:
+        return {"super": self.super, "sub": self.sub}[level]
+
     def to_dict(self) -> dict[str, str | float]:
-        """The rule as plain JSON values."""
-        return asdict(self)
+        """The rule as plain JSON values: super_score, super_tau, sub_score, sub_tau."""
+        return {
+            f"{level}_{name}": value
+            for level in LEVELS
+            for name, value in self[level]._asdict().items()
+        }
 
     @staticmethod
-    def from_dict(values: dict[str, Any]) -> Rule:
+    def from_dict(values: Mapping[str, Any]) -> Rule:
         """The inverse of `to_dict`; ValueError unless exactly the rule's keys are there."""
-        keys = [field.name for field in fields(Rule)]
+        keys = [f"{level}_{name}" for level in LEVELS for name in LevelRule._fields]
         if sorted(values) != sorted(keys):
             raise ValueError(f"a rule has the keys {keys}, but got {sorted(values)}")
-        return Rule(**values)
+        return Rule(
+            LevelRule(values["super_score"], values["super_tau"]),
+            LevelRule(values["sub_score"], values["sub_tau"]),
+        )
 
 
 # Max softmax probability below 0.7 / 0.5 means novel: the same thing on 1 - probability.
-PAPER_RULE = Rule("msp", 0.3, "msp", 0.5)
+PAPER_RULE = Rule(LevelRule("msp", 0.3), LevelRule("msp", 0.5))
 
 
 def decide(table: pd.DataFrame, rule: Rule) -> tuple[Ints, Ints]:
@@ -78,8 +97,8 @@ def decide(table: pd.DataFrame, rule: Rule) -> tuple[Ints, Ints]:
     Raises:
         ValueError: a column that the rule needs is missing or not finite.
     """
-    super_novel = score_values(table, "super", rule.super_score) > rule.super_tau
-    sub_novel = super_novel | (score_values(table, "sub", rule.sub_score) > rule.sub_tau)
+    super_novel = score_values(table, "super", rule.super.score) > rule.super.tau
+    sub_novel = super_novel | (score_values(table, "sub", rule.sub.score) > rule.sub.tau)
     pred_super = np.where(super_novel, NOVEL, column(table, "super_pred").astype(np.int64))
     pred_sub = np.where(sub_novel, NOVEL, column(table, "sub_pred").astype(np.int64))
     return pred_super, pred_sub

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hierclf.hierarchy import NOVEL
+from hierclf.hierarchy import LEVELS, NOVEL, Level
 from hierclf.scores.sums import find_column, sum_columns
 
 Ints = NDArray[np.int64]
@@ -39,14 +39,14 @@ class LevelRows(NamedTuple):
         return bool(self.known.any() and not self.known.all())
 
 
-def level_rows(table: pd.DataFrame, level: str) -> LevelRows:
+def level_rows(table: pd.DataFrame, level: Level) -> LevelRows:
     """Which rows of a score table are known, and right, at a level (`super` or `sub`)."""
     known = column(table, f"{level}_known").astype(bool)
     pred, label = column(table, f"{level}_pred"), column(table, f"{level}_label")
     return LevelRows(known, known & (pred == label))
 
 
-def score_values(table: pd.DataFrame, level: str, name: str) -> Array:
+def score_values(table: pd.DataFrame, level: Level, name: str) -> Array:
     """The values of a score, or of a weighted sum, that a level uses.
 
     Args:
@@ -71,7 +71,7 @@ def true_labels(table: pd.DataFrame) -> tuple[Ints, Ints]:
     """The right answers, int64 [N] each: `NOVEL` where the fold's model did not know the class."""
     labels = (
         np.where(column(table, f"{level}_known"), column(table, f"{level}_label"), NOVEL)
-        for level in ("super", "sub")
+        for level in LEVELS
     )
     true_super, true_sub = (array.astype(np.int64) for array in labels)
     return true_super, true_sub

@@ -18,6 +18,7 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
+from hierclf.hierarchy import LEVELS
 from hierclf.rules.score_table import Array, column
 
 Carry = Literal["raw", "standardised", "rank"]
@@ -73,7 +74,7 @@ def _moved(
     """A copy, each fold's values of a score moved: (values, ascending values of val, column)."""
     result = table.copy()
     fold, val = column(table, "fold"), column(table, "split") == "val"
-    for key in [f"{level}_{name}" for level in ("super", "sub") for name in names]:
+    for key in [f"{level}_{name}" for level in LEVELS for name in names]:
         values = column(table, key).astype(np.float64)
         moved = np.empty_like(values)
         for name in np.unique(fold):

@@ -5,7 +5,6 @@ them all, `compute` fits and computes a set of them.
 """
 
 from hierclf.scores.base import (
-    LEVELS,
     Floats,
     Labels,
     Prior,
@@ -26,7 +25,6 @@ from hierclf.scores.rows import unit_rows
 __all__ = [
     "KNN_BANK_LIMIT",
     "KNN_K",
-    "LEVELS",
     "PRIOR_SCORES",
     "SCORES",
     "Floats",

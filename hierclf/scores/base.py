@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hierclf.hierarchy import Level
+
 Floats = NDArray[np.float32]
 State = dict[str, np.ndarray]
-
-LEVELS = ("super", "sub")
 
 
 class Prior(NamedTuple):
@@ -64,8 +64,8 @@ class Score:
             computed once, at level "sub".
     """
 
-    fit: Callable[[ScoreInputs, Labels, str], State]
-    score: Callable[[State, ScoreInputs, str], Floats]
+    fit: Callable[[ScoreInputs, Labels, Level], State]
+    score: Callable[[State, ScoreInputs, Level], Floats]
     per_level: bool = True
 
 
@@ -91,11 +91,11 @@ def feature_score(
     )
 
 
-def logits_of(inputs: ScoreInputs, level: str) -> np.ndarray:
+def logits_of(inputs: ScoreInputs, level: Level) -> np.ndarray:
     """The logits of a level's head."""
-    return inputs.super_logits if level == "super" else inputs.sub_logits
+    return {"super": inputs.super_logits, "sub": inputs.sub_logits}[level]
 
 
-def labels_of(labels: Labels, level: str) -> np.ndarray:
+def labels_of(labels: Labels, level: Level) -> np.ndarray:
     """The labels of a level."""
-    return labels.super_labels if level == "super" else labels.sub_labels
+    return {"super": labels.super_labels, "sub": labels.sub_labels}[level]

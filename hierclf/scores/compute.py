@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hierclf.scores.base import LEVELS, Floats, Labels, Score, ScoreInputs, State
+from hierclf.hierarchy import LEVELS, Level
+from hierclf.scores.base import Floats, Labels, Score, ScoreInputs, State
 from hierclf.scores.registry import SCORES
 
 
@@ -42,7 +43,7 @@ def fit_scores(
         )
     states: State = {}
     for name, score in scores.items():
-        for level in LEVELS if score.per_level else ("sub",):
+        for level in _levels(score):
             fitted = score.fit(inputs, labels, level)
             states |= {f"{_prefix(score, level, name)}.{key}": a for key, a in fitted.items()}
     return states
@@ -68,7 +69,7 @@ def score_columns(
     _check_inputs(inputs)
     columns: dict[str, Floats] = {}
     for name, score in scores.items():
-        for level in LEVELS if score.per_level else ("sub",):
+        for level in _levels(score):
             start = f"{_prefix(score, level, name)}."
             own = {k.removeprefix(start): a for k, a in states.items() if k.startswith(start)}
             column = score.score(own, inputs, level)
@@ -79,7 +80,12 @@ def score_columns(
     return columns
 
 
-def _prefix(score: Score, level: str, name: str) -> str:
+def _levels(score: Score) -> tuple[Level, ...]:
+    """The levels that a score is fitted and computed at."""
+    return LEVELS if score.per_level else ("sub",)
+
+
+def _prefix(score: Score, level: Level, name: str) -> str:
     return f"{level}_{name}" if score.per_level else name
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hierclf.hierarchy import Level
 from hierclf.scores.base import Floats, Labels, Score, ScoreInputs, State, feature_score
 from hierclf.scores.rows import by_chunks, check_width, unit_rows
 
@@ -119,7 +120,7 @@ def score_relative(state: State, features: np.ndarray) -> Floats:
     return score_mahalanobis(state, features) - score_mahalanobis(of_all, features)
 
 
-def fit_within(inputs: ScoreInputs, labels: Labels, level: str) -> State:
+def fit_within(inputs: ScoreInputs, labels: Labels, level: Level) -> State:
     """`fit_mahalanobis` on sub-classes at either level, and which super-class each belongs to.
 
     Args:
@@ -137,7 +138,7 @@ def fit_within(inputs: ScoreInputs, labels: Labels, level: str) -> State:
     return state if level == "super" else state | {"owner": _owners(inputs, labels)}
 
 
-def score_within(state: State, inputs: ScoreInputs, level: str) -> Floats:
+def score_within(state: State, inputs: ScoreInputs, level: Level) -> Floats:
     """Squared Mahalanobis distance to the nearest sub-class mean, >= 0.
 
     At level "sub" only the sub-classes of the predicted super-class (the largest super logit)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hierclf.hierarchy import Level
 from hierclf.scores.base import Floats, Labels, Score, ScoreInputs, State, logits_of
 from hierclf.scores.knn import KNN_BANK_LIMIT
 from hierclf.scores.logit import energy
@@ -18,7 +19,7 @@ GUIDE_K = 10
 def fit_guide(
     inputs: ScoreInputs,
     labels: Labels,
-    level: str,
+    level: Level,
     *,
     k: int = GUIDE_K,
     bank_limit: int = KNN_BANK_LIMIT,
@@ -44,7 +45,7 @@ def fit_guide(
     return {"bank": bank, "k": np.array([min(k, len(bank))], dtype=np.int64)}
 
 
-def score_guide(state: State, inputs: ScoreInputs, level: str) -> Floats:
+def score_guide(state: State, inputs: ScoreInputs, level: Level) -> Floats:
     """-(logsumexp(logits) * guidance), in squared units of logits.
 
     Park et al. 2023, "Nearest Neighbor Guidance for Out-of-Distribution Detection". The guidance

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
+from hierclf.hierarchy import Level
 from hierclf.scores.base import Floats, Labels, Prior, Score, ScoreInputs, State
 from hierclf.scores.rows import check_width
 
@@ -25,7 +26,7 @@ _SMALLEST = 1e-6
 _USED = 0.2
 
 
-def fit_prior_kl(inputs: ScoreInputs, labels: Labels, level: str) -> State:
+def fit_prior_kl(inputs: ScoreInputs, labels: Labels, level: Level) -> State:
     """The adapted classifier, and its mean probabilities over the images of every known sub-class.
 
     Args:
@@ -47,7 +48,7 @@ def fit_prior_kl(inputs: ScoreInputs, labels: Labels, level: str) -> State:
     return prior._asdict() | {"log_means": np.log(means + _SMALLEST).astype(np.float32)}
 
 
-def score_prior_kl(state: State, inputs: ScoreInputs, level: str) -> Floats:
+def score_prior_kl(state: State, inputs: ScoreInputs, level: Level) -> Floats:
     """Kullback-Leibler divergence, in nats, to the nearest known class's mean probabilities.
 
     Hendrycks et al. 2022, "Scaling Out-of-Distribution Detection for Real-World Settings" (KL
@@ -63,7 +64,7 @@ def score_prior_kl(state: State, inputs: ScoreInputs, level: str) -> Floats:
     return np.concatenate(parts or [np.empty(0)]).astype(np.float32)
 
 
-def fit_prior_mass(inputs: ScoreInputs, labels: Labels, level: str) -> State:
+def fit_prior_mass(inputs: ScoreInputs, labels: Labels, level: Level) -> State:
     """The prior as it came, and which of its classes known images use: used [P], in [0, 1].
 
     The largest mean probability that any known sub-class gives to a class, in full from 0.2 on.
@@ -76,7 +77,7 @@ def fit_prior_mass(inputs: ScoreInputs, labels: Labels, level: str) -> State:
     return prior._asdict() | {"used": np.minimum(largest / _USED, 1.0).astype(np.float32)}
 
 
-def score_prior_mass(state: State, inputs: ScoreInputs, level: str) -> Floats:
+def score_prior_mass(state: State, inputs: ScoreInputs, level: Level) -> Floats:
     """-log of the probability that the prior gives to classes that known images use, in nats."""
     used = state["used"].astype(np.float64)
     prior = Prior(state["weight"], state["bias"])
@@ -86,12 +87,12 @@ def score_prior_mass(state: State, inputs: ScoreInputs, level: str) -> Floats:
 
 
 def prior_score(
-    fit: Callable[[ScoreInputs, Labels, str], State],
-    score: Callable[[State, ScoreInputs, str], Floats],
+    fit: Callable[[ScoreInputs, Labels, Level], State],
+    score: Callable[[State, ScoreInputs, Level], Floats],
 ) -> Score:
     """A score of the prior; fitted on sub-classes, the same for both levels."""
 
-    def checked(state: State, inputs: ScoreInputs, level: str) -> Floats:
+    def checked(state: State, inputs: ScoreInputs, level: Level) -> Floats:
         check_width(inputs.features, state["weight"].shape[1])
         return score(state, inputs, level)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hierclf.hierarchy import Level
 from hierclf.scores.base import Floats, Labels, ScoreInputs, State, logits_of
 from hierclf.scores.logit import energy
 from hierclf.scores.pca import principal_axes
@@ -58,7 +59,7 @@ def score_residual(state: State, features: np.ndarray) -> Floats:
     )
 
 
-def fit_vim(inputs: ScoreInputs, labels: Labels, level: str) -> State:
+def fit_vim(inputs: ScoreInputs, labels: Labels, level: Level) -> State:
     """`fit_residual`, and the factor that gives residuals the scale of the level's logits.
 
     alpha = mean largest logit / mean residual over the training images. Where the mean is below 0
@@ -73,7 +74,7 @@ def fit_vim(inputs: ScoreInputs, labels: Labels, level: str) -> State:
     return state | {"alpha": np.array([max(largest / residual, 0.0)], dtype=np.float32)}
 
 
-def score_vim(state: State, inputs: ScoreInputs, level: str) -> Floats:
+def score_vim(state: State, inputs: ScoreInputs, level: Level) -> Floats:
     """alpha * residual - logsumexp(logits), in units of logits.
 
     Wang et al. 2022, "ViM: Out-Of-Distribution with Virtual-logit Matching": it orders images as

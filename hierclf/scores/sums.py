@@ -20,7 +20,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-LEVELS = ("super", "sub")
+from hierclf.hierarchy import LEVELS, Level
+
+_LEVEL_OF: dict[str, Level] = {level: level for level in LEVELS}
 _MAX_LENGTH = 2000
 _WEIGHT = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf(?:inity)?)"
 _TERM = re.compile(
@@ -90,7 +92,7 @@ def format_score(terms: Sequence[tuple[float, str]]) -> str:
     return text
 
 
-def score_terms(text: str, level: str) -> list[tuple[float, str, str]]:
+def score_terms(text: str, level: Level) -> list[tuple[float, Level, str]]:
     """The terms of a score that a head uses, each with its column's level.
 
     Args:
@@ -102,10 +104,10 @@ def score_terms(text: str, level: str) -> list[tuple[float, str, str]]:
     Raises:
         ValueError: what `parse_score` raises; one column named twice, with and without its level.
     """
-    terms = []
+    terms: list[tuple[float, Level, str]] = []
     for weight, name in parse_score(text):
         prefix, dot, rest = name.partition(".")
-        terms.append((weight, prefix, rest) if dot else (weight, level, name))
+        terms.append((weight, _LEVEL_OF[prefix], rest) if dot else (weight, level, name))
     columns = [f"{own}_{name}" for _, own, name in terms]
     for column in columns:
         if columns.count(column) > 1:
@@ -116,7 +118,7 @@ def score_terms(text: str, level: str) -> list[tuple[float, str, str]]:
 
 
 def sum_columns(
-    columns: Mapping[str, Any] | pd.DataFrame, level: str, text: str
+    columns: Mapping[str, Any] | pd.DataFrame, level: Level, text: str
 ) -> NDArray[np.float64]:
     """The values of a score's text, float64 [N].
 

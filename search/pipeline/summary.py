@@ -11,6 +11,7 @@ import torch
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from hierclf.hierarchy import LEVELS
 from hierclf.reports import run_plots
 from hierclf.rules.rule import PAPER_RULE, Rule
 from search.pipeline.run import Run
@@ -106,14 +107,12 @@ def _accuracy_table(held_out: dict[str, dict[str, float | None]]) -> Table:
         pad_edge=False,
     )
     table.add_column("rule", no_wrap=True)
-    for level in ("super", "sub"):
+    for level in LEVELS:
         for part in _PARTS.values():
             table.add_column(f"{level}\n{part}", justify="right", no_wrap=True)
     for key, label in _ROWS.items():
         values = held_out[key]
-        cells = [
-            _percent(values[f"{level}_{part}"]) for level in ("super", "sub") for part in _PARTS
-        ]
+        cells = [_percent(values[f"{level}_{part}"]) for level in LEVELS for part in _PARTS]
         table.add_row(label, *cells)
     return table
 

@@ -17,10 +17,11 @@ import numpy as np
 import optuna
 import pandas as pd
 
+from hierclf.hierarchy import LEVELS, Level
 from hierclf.rules.exact import best_rule
 from hierclf.rules.fusion import candidates
 from hierclf.rules.goals import BALANCED, Goal, objective
-from hierclf.rules.rule import PAPER_RULE, Rule, evaluate_rule
+from hierclf.rules.rule import PAPER_RULE, LevelRule, Rule, evaluate_rule
 from hierclf.rules.score_table import (
     Array,
     LevelRows,
@@ -30,7 +31,6 @@ from hierclf.rules.score_table import (
 from hierclf.rules.trade_off import thresholds_between
 from hierclf.scores.sums import format_score, parse_score
 
-LEVELS = ("super", "sub")
 Sampler = Literal["tpe", "gp"]
 # What a head's weighted sum of scores is called among its choices.
 SUM = "weighted sum"
@@ -130,12 +130,14 @@ def search_rule(
             found.append(rows.assign(phase=phase.name))
     log = pd.concat(found, ignore_index=True).rename_axis("number").reset_index()
     top = log.iloc[int(log["value"].argmax())]
-    sides = [(str(top[f"{level}_score"]), float(top[f"{level}_tau"])) for level in LEVELS]
-    rule = Rule(*sides[0], *sides[1])
+    rule = Rule(
+        LevelRule(str(top["super_score"]), float(top["super_tau"])),
+        LevelRule(str(top["sub_score"]), float(top["sub_tau"])),
+    )
     value = objective(evaluate_rule(table, rule), goal)
     every = {
-        level: list(dict.fromkeys([*heads[level].values, *choices[level], sides[i][0]]))
-        for i, level in enumerate(LEVELS)
+        level: list(dict.fromkeys([*heads[level].values, *choices[level], rule[level].score]))
+        for level in LEVELS
     }
     exact = best_rule(table, every, goal)
     return TauSearch(rule, value, *exact, 100.0 * (exact.value - value), log)
@@ -150,7 +152,7 @@ class _Head:
         terms: (weight, name) of the fitted sum; none if no sum was fitted.
     """
 
-    level: str
+    level: Level
     table: pd.DataFrame
     rows: LevelRows
     values: dict[str, Array]
@@ -170,11 +172,13 @@ class _Head:
         return values, _tau_of_share(self.ordered[text], share)
 
 
-def _head(table: pd.DataFrame, level: str, scores: Sequence[str], choices: Sequence[str]) -> _Head:
+def _head(
+    table: pd.DataFrame, level: Level, scores: Sequence[str], choices: Sequence[str]
+) -> _Head:
     fitted = [text for text in choices if text not in scores]
     singles = [name for name in choices if name in scores]
-    if PAPER_RULE.super_score in scores:
-        singles = list(dict.fromkeys([*singles, PAPER_RULE.super_score]))
+    if PAPER_RULE[level].score in scores:
+        singles = list(dict.fromkeys([*singles, PAPER_RULE[level].score]))
     values = {name: score_values(table, level, name) for name in singles}
     terms = tuple(term for text in fitted for term in parse_score(text))
     ordered = {name: np.sort(column) for name, column in values.items()}
@@ -194,12 +198,12 @@ def _tau_of_share(ordered: Array, share: float) -> float:
     return float(thresholds_between(ordered[[above - 1, above]])[1])
 
 
-def _first_trials(heads: Mapping[str, _Head], scores: Sequence[str]) -> list[dict[str, Any]]:
+def _first_trials(heads: Mapping[Level, _Head], scores: Sequence[str]) -> list[dict[str, Any]]:
     """The paper's rule as shares, deciding every row as 0.3 and 0.5 do; and the fitted sums."""
     paper: dict[str, Any] = {}
     fitted: dict[str, Any] = {}
     for level, head in heads.items():
-        score, tau = getattr(PAPER_RULE, f"{level}_score"), getattr(PAPER_RULE, f"{level}_tau")
+        score, tau = PAPER_RULE[level]
         if score in head.values:
             share = float((head.values[score] <= tau).mean())
             paper |= {f"{level}_score": score, f"{level}_share": share}
@@ -207,10 +211,10 @@ def _first_trials(heads: Mapping[str, _Head], scores: Sequence[str]) -> list[dic
             f"{level}_score": head.choices[-1],
             f"{level}_share": float(head.rows.known.mean()),
         }
-    return [*([paper] if PAPER_RULE.super_score in scores else []), fitted]
+    return [*([paper] if PAPER_RULE.super.score in scores else []), fitted]
 
 
-def _weight_key(level: str, name: str) -> str:
+def _weight_key(level: Level, name: str) -> str:
     return f"{level}_weight_{name}"
 
 
@@ -228,7 +232,7 @@ class _Trial(NamedTuple):
 
 
 def _run_phase(
-    heads: Mapping[str, _Head],
+    heads: Mapping[Level, _Head],
     goal: Goal,
     sampler: optuna.samplers.BaseSampler,
     n_trials: int,

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hierclf.hierarchy import LEVELS
 from hierclf.metrics.accuracy import constant_answers, six_accuracies
 from hierclf.reports import run_plots
 from hierclf.reports.curves import pareto_front, trade_off_table
@@ -53,8 +54,8 @@ def threshold_stage(run: Run, table: pd.DataFrame) -> tuple[Rule, HeldOut]:
     )
     rule = found.rule
     console.print(
-        f"  {rule.super_score} > {rule.super_tau:.4g} is a novel super-class, "
-        f"{rule.sub_score} > {rule.sub_tau:.4g} a novel sub-class; "
+        f"  {rule.super.score} > {rule.super.tau:.4g} is a novel super-class, "
+        f"{rule.sub.score} > {rule.sub.tau:.4g} a novel sub-class; "
         f"regret against the exact search {found.regret:.2f} points"
     )
     errors = calibration_errors(table)
@@ -63,7 +64,7 @@ def threshold_stage(run: Run, table: pd.DataFrame) -> tuple[Rule, HeldOut]:
         + ", ".join(
             f"{level} {100 * (errors[f'{level}_ece'] or 0):.1f} -> "
             f"{100 * (errors[f'{level}_ece_calibrated'] or 0):.1f} points"
-            for level in ("super", "sub")
+            for level in LEVELS
         )
     )
     super_pred, sub_pred = decide(table, rule)
@@ -162,7 +163,7 @@ def log_thresholds(run: Run, held_out: HeldOut) -> None:
     folder, chosen = run.folder.path, read_json(run.folder.thresholds)
     figures = held_out.accuracies["chosen"].items()
     metrics = {f"held_out.{key}": value for key, value in figures if value is not None}
-    taus = {f"{level}_tau": chosen["rule"][f"{level}_tau"] for level in ("super", "sub")}
+    taus = {f"{level}_tau": chosen["rule"][f"{level}_tau"] for level in LEVELS}
     store.log_thresholds(
         run.mlflow_uri,
         run.parent_run_id,

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from hierclf.hierarchy import LEVELS
 from hierclf.rules.score_table import level_rows
 from hierclf.rules.trade_off import sweep
 
@@ -22,7 +23,7 @@ def epoch_metrics(table: pd.DataFrame) -> dict[str, float]:
     """
     metrics: dict[str, float] = {}
     harmonics = []
-    for level in ("super", "sub"):
+    for level in LEVELS:
         rows = level_rows(table, level)
         val = (table["split"] == "val").to_numpy()
         metrics[f"{level}_known_accuracy"] = float(rows.right[val].mean())

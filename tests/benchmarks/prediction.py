@@ -11,7 +11,7 @@ from hierclf.nets.backbones import build_backbone
 from hierclf.nets.inference import images_at_a_time
 from hierclf.nets.two_heads import TwoHeadNet, TwoHeads
 from hierclf.predict import predict_batches
-from hierclf.rules.rule import Rule
+from hierclf.rules.rule import LevelRule, Rule
 from hierclf.scores import SCORES, ScoreInputs, fit_scores
 from tests.benchmarks.drawn import HIERARCHY, N_SUB, N_SUPER, jpegs, pixels
 from tests.benchmarks.frame import Rounds, figure, in_turn, seconds
@@ -47,7 +47,7 @@ def _bundle() -> Bundle:
         hierarchy=HIERARCHY,
         scores=names,
         states=states,
-        rule=Rule("mahalanobis", 1e9, "max_logit", 0.0),
+        rule=Rule(LevelRule("mahalanobis", 1e9), LevelRule("max_logit", 0.0)),
     )
 
 

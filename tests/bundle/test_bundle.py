@@ -19,7 +19,7 @@ from hierclf.bundle.directory import (
 )
 from hierclf.bundle.rule_file import save_rule
 from hierclf.predict import predict_images
-from hierclf.rules.rule import Rule
+from hierclf.rules.rule import LevelRule, Rule
 from tests.tiny_models import HIERARCHY, pictures, sign, tiny_bundle
 
 PREPROCESSING = asdict(tiny_bundle().preprocessing)
@@ -136,19 +136,22 @@ def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_rule_may_be_replaced_later(directory: Path) -> None:
-    rule = Rule("knn", 0.5, "msp", 0.25)
+    rule = Rule(LevelRule("knn", 0.5), LevelRule("msp", 0.25))
     save_rule(directory, rule)
     assert load_bundle(directory).rule == rule
 
 
 def test_a_rule_on_a_score_that_was_not_fitted_is_refused(directory: Path) -> None:
-    for rule in (Rule("energy", 0.5, "msp", 0.25), Rule("msp", 0.5, "msp + sub.energy", 0.25)):
+    for rule in (
+        Rule(LevelRule("energy", 0.5), LevelRule("msp", 0.25)),
+        Rule(LevelRule("msp", 0.5), LevelRule("msp + sub.energy", 0.25)),
+    ):
         save_rule(directory, rule)
         assert "must be among ['msp', 'knn'], not 'energy'" in message(directory)
 
 
 def test_a_rule_of_sums_survives_and_one_of_another_form_is_refused(directory: Path) -> None:
-    rule = Rule("0.52*msp + 0.31*sub.knn", 0.5, "2*knn", 0.25)
+    rule = Rule(LevelRule("0.52*msp + 0.31*sub.knn", 0.5), LevelRule("2*knn", 0.25))
     save_rule(directory, rule)
     assert load_bundle(directory).rule == load_card(directory).rule == rule
     edit(directory / "thresholds.json", super_score="msp + -1*knn")
@@ -174,6 +177,11 @@ def test_saving_another_network_leaves_no_old_thresholds(directory: Path) -> Non
 
 
 def test_a_bundle_without_score_states_can_be_saved(tmp_path: Path) -> None:
-    bundle = replace(tiny_bundle(), scores=("msp",), states={}, rule=Rule("msp", 0.3, "msp", 0.5))
+    bundle = replace(
+        tiny_bundle(),
+        scores=("msp",),
+        states={},
+        rule=Rule(LevelRule("msp", 0.3), LevelRule("msp", 0.5)),
+    )
     save_bundle(bundle, tmp_path)
     assert load_bundle(tmp_path).states == {}

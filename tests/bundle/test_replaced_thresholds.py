@@ -9,7 +9,7 @@ import pytest
 from hierclf.bundle.directory import load_bundle, load_card
 from hierclf.bundle.rule_file import save_rule
 from hierclf.predict import predict_images
-from hierclf.rules.rule import Rule
+from hierclf.rules.rule import LevelRule, Rule
 from tests.bundle.test_hostile_model import FILES
 from tests.tiny_models import pictures, save_tiny_model
 
@@ -38,7 +38,7 @@ def die_at_rename(number: int, model: Path, rule: Rule) -> bool:
 
 
 def test_replacing_thresholds_may_be_cut_short_at_any_moment(model: Path) -> None:
-    rules = [Rule("msp", i / 10, "knn", 0.5) for i in range(1, 9)]
+    rules = [Rule(LevelRule("msp", i / 10), LevelRule("knn", 0.5)) for i in range(1, 9)]
     save_rule(model, rules[0])
     held = [rules[0]]
     died = True
@@ -61,7 +61,9 @@ def test_replacing_thresholds_may_be_cut_short_at_any_moment(model: Path) -> Non
 
 def test_a_bundle_still_predicts_after_its_thresholds_were_replaced(model: Path) -> None:
     before = predict_images(load_bundle(model), pictures(8))
-    save_rule(model, Rule("msp", 2.0, "knn", 3.0), load_bundle(model).calibration)
+    save_rule(
+        model, Rule(LevelRule("msp", 2.0), LevelRule("knn", 3.0)), load_bundle(model).calibration
+    )
     after = predict_images(load_bundle(model), pictures(8))
     assert "novel" in set(before["subclass"])
     assert "novel" not in set(after["subclass"])

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from hierclf.bundle.directory import save_bundle
-from hierclf.rules.rule import Rule
+from hierclf.rules.rule import LevelRule, Rule
 from hierclf.scores import PRIOR_SCORES, SCORES, ScoreInputs, fit_scores
 from tests.tiny_models import HIERARCHY, SIZE, picture, save_tiny_model, tiny_bundle
 
@@ -68,7 +68,7 @@ def models(folder: Path) -> list[dict[str, bytes]]:
     )
     scores = {name: score for name, score in SCORES.items() if name not in PRIOR_SCORES}
     states = fit_scores(inputs, np.asarray(HIERARCHY.sub_to_super)[sub], sub, scores=scores)
-    rule = Rule("0.5*msp + 0.2*knn", 0.3, "energy + 2*super.mahalanobis", 0.5)
+    rule = Rule(LevelRule("0.5*msp + 0.2*knn", 0.3), LevelRule("energy + 2*super.mahalanobis", 0.5))
     whole = replace(bundle, scores=tuple(scores), states=states, rule=rule)
     save_bundle(whole, folder / "whole")
     return [

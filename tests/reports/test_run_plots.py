@@ -23,12 +23,12 @@ from hierclf.reports.run_plots import (
 )
 from hierclf.rules.exact import best_rule
 from hierclf.rules.goals import objective
-from hierclf.rules.rule import Rule, evaluate_rule
+from hierclf.rules.rule import LevelRule, Rule, evaluate_rule
 from hierclf.rules.score_table import level_rows, score_values
 from hierclf.rules.trade_off import sweep
 from tests.drawn_tables import NOISE, draw_table
 
-RULE = Rule("knn", 0.22, "energy", 6.0)
+RULE = Rule(LevelRule("knn", 0.22), LevelRule("energy", 6.0))
 Plot = Callable[[pd.DataFrame, Rule, Path], None]
 PLOTS: tuple[Plot, ...] = (plot_trade_off, plot_tau_map, plot_score_histograms)
 TABLES = {
@@ -214,7 +214,11 @@ def test_the_tau_map_agrees_with_the_rule_of_every_cell(name: str) -> None:
     super_taus, sub_taus = found.super_grid.taus, found.sub_grid.taus
     expected = [
         [
-            objective(evaluate_rule(table, Rule("knn", float(a), "energy", float(b))))
+            objective(
+                evaluate_rule(
+                    table, Rule(LevelRule("knn", float(a)), LevelRule("energy", float(b)))
+                )
+            )
             for b in sub_taus
         ]
         for a in super_taus
@@ -228,17 +232,20 @@ def test_the_tau_map_is_highest_at_the_best_rule() -> None:
     found = tau_map(table, rule)
     assert min(found.objective.shape) > 20
     i, j = np.unravel_index(found.objective.argmax(), found.objective.shape)
-    top = Rule(rule.super_score, found.super_grid.taus[i], rule.sub_score, found.sub_grid.taus[j])
+    top = Rule(
+        LevelRule(rule.super.score, found.super_grid.taus[i]),
+        LevelRule(rule.sub.score, found.sub_grid.taus[j]),
+    )
     assert found.objective.max() == pytest.approx(objective(evaluate_rule(table, top)))
     assert found.objective.max() == pytest.approx(value)
-    assert rule.super_tau in found.super_grid.taus
-    assert rule.sub_tau in found.sub_grid.taus
+    assert rule.super.tau in found.super_grid.taus
+    assert rule.sub.tau in found.sub_grid.taus
 
 
 def test_grid_thresholds_part_the_rows_at_their_shares() -> None:
     table = draw_table(700, decimals=1)
-    for tau in (-50.0, RULE.sub_tau, 500.0):
-        grid = tau_map(table, Rule("knn", 0.2, "energy", tau)).sub_grid
+    for tau in (-50.0, RULE.sub.tau, 500.0):
+        grid = tau_map(table, Rule(LevelRule("knn", 0.2), LevelRule("energy", tau))).sub_grid
         below = [(table["sub_energy"] <= x).mean() for x in grid.taus]
         np.testing.assert_allclose(grid.shares, below)
         assert tau in grid.taus
@@ -260,7 +267,9 @@ def test_histograms_state_the_shares_on_the_right_side_of_tau(
     below = 100 * (table["sub_energy"][known] <= 6).mean()
     above = 100 * (table["sub_energy"][~known] > 6).mean()
     assert f"tau 6; known: {below:.1f} % below; novel: {above:.1f} % above" in texts
-    plot_score_histograms(table, Rule("knn", 99.0, "energy", 6.0), tmp_path / "plot.png")
+    plot_score_histograms(
+        table, Rule(LevelRule("knn", 99.0), LevelRule("energy", 6.0)), tmp_path / "plot.png"
+    )
     assert "tau 99 (not in view); known: 100.0 % below; novel: 0.0 % above" in texts
 
 
@@ -272,7 +281,7 @@ def test_a_rule_of_sums_is_drawn_and_named(
     monkeypatch.setattr(
         "hierclf.reports.run_plots.save_figure", lambda figure, path: saved.append(figure)
     )
-    rule = Rule("knn + 0.1*energy", 0.5, "0.2*energy + super.knn", 1.5)
+    rule = Rule(LevelRule("knn + 0.1*energy", 0.5), LevelRule("0.2*energy + super.knn", 1.5))
     plot(TABLES["both levels"], rule, tmp_path / "plot.png")
     words = [text.get_text() for text in saved[0].findobj(Text)]
     assert any("sum of 2" in text for text in words)
@@ -290,4 +299,8 @@ def test_the_curve_of_a_sum_is_that_of_a_column_that_holds_it() -> None:
 @pytest.mark.parametrize("plot", PLOTS)
 def test_a_score_that_is_not_there_is_named(plot: Plot, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'super_nonsense'"):
-        plot(TABLES["both levels"], Rule("nonsense", 0.1, "knn", 0.1), tmp_path / "plot.png")
+        plot(
+            TABLES["both levels"],
+            Rule(LevelRule("nonsense", 0.1), LevelRule("knn", 0.1)),
+            tmp_path / "plot.png",
+        )

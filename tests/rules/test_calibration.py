@@ -9,15 +9,18 @@ from sklearn.linear_model import LogisticRegression
 
 from hierclf.rules.calibration import (
     Calibration,
+    LevelCalibration,
     calibrate_rule,
     calibrated_columns,
     calibration_errors,
 )
 from hierclf.rules.calibrators import NovelCurve, fit_temperature, novel_probability
-from hierclf.rules.rule import Rule
+from hierclf.rules.rule import LevelRule, Rule
 from tests.drawn_tables import draw_table
 
-CALIBRATION = Calibration(1.5, 2.0, NovelCurve(3.0, -1.0), NovelCurve(0.0, 0.2))
+CALIBRATION = Calibration(
+    LevelCalibration(1.5, NovelCurve(3.0, -1.0)), LevelCalibration(2.0, NovelCurve(0.0, 0.2))
+)
 
 
 def overconfident(n: int = 3000) -> tuple[np.ndarray, np.ndarray]:
@@ -82,28 +85,30 @@ def test_temperature_scaling_lowers_the_error_of_known_val_images() -> None:
 
 def test_a_rules_curves_are_sklearns_for_its_own_scores() -> None:
     table = draw_table(4000)
-    rule = Rule("energy", 0.0, "1*knn + 0.5*msp", 0.0)
+    rule = Rule(LevelRule("energy", 0.0), LevelRule("1*knn + 0.5*msp", 0.0))
     found = calibrate_rule(table, rule, temperatures={"super": 2.0, "sub": 3.0})
-    assert (found.super_temperature, found.sub_temperature) == (2.0, 3.0)
+    assert (found.super.temperature, found.sub.temperature) == (2.0, 3.0)
     score = (table["sub_knn"] + 0.5 * table["sub_msp"]).to_numpy(float)
     model = LogisticRegression(C=1e6, class_weight="balanced", tol=1e-8)
     model.fit(score[:, None], ~table["sub_known"])
     theirs = model.predict_proba(score[:, None])[:, 1]
-    np.testing.assert_allclose(novel_probability(found.sub_curve, score), theirs, atol=5e-3)
+    np.testing.assert_allclose(novel_probability(found.sub.curve, score), theirs, atol=5e-3)
 
 
 def test_the_models_temperature_is_the_geometric_mean_of_the_folds() -> None:
     table = draw_table(200)
     table["super_temperature"] = np.where(np.arange(200) % 2, 1.0, 4.0)
     table["sub_temperature"] = 1.0
-    found = calibrate_rule(table, Rule("msp", 0.3, "msp", 0.5))
-    assert found.super_temperature == pytest.approx(2.0)
+    found = calibrate_rule(table, Rule(LevelRule("msp", 0.3), LevelRule("msp", 0.5)))
+    assert found.super.temperature == pytest.approx(2.0)
 
 
 def test_a_level_without_novel_rows_gives_every_image_the_same_probability() -> None:
     table = draw_table(800)
     table = table[table["super_known"]]
     found = calibrate_rule(
-        table, Rule("msp", 0.3, "msp", 0.5), temperatures={"super": 1.0, "sub": 1.0}
+        table,
+        Rule(LevelRule("msp", 0.3), LevelRule("msp", 0.5)),
+        temperatures={"super": 1.0, "sub": 1.0},
     )
-    assert found.super_curve == NovelCurve(0.0, 0.0)
+    assert found.super.curve == NovelCurve(0.0, 0.0)

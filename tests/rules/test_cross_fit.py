@@ -80,7 +80,7 @@ def test_a_score_that_leaks_the_answer_for_one_part_does_not_help_that_part() ->
         answer, knn = ~table[f"{level}_known"], table[f"{level}_knn"]
         table[f"{level}_leak"] = np.where(leaky, answer, knn + noise)
     tempted = best_rule(table, ("knn", "leak")).rule
-    assert tempted.super_score == tempted.sub_score == "leak"
+    assert tempted.super.score == tempted.sub.score == "leak"
     honest = cross_fit(table, PARTS, ("knn", "leak"), FOLDS)
     own = honest.cells[honest.cells["part"] == 0]
     assert set(own["super_score"]) == set(own["sub_score"]) == {"knn"}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hierclf.rules.exact import best_rule
 from hierclf.rules.goals import BALANCED, Goal, objective
-from hierclf.rules.rule import Rule, evaluate_rule
+from hierclf.rules.rule import LevelRule, Rule, evaluate_rule
 from hierclf.rules.score_table import level_rows, score_values
 from hierclf.rules.trade_off import sweep, thresholds_between
 from tests.drawn_tables import draw_table
@@ -33,7 +33,12 @@ def brute_force(table: pd.DataFrame, scores: tuple[str, ...], goal: Goal = BALAN
         # A level that cannot be judged never says novel.
         taus[f"{level}_{score}"] = every if level_rows(table, level).judged else every[-1:]
     return max(
-        objective(evaluate_rule(table, Rule(a, float(super_tau), b, float(sub_tau))), goal)
+        objective(
+            evaluate_rule(
+                table, Rule(LevelRule(a, float(super_tau)), LevelRule(b, float(sub_tau)))
+            ),
+            goal,
+        )
         for a, b in product(scores, scores)
         for super_tau, sub_tau in product(taus[f"super_{a}"], taus[f"sub_{b}"])
     )
@@ -109,8 +114,8 @@ def test_each_level_may_have_scores_of_its_own() -> None:
     table = draw_table(600, seed=7)
     scores = {"super": ["msp"], "sub": ["energy", "0.1*energy + super.knn"]}
     rule, value = best_rule(table, scores)
-    assert rule.super_score == "msp"
-    assert rule.sub_score in scores["sub"]
+    assert rule.super.score == "msp"
+    assert rule.sub.score in scores["sub"]
     pairs = [best_rule(table, {"super": ["msp"], "sub": [name]}).value for name in scores["sub"]]
     assert value == max(pairs)
     with pytest.raises(ValueError, match=r"one score a level, but got .*'sub': \[\]"):
@@ -125,7 +130,7 @@ def test_no_pair_on_a_fine_grid_beats_the_best_rule_of_a_large_table() -> None:
         super_taus = np.quantile(table[f"super_{a}"], np.linspace(0.5, 1, 20))
         sub_taus = np.quantile(table[f"sub_{b}"], np.linspace(0.3, 1, 20))
         for super_tau, sub_tau in product(super_taus, sub_taus):
-            rule = Rule(a, float(super_tau), b, float(sub_tau))
+            rule = Rule(LevelRule(a, float(super_tau)), LevelRule(b, float(sub_tau)))
             assert objective(evaluate_rule(table, rule)) <= best.value + 1e-12
 
 
@@ -153,7 +158,7 @@ def test_a_level_without_novel_rows_never_says_novel() -> None:
     table = draw_table(800, seed=4)
     table = table[table["super_known"]].reset_index(drop=True)
     rule, value = best_rule(table, ("msp", "knn"))
-    assert (table[f"super_{rule.super_score}"] < rule.super_tau).all()
+    assert (table[f"super_{rule.super.score}"] < rule.super.tau).all()
     rows = level_rows(table, "sub")
     alone = max(
         sweep(table[f"sub_{score}"], rows.right, rows.known).best().value
@@ -167,7 +172,7 @@ def test_a_sub_level_without_known_rows_is_left_out() -> None:
     rule, value = best_rule(table, ("knn",))
     rows = level_rows(table, "super")
     assert value == pytest.approx(sweep(table["super_knn"], rows.right, rows.known).best().value)
-    assert (table["sub_knn"] < rule.sub_tau).all()
+    assert (table["sub_knn"] < rule.sub.tau).all()
 
 
 def test_what_no_rule_can_be_chosen_from_is_refused() -> None:

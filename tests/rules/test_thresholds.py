@@ -14,6 +14,7 @@ from hierclf.hierarchy import NOVEL
 from hierclf.rules.goals import BALANCED, Goal
 from hierclf.rules.rule import (
     PAPER_RULE,
+    LevelRule,
     Rule,
     decide,
     evaluate_rule,
@@ -56,12 +57,31 @@ def test_evaluation_takes_classes_that_the_fold_did_not_know_as_novel() -> None:
 
 def test_a_score_equal_to_tau_is_known() -> None:
     table = hand_table().astype({"super_msp": float})
-    pred_super, _ = decide(table, Rule("msp", float(table["super_msp"][1]), "msp", 0.5))
+    pred_super, _ = decide(
+        table, Rule(LevelRule("msp", float(table["super_msp"][1])), LevelRule("msp", 0.5))
+    )
     assert pred_super.tolist() == [0, 0, NOVEL, NOVEL]
 
 
+def test_a_level_of_another_name_is_refused_and_never_taken_for_sub() -> None:
+    assert PAPER_RULE["super"] == ("msp", 0.3)
+    assert PAPER_RULE["sub"] == ("msp", 0.5)
+    wrong: Any = "Super"
+    with pytest.raises(KeyError, match="Super"):
+        PAPER_RULE[wrong]
+
+
+def test_a_rule_as_json_has_four_flat_keys() -> None:
+    rule = Rule(LevelRule("knn", 0.25), LevelRule("energy", -3.0))
+    flat = {"super_score": "knn", "super_tau": 0.25, "sub_score": "energy", "sub_tau": -3.0}
+    assert rule.to_dict() == flat
+
+
 def test_rules_survive_json() -> None:
-    for rule in (Rule("knn", 0.25, "energy", -3.0), Rule("2*knn + msp", 0.25, "super.knn", 1.0)):
+    for rule in (
+        Rule(LevelRule("knn", 0.25), LevelRule("energy", -3.0)),
+        Rule(LevelRule("2*knn + msp", 0.25), LevelRule("super.knn", 1.0)),
+    ):
         assert Rule.from_dict(json.loads(json.dumps(rule.to_dict()))) == rule
 
 
@@ -85,11 +105,14 @@ def test_a_bad_rule_is_refused_in_one_line(change: dict[str, Any], message: str)
 
 def test_a_missing_score_and_a_score_that_is_not_finite_are_named() -> None:
     with pytest.raises(ValueError, match="needs a column 'sub_knn', but got super_label"):
-        decide(hand_table(), Rule("msp", 0.3, "knn", 0.5))
+        decide(hand_table(), Rule(LevelRule("msp", 0.3), LevelRule("knn", 0.5)))
     with pytest.raises(ValueError, match="`super_msp` must be finite, but got 4 bad rows"):
         decide(hand_table().assign(super_msp=np.nan), PAPER_RULE)
     with pytest.raises(ValueError, match=r"`2\*msp \(super level\)` must be finite"):
-        decide(hand_table().assign(super_msp=np.nan), Rule("2*msp", 0.3, "msp", 0.5))
+        decide(
+            hand_table().assign(super_msp=np.nan),
+            Rule(LevelRule("2*msp", 0.3), LevelRule("msp", 0.5)),
+        )
 
 
 def test_the_curve_agrees_with_sklearn_when_every_known_row_is_right() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hierclf.rules.rule import Rule, decide
+from hierclf.rules.rule import LevelRule, Rule, decide
 from hierclf.scores.sums import format_score, parse_score, score_terms, sum_columns
 
 COLUMNS = {
@@ -120,8 +120,10 @@ def test_a_rule_of_sums_decides_like_the_rule_of_a_column_that_holds_them() -> N
         super_sum=0.3 * table["super_x"] + 0.7 * table["super_y"],
         sub_sum=0.5 * table["sub_x"] + 0.5 * table["super_y"],
     )
-    by_sum = decide(table, Rule("0.3*x + 0.7*y", 0.6, "0.5*x + 0.5*super.y", 0.5))
-    by_column = decide(held, Rule("sum", 0.6, "sum", 0.5))
+    by_sum = decide(
+        table, Rule(LevelRule("0.3*x + 0.7*y", 0.6), LevelRule("0.5*x + 0.5*super.y", 0.5))
+    )
+    by_column = decide(held, Rule(LevelRule("sum", 0.6), LevelRule("sum", 0.5)))
     for ours, theirs in zip(by_sum, by_column, strict=True):
         np.testing.assert_array_equal(ours, theirs)
         assert 0 < (ours == 0).sum() < 50

@@ -26,7 +26,7 @@ from hierclf.data.image_files import list_images
 from hierclf.predict import predict_images
 from hierclf.training.prepare import prepare
 from hierclf.bundle.rule_file import save_rule
-from hierclf.rules.rule import Rule
+from hierclf.rules.rule import LevelRule, Rule
 
 data, here, seed = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 weights = here / "weights.safetensors"
@@ -58,7 +58,7 @@ def run_path(freeze):
             scores = run.table(("msp", "knn"), states).to_csv(index=False)
     folder = here / freeze
     save_bundle(bundle_from_run(run, states), folder)
-    save_rule(folder, Rule("msp", 0.3, "knn", 0.1))
+    save_rule(folder, Rule(LevelRule("msp", 0.3), LevelRule("knn", 0.1)))
     predicted = predict_images(load_bundle(folder), list_images(data)).to_csv(index=False)
     return {
         "train": digest(prepared.folds["sub0"].train.tobytes()),

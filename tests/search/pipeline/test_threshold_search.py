@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from hierclf.rules.goals import objective
-from hierclf.rules.rule import PAPER_RULE, Rule, evaluate_rule
+from hierclf.rules.rule import PAPER_RULE, LevelRule, Rule, evaluate_rule
 from search.pipeline.threshold_search import search_rule
 from tests.drawn_tables import draw_table
 
@@ -25,7 +25,10 @@ def test_the_value_is_what_the_rule_gets_on_the_table_and_the_best_of_its_trials
     assert found.value == pytest.approx(objective(evaluate_rule(table, found.rule)))
     assert found.value == pytest.approx(found.trials["value"].max())
     for row in found.trials.to_dict("records"):
-        rule = Rule(row["super_score"], row["super_tau"], row["sub_score"], row["sub_tau"])
+        rule = Rule(
+            LevelRule(row["super_score"], row["super_tau"]),
+            LevelRule(row["sub_score"], row["sub_tau"]),
+        )
         result = evaluate_rule(table, rule)
         assert row["value"] == pytest.approx(objective(result))
         assert row["sub_value"] == pytest.approx(result["sub_harmonic"])
@@ -35,7 +38,7 @@ def test_the_first_trial_decides_every_row_as_the_paper_does() -> None:
     table = draw_table(1000, decimals=2)
     first = search_rule(table, SCORES, trials=1).trials.iloc[0]
     assert (first["super_score"], first["sub_score"]) == ("msp", "msp")
-    for level, tau in (("super", PAPER_RULE.super_tau), ("sub", PAPER_RULE.sub_tau)):
+    for level, tau in (("super", PAPER_RULE.super.tau), ("sub", PAPER_RULE.sub.tau)):
         score = table[f"{level}_msp"].to_numpy(float)
         assert ((score > first[f"{level}_tau"]) == (score > tau)).all()
 
@@ -67,7 +70,7 @@ def test_a_level_without_novel_rows_never_says_novel() -> None:
     table = draw_table(600)
     table = table[table["super_known"]].reset_index(drop=True)
     found = search_rule(table, SCORES, trials=20)
-    assert (table[f"super_{found.rule.super_score}"] < found.rule.super_tau).all()
+    assert (table[f"super_{found.rule.super.score}"] < found.rule.super.tau).all()
     assert found.trials["super_value"].isna().all()
     assert found.value == evaluate_rule(table, found.rule)["sub_harmonic"]
 

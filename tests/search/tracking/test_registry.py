@@ -20,7 +20,7 @@ from hierclf.nets.backbones import build_backbone
 from hierclf.nets.preprocessing import Preprocessing
 from hierclf.nets.two_heads import TwoHeadNet, TwoHeads
 from hierclf.predict import COLUMNS, predict_images
-from hierclf.rules.rule import Rule
+from hierclf.rules.rule import LevelRule, Rule
 from search.tracking import store
 from search.tracking.registry import Registered, choose_champion, register_model, resolve_model
 
@@ -55,7 +55,7 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         hierarchy=hierarchy,
         scores=("msp",),
         states={"nothing": np.zeros(1, np.float32)},
-        rule=Rule("msp", 0.3, "msp", 0.5),
+        rule=Rule(LevelRule("msp", 0.3), LevelRule("msp", 0.5)),
     )
     save_bundle(bundle, folder)
     return folder
