@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand
 
 from hierclf.errors import one_line_errors
 from hierclf.io.atomic import TABLE_ENDINGS, check_out_file, draft_of
@@ -17,24 +17,20 @@ from hierclf.version import package_version
 if TYPE_CHECKING:
     from hierclf.commands.predict_files import Tally
 
-# What takes long to import (torch above all) is imported inside the commands, so that help is fast.
+# Slow imports (torch above all) stand inside the commands, so that help is fast.
 
 
-class _Group(TyperGroup):
-    """Ends every command's mistakes in one line, and takes --debug after the command, too."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        rest = [arg for arg in args if arg != "--debug"]
-        return super().parse_args(ctx, rest if rest == args else ["--debug", *rest])
+class _Command(TyperCommand):
+    """Reports a user's mistake in one line; with --debug, here or before the command, in full."""
 
     def invoke(self, ctx: Any) -> Any:
-        with one_line_errors("hierclf", debug=ctx.params["debug"]):
+        debug = ctx.params["debug"] or ctx.parent.params["debug"]
+        with one_line_errors("hierclf", debug=debug):
             return super().invoke(ctx)
 
 
-app = typer.Typer(
-    cls=_Group, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
-)
+Debug = Annotated[bool, typer.Option("--debug", help="Show errors with their traceback.")]
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 def main() -> None:
@@ -53,9 +49,7 @@ def _print_version(value: bool) -> None:
 
 @app.callback()
 def _options(
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show errors with their traceback.")
-    ] = False,
+    debug: Debug = False,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
@@ -64,12 +58,13 @@ def _options(
     """Two-level image classification that knows what it does not know."""
 
 
-@app.command()
+@app.command(cls=_Command)
 def check(
     path: Annotated[str, typer.Argument(help="A folder, a .parquet file, or demo.")],
     read_images: Annotated[
         bool, typer.Option("--read-images", help="Decode every image, too.")
     ] = False,
+    debug: Debug = False,
 ) -> None:
     """Show classes, counts and every problem of a labelled data set.
 
@@ -88,10 +83,11 @@ def check(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(cls=_Command)
 def demo(
     directory: Annotated[Path, typer.Argument(help="Where to write; created where missing.")],
     seed: Annotated[int, typer.Option(help="Another seed draws other pictures.")] = 0,
+    debug: Debug = False,
 ) -> None:
     """Write the built-in demo set as files: training data, and test images with their labels.
 
@@ -105,7 +101,7 @@ def demo(
     _say("python", "search/tune.py", "--config", "configs/demo.yaml", "--data", directory)
 
 
-@app.command()
+@app.command(cls=_Command)
 def predict(
     model: Annotated[Path, typer.Argument(help="A model directory.")],
     images: Annotated[str, typer.Argument(help="A file, folder, .zip, 'pattern' or .parquet.")],
@@ -116,6 +112,7 @@ def predict(
     ] = "table",
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "auto",
+    debug: Debug = False,
 ) -> None:
     """Classify images; every answer may be "novel".
 
@@ -159,7 +156,7 @@ def print_tally(tally: "Tally", out: Path) -> None:
     )
 
 
-@app.command()
+@app.command(cls=_Command)
 def evaluate(
     predictions: Annotated[Path, typer.Argument(help="What `hierclf predict` wrote.")],
     labels: Annotated[
@@ -175,6 +172,7 @@ def evaluate(
             "superclass_mapping.csv and subclass_mapping.csv beside LABELS."
         ),
     ] = None,
+    debug: Debug = False,
 ) -> None:
     """Compare predictions with labels: accuracy of known (seen) and novel (unseen) classes."""
     from rich.console import Console
@@ -192,7 +190,7 @@ def evaluate(
             draft.write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
 
 
-@app.command()
+@app.command(cls=_Command)
 def thresholds(
     model: Annotated[Path, typer.Argument(help="A model directory with a score_table.parquet.")],
     goal: Annotated[
@@ -211,6 +209,7 @@ def thresholds(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be chosen; write nothing.")
     ] = False,
+    debug: Debug = False,
 ) -> None:
     """Choose a model's thresholds again, for another goal.
 

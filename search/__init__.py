@@ -1,7 +1,7 @@
 """The application: searches with Ray, Optuna and MLflow around the core `hierclf`.
 
-What Ray reads while it is imported is set here, since any module of this package may be the first
-to import it.
+Importing it sets environment variables that Ray and MLflow read when they are imported, since any
+module of this package may be the first to import them. Variables that are set already are kept.
 """
 
 import os
@@ -27,7 +27,14 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune would end its search and let the job go on
     "TUNE_GLOBAL_CHECKPOINT_S": "1",  # a killed search loses at most a second of its book-keeping
     "THP_MEM_ALLOC_ENABLE": "1",  # torch: huge pages for large CPU tensors, far fewer page faults
-    "PYTHONWARNINGS": "ignore",
+    # MLflow's own seven retries would delay a search by four minutes per call to a server that is
+    # unreachable.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 for _name, _value in _ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)

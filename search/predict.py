@@ -4,52 +4,52 @@ python search/predict.py models:/hierclf@champion IMAGES --out predictions.csv
 python search/predict.py models:/hierclf@champion IMAGES --out FOLDER --ray --address auto
 """
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-# `python search/predict.py` puts search/ first on the path; the packages are found from its parent.
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[0:1] = [str(ROOT)]
-# Ray's workers import the same packages, wherever they start.
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+if not __package__:  # run as a file: Python's path begins with search/ itself
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from hierclf import cli  # noqa: E402
-from hierclf.errors import one_line_errors  # noqa: E402
+from hierclf import cli
+from hierclf.errors import one_line_errors
 
 Option = typer.Option
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
+@app.command()
 def predict(
     model: Annotated[str, typer.Argument(help="models:/NAME@ALIAS or models:/NAME/VERSION")],
     images: Annotated[str, typer.Argument(help="file, folder, .zip, 'pattern' or .parquet")],
     out: Annotated[
-        Path, Option(help="the file to write: .csv or .parquet; with --ray a folder of Parquet")
+        Path, Option(help="file to write: .csv or .parquet; with --ray, folder of Parquet files")
     ],
     form: Annotated[
         Literal["table", "submission"], Option("--format", help="all columns, or the two indices")
     ] = "table",
     batch_size: Annotated[int, Option(min=1)] = 64,
     device: Annotated[str, Option(help="cpu, cuda, cuda:1, ...")] = "auto",
-    mlflow_uri: Annotated[str | None, Option(help="an MLflow server; else the local store")] = None,
-    results: Annotated[Path, Option(help="where the local store is")] = Path("results"),
+    mlflow_uri: Annotated[
+        str | None, Option(help="an MLflow server; default: the local store")
+    ] = None,
+    results: Annotated[Path, Option(help="folder of the local store")] = Path("results"),
     ray: Annotated[bool, Option("--ray", help="spread over a Ray cluster by Ray Data")] = False,
     address: Annotated[str | None, Option(help="a running Ray cluster, such as auto")] = None,
     debug: Annotated[bool, Option(help="show tracebacks")] = False,
 ) -> None:
-    """Classify images as `hierclf predict` does, by a registered model."""
+    """Classify images with a registered model, as `hierclf predict` does with a directory."""
     with one_line_errors("predict.py", debug=debug):
         if ray and (form != "table" or device != "auto"):
             raise ValueError(
-                "--ray writes all columns, by the devices that Ray sees: give neither --format nor "
-                "--device beside it"
+                "--ray writes all columns, on the devices that Ray sees: beside it, give neither "
+                "--format nor --device"
             )
         if address is not None and not ray:
             raise ValueError(f"--address needs --ray, but got --address {address} without it")
-        # MLflow takes seconds to import: after the command line has proved right.
+        # MLflow takes seconds to import: after the command line has been checked.
         from search.tracking.registry import resolve_model
         from search.tracking.store import default_uri
 
@@ -72,4 +72,4 @@ def predict(
 
 
 if __name__ == "__main__":
-    typer.run(predict)
+    app()

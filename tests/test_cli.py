@@ -187,6 +187,12 @@ def test_debug_shows_the_traceback_wherever_it_stands(before: bool) -> None:
     assert isinstance(result.exception, ValueError)
 
 
+def test_debug_may_be_the_value_of_an_option(tmp_path: Path, model: Path, images: Path) -> None:
+    out = tmp_path / "out.csv"
+    message = error_of("predict", model, images, "--out", out, "--device", "--debug")
+    assert "'--debug'" in message
+
+
 def test_predict_then_evaluate(model: Path, images: Path, tmp_path: Path) -> None:
     out, labels = tmp_path / "out.csv", tmp_path / "labels.csv"
     run("predict", model, images, "--out", out, "--format", "submission")

@@ -29,6 +29,11 @@ from hierclf.data.source import Source
 from hierclf.hierarchy import Hierarchy
 
 
+def is_demo(path: str) -> bool:
+    """Whether a path names the built-in set: exactly `demo` or `demo:SEED`."""
+    return path == "demo" or path.startswith("demo:")
+
+
 def open_source(path: str) -> Source:
     """Open training data: "demo", "demo:SEED", a folder or a .parquet file.
 
@@ -46,7 +51,7 @@ def open_source(path: str) -> Source:
 
 def inspect_source(path: str) -> tuple[Source | None, list[Problem]]:
     """Read a source and list every problem; the source is None where one of them is fatal."""
-    if path == "demo" or path.startswith("demo:"):
+    if is_demo(path):
         return _demo(path)
     problems: list[Problem] = []
     try:

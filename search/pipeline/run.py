@@ -1,4 +1,4 @@
-"""What every stage of a run needs to know."""
+"""A prepared run, as its stages see it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +12,16 @@ from search.tracking.trial_runs import Place, TrialRuns
 from search.trials.plan import Job, Plan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
-    """What every stage needs to know."""
+    """A prepared run; what its stages read.
+
+    Attributes:
+        plan: what runs at the same time.
+        cache_dir: folder of decoded images and features.
+        time_budget_s: for the search's trials; None sets no limit.
+        parent_run_id: the search's own run in MLflow.
+    """
 
     name: str
     folder: RunFolder
@@ -27,12 +34,12 @@ class Run:
     experiment_id: str
     parent_run_id: str
 
-    def job(self, stage: str, config: Config, folds: list[str], epochs: int, results: bool) -> Job:
-        """The job of a stage's trials."""
+    def job(self, stage: str, *, folds: list[str], epochs: int, results: bool) -> Job:
+        """The job of a stage's trials; see `Job` for the arguments."""
         storage = self.folder.ray / stage
         storage.mkdir(parents=True, exist_ok=True)
         return Job(
-            config=config.model_dump(),
+            config=self.config.model_dump(),
             folds=tuple(folds),
             epochs=epochs,
             results=results,
@@ -51,7 +58,7 @@ class Run:
         return Place(self.mlflow_uri, self.experiment_id, self.parent_run_id)
 
     def outbox(self) -> Outbox:
-        """What is on its way to MLflow."""
+        """Entries on their way to MLflow."""
         return outbox_at(self.folder.outbox, TrialRuns(self.place).deliver)
 
 

@@ -17,6 +17,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from hierclf.bundle.rule_file import save_rule
 from hierclf.bundle.score_table_file import save_score_table
+from hierclf.data.sources import is_demo
 from hierclf.data.stream import ImageStream
 from hierclf.io.atomic import draft_of
 from hierclf.rules.calibration import calibrate_rule
@@ -57,7 +58,7 @@ def search_stage(run: Run) -> Best:
     if run.folder.best.is_file():
         return Best(**read_json(run.folder.best))
     config, epochs = run.config, run.config.train.epochs
-    job = run.job("search", config, search_folds(run), epochs, results=False)
+    job = run.job("search", folds=search_folds(run), epochs=epochs, results=False)
     results = run_experiment(
         job,
         n_trials=config.search.trials,
@@ -113,7 +114,7 @@ def confirm_stage(run: Run, best: Best) -> pd.DataFrame:
     names = [name for name in run.prepared.folds if name != REFIT]
     n_jobs = min(run.plan.trials_at_a_time, len(names))
     shares = [names[i::n_jobs] for i in range(n_jobs)]
-    job = run.job("confirm", run.config, names, best.epochs, results=True)
+    job = run.job("confirm", folds=names, epochs=best.epochs, results=True)
     results = run_experiment(
         job,
         n_trials=n_jobs,
@@ -138,7 +139,7 @@ def confirm_stage(run: Run, best: Best) -> pd.DataFrame:
 def refit_stage(run: Run, best: Best, rule: Rule) -> Path:
     """Train the best configuration on every labelled image; give it thresholds and score table."""
     if not run.folder.model.is_dir():
-        job = run.job("refit", run.config, [REFIT], best.epochs, results=True)
+        job = run.job("refit", folds=[REFIT], epochs=best.epochs, results=True)
         results = run_experiment(
             job,
             n_trials=1,
@@ -178,7 +179,7 @@ def register_stage(run: Run, held_out: HeldOut) -> str:
         _encoded(_first(run.prepared.cache.images)),
         objective=objective(held_out.accuracies["chosen"]),
         fingerprint=run.prepared.cache.fingerprint,
-        take_over=not run.config.data.path.startswith("demo"),
+        take_over=not is_demo(run.config.data.path),
     )
     run.folder.write_json(run.folder.registered, registered._asdict())
     return registered.message

@@ -5,6 +5,7 @@ import os
 import secrets
 import socket
 import warnings
+from pathlib import Path
 
 import optuna
 import ray
@@ -33,6 +34,7 @@ def start_ray(address: str | None) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         if address is None:
+            _let_workers_import_this()
             # Ray would keep one in a file of the home folder that others may read.
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
             port = _free_port()
@@ -77,6 +79,13 @@ def free_reservations() -> None:
     for group in list_placement_groups(filters=[mine, ("state", "!=", "REMOVED")]):
         identity = PlacementGroupID(bytes.fromhex(group.placement_group_id))
         remove_placement_group(PlacementGroup(identity))
+
+
+def _let_workers_import_this() -> None:
+    """Ray's processes inherit this one's environment: let them import the same packages."""
+    root, paths = str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH")
+    if root not in (paths or "").split(os.pathsep):
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, paths]))
 
 
 def _free_port() -> int:

@@ -1,38 +1,35 @@
-"""Entries on their way to an MLflow that may be slow or gone: nobody waits, nothing is lost.
+"""Entries on their way to an MLflow that may be slow or unreachable: no caller waits, none is lost.
 
-A thread delivers them in order. Until then they lie in a file, a line of JSON each, from which a
-later process goes on: an entry may so be delivered twice, and never less than once.
+A thread delivers the entries in order. Until then they are lines of a file, from which a later
+process continues: an entry is delivered at least once, and may be delivered twice.
 """
 
-import json
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from hierclf.io.atomic import draft_of
 from search.tracking import store
+from search.tracking.entries import Entry, from_line, to_line
 
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 30.0
-"""Pause after a failed delivery: a store that is gone costs one request in this time."""
+"""Pause after a failed delivery: an unreachable store costs one request in this time."""
 PRESSED_SECONDS = 1.0
-"""The same while somebody waits."""
-
-Entry = dict[str, Any]
+"""The same pause while a caller waits for an empty outbox."""
 
 
 class Outbox:
-    """The entries of one file. A class, since a thread works on them while others are added.
+    """The entries of one file, and the thread that delivers them.
 
     Args:
-        path: of the file; there while entries wait.
-        deliver: called with an entry, in the thread; raises what the store raises. An entry whose
-            error would only come again is dropped.
+        path: the file; it exists while entries wait.
+        deliver: called with each entry, in the thread; raises what the store raises. An entry that
+            fails for a lasting reason is dropped.
     """
 
     def __init__(self, path: Path, deliver: Callable[[Entry], None]) -> None:
@@ -44,18 +41,18 @@ class Outbox:
         threading.Thread(target=self._work, name="outbox", daemon=True).start()
 
     def put(self, entry: Entry) -> None:
-        """Add an entry, a JSON object, at the end; returns at once."""
+        """Append an entry; returns at once."""
         with self._changed:
             self._entries.append(entry)
             try:
                 with self.path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(entry) + "\n")
+                    file.write(to_line(entry))
             except OSError as error:  # a full disk: the entry is still in memory
                 self._warn(error)
             self._changed.notify_all()
 
     def wait(self, seconds: float) -> int:
-        """Wait for an empty outbox, but no longer; the number of entries that are still there."""
+        """Wait until the outbox is empty, at most `seconds`; the number of entries still in it."""
         with self._changed:
             self._pressed_until = time.monotonic() + seconds
             self._changed.notify_all()
@@ -69,7 +66,7 @@ class Outbox:
                 entry = self._entries[0]
             try:
                 self._deliver(entry)
-            except Exception as error:  # whatever it is: the search matters more
+            except Exception as error:  # of any kind: tracking must never end a search
                 self._warn(error)
                 if store.passing(error):
                     self._pause()
@@ -91,7 +88,7 @@ class Outbox:
     def _warn(self, error: Exception) -> None:
         if not self._warned:
             text = store.plain(str(error) or type(error).__name__)
-            logger.warning("MLflow: the search goes on, and tries again later: %s", text)
+            logger.warning("MLflow: the search continues and retries later: %s", text)
             self._warned = True
 
 
@@ -114,4 +111,4 @@ def _read(path: Path) -> list[Entry]:
     if len(whole) < len(lines):
         with draft_of(path) as draft:
             draft.write_text("".join(whole), encoding="utf-8")
-    return [json.loads(line) for line in whole]
+    return [from_line(line) for line in whole]

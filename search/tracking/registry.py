@@ -17,8 +17,7 @@ import pandas as pd
 
 from search.tracking.store import MlflowClient, connect, plain_errors
 
-# MLflow's pyfunc and models take a second to import, and `search.tracking.store` must be imported
-# before any part of MLflow: hence the imports inside functions.
+# MLflow's pyfunc and models take a second to import: hence the imports inside functions.
 
 MODEL_CODE = Path(__file__).with_name("pyfunc_model.py").resolve()
 # What hierclf needs to predict. hierclf itself travels with the model: it is on no package index.

@@ -7,7 +7,6 @@ Everything goes through `connect(uri)`: the process-wide tracking URI is left al
 
 import logging
 import math
-import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,30 +15,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from hierclf.io.atomic import locked
-
-# MLflow reads these while it is imported or at each call; what the user has set stays. Its own
-# seven retries would hold up a search for four minutes at every call to a server that is gone.
-for _name, _value in {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-}.items():
-    os.environ.setdefault(_name, _value)
-
-from mlflow import MlflowClient  # noqa: E402
-from mlflow.entities import Metric, Param, RunTag  # noqa: E402
-from mlflow.exceptions import MlflowException  # noqa: E402
-from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
-
-logging.getLogger("mlflow").setLevel(os.environ["MLFLOW_LOGGING_LEVEL"].upper())
-logging.getLogger("alembic").setLevel(logging.WARNING)  # a wall of INFO lines for a new store
-# A database's errors are raised, too; whoever catches them says them in one line.
-logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 T = TypeVar("T")
 StoreErrors = (MlflowException, SQLAlchemyError, OSError)
@@ -168,21 +149,20 @@ def finish_search(
     run_id: str,
     metrics: Mapping[str, float],
     artifacts: Iterable[Path],
-    status: str = "FINISHED",
 ) -> None:
-    """Log final figures and files (or folders) on the parent run and end it.
-
-    `status`: FINISHED, FAILED or KILLED.
-    """
+    """Log final figures and files (or folders) on the parent run; it is FINISHED then."""
     with plain_errors(uri):
         client = connect(uri)
         log(client, run_id, metrics=at_step(metrics, step=0, timestamp=milliseconds()))
         _log_files(client, run_id, artifacts)
-        client.set_terminated(run_id, status)
+        client.set_terminated(run_id, "FINISHED")
 
 
 def connect(uri: str) -> MlflowClient:
     """Client of the store at `uri`, for runs and for the model registry alike."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # a page of INFO lines per new store
+    # The errors of a database are raised too, and reported in one line by the caller.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 

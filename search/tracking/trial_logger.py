@@ -1,7 +1,7 @@
-"""Ray Tune's trials as MLflow runs: what happens to a trial becomes entries for its run.
+"""Ray Tune's trials as MLflow runs: events of a trial become entries for its run.
 
-Tune's loop writes entries into an outbox and goes on: an MLflow that fails, or takes its time,
-never holds up a search.
+Tune's loop only writes entries into an outbox: an MLflow that fails or is slow never delays a
+search.
 """
 
 import time
@@ -15,12 +15,13 @@ from ray.tune.experiment import Trial
 from ray.tune.logger import LoggerCallback
 
 from search.tracking import store
-from search.tracking.outbox import Entry, Outbox, outbox_at
+from search.tracking.entries import Begin, End, Log, Settle
+from search.tracking.outbox import Outbox, outbox_at
 from search.tracking.trial_runs import Place, TrialRuns
 
 AT_THE_END_S = 5.0
-"""How long the end of a stage waits for what is on its way; the rest goes on beside the next."""
-# Entries of Tune's results that are no measurements.
+"""How long the end of a stage waits for the outbox; the rest is sent during the next stage."""
+# Keys of Tune's results that are no measurements.
 _BOOKKEEPING = frozenset(
     {
         *("epoch", "timestamp", "training_iteration", "pid"),
@@ -31,17 +32,17 @@ _BOOKKEEPING = frozenset(
 
 
 class TrialLogger(LoggerCallback):
-    """A class because Tune asks for one. Runs are found again after a resume, by their tags.
+    """Tune callback that reports every trial. After a resume, runs are found by their tags.
 
-    A trial that ended by itself or was stopped early is FINISHED (the latter with the tag
-    `stopped_early`: `scheduler`, or `search` when the whole search ended first), one that raised is
-    FAILED (tag `error`), one that was cut off is KILLED.
+    A trial that ended or was stopped early is FINISHED (the latter with the tag `stopped_early`:
+    `scheduler`, or `search` when the whole search ended first), one that raised is FAILED (tag
+    `error`), one that was interrupted is KILLED.
 
     Args:
-        place: where the runs go.
+        place: where the runs are.
         outbox: the file that entries wait in; one for all stages of a search.
         stage: `search`, `confirm` or `refit`; a tag, and part of the run's name.
-        metric: What the search maximises; its best epoch is logged as `best_METRIC`.
+        metric: what the search maximises; its best value is logged as `best_METRIC`.
     """
 
     def __init__(
@@ -53,11 +54,11 @@ class TrialLogger(LoggerCallback):
         self._reset()
 
     def _reset(self) -> None:
-        self._stopped: dict[str, str] = {}  # trial id -> who stopped it before its end
-        self._open: set[str] = set()  # trials that began and did not end
+        self._stopped: dict[str, str] = {}  # trial id -> what stopped it before its end
+        self._open: set[str] = set()  # trials that started and have not ended
 
     def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles its callbacks; a thread can't be."""
+        """Without the outbox: Tune pickles its callbacks, and a thread cannot be pickled."""
         names = ("_place", "_path", "_stage", "_metric")
         return {name: getattr(self, name) for name in names}
 
@@ -73,23 +74,23 @@ class TrialLogger(LoggerCallback):
     def log_trial_start(self, trial: Trial) -> None:
         self._open.add(trial.trial_id)
         self._stopped.pop(trial.trial_id, None)
-        self.outbox.put(self._entry("begin", trial))
+        self.outbox.put(Begin(**self._trial(trial)))
 
     def log_trial_result(self, iteration: int, trial: Trial, result: dict) -> None:
         self._open.add(trial.trial_id)
-        if result.get("done"):  # a trial's own end comes without a result of its own
+        if result.get("done"):  # a trial that ends by itself reports no result for that
             self._stopped[trial.trial_id] = "scheduler"
         self.outbox.put(
-            self._entry("log", trial)
-            | {
-                "metrics": _measurements(result),
-                "step": int(result.get("epoch", result.get("training_iteration", 0))),
-                "timestamp": int(result.get("timestamp", time.time())) * 1000,
-            }
+            Log(
+                **self._trial(trial),
+                metrics=_measurements(result),
+                step=int(result.get("epoch", result.get("training_iteration", 0))),
+                timestamp=int(result.get("timestamp", time.time())) * 1000,
+            )
         )
 
     def log_trial_end(self, trial: Trial, failed: bool = False) -> None:
-        if trial.trial_id not in self._open:  # never began: the search ended first
+        if trial.trial_id not in self._open:  # never started: the search ended first
             return
         last = trial.last_result or {}
         tags = {}
@@ -103,24 +104,31 @@ class TrialLogger(LoggerCallback):
         self._end(trial, "FAILED" if failed else "FINISHED", tags, last.get("time_total_s"))
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
-        """End what was cut off, and drop what was begun for trials that Tune has forgotten."""
+        """End the runs of interrupted trials; delete those of trials that Tune has forgotten."""
         for trial in trials:
             if trial.trial_id in self._open:
                 self._end(trial, "KILLED", {}, None)
         known = [trial.trial_id for trial in trials]
-        self.outbox.put({"do": "settle", "stage": self._stage, "trials": known})
+        self.outbox.put(Settle(stage=self._stage, trials=known))
         self.outbox.wait(AT_THE_END_S)
 
     def _end(self, trial: Trial, status: str, tags: dict[str, str], seconds: float | None) -> None:
         self._open.discard(trial.trial_id)
-        ended = {"status": status, "tags": tags, "metric": self._metric, "seconds": seconds}
-        self.outbox.put(self._entry("end", trial) | ended)
+        self.outbox.put(
+            End(
+                **self._trial(trial),
+                status=status,
+                tags=tags,
+                metric=self._metric,
+                seconds=seconds,
+            )
+        )
 
-    def _entry(self, do: str, trial: Trial) -> Entry:
+    def _trial(self, trial: Trial) -> dict[str, Any]:
+        """The fields of `entries.Trial`."""
         params = store.flatten(trial.config, ".")
         number = (trial.experiment_tag or trial.trial_id).split("_")[0]
         return {
-            "do": do,
             "trial_id": trial.trial_id,
             "stage": self._stage,
             "name": f"{self._stage} {number}",

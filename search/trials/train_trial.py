@@ -35,7 +35,7 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
         train_loop,
         workers=job.plan.workers,
         use_gpu=job.plan.use_gpu,
-        train_loop_config=job._replace(folds=folds)._asdict() | {"tuned": tuned},
+        train_loop_config={"job": job._replace(folds=folds), "tuned": tuned},
         scaling_config=ray.train.ScalingConfig(
             num_workers=job.plan.workers,
             use_gpu=job.plan.use_gpu,
@@ -61,8 +61,12 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
     trainer.fit()
 
 
-def train_loop(job: dict[str, Any]) -> None:
-    """Ray Train's function, run by every worker of a trial."""
+def train_loop(config: dict[str, Any]) -> None:
+    """Ray Train's function, run by every worker of a trial.
+
+    Args:
+        config: `job`, a `Job`, and `tuned`, the searched values by name.
+    """
     from search.trials.worker import train
 
-    train(job)
+    train(config["job"], config["tuned"])

@@ -15,7 +15,7 @@ from hierclf.training.fold_run import FoldRun
 from hierclf.training.prepare import Prepared, prepare
 from search.trials.checkpoints import latest_whole
 from search.trials.epochs import CHECKPOINT_EVERY_S, restore, run_epochs, save, write_results
-from search.trials.plan import Plan
+from search.trials.plan import Job
 from search.trials.stream import map_on_cluster
 from search.trials.trial_processes import order_processes
 
@@ -23,16 +23,16 @@ from search.trials.trial_processes import order_processes
 _SAID = "said"
 
 
-def train(job: dict[str, Any]) -> None:
-    """Train the folds of a job, a `Job` as a dict with the searched values as `tuned`."""
+def train(job: Job, tuned: dict[str, Any]) -> None:
+    """Train the folds of a job with the searched values `tuned`."""
     context = ray.train.get_context()
-    config = parse_config(job["config"]).with_hyperparameters(**job["tuned"])
-    device, plan = get_device(), Plan(*job["plan"])
+    config = parse_config(job.config).with_hyperparameters(**tuned)
+    device = get_device()
     if device.type == "cpu":
-        torch.set_num_threads(plan.cpus_per_worker)
+        torch.set_num_threads(job.plan.cpus_per_worker)
     # Two at least: one is read while the other is decoded.
-    over = partial(map_on_cluster, at_a_time=max(2, plan.cpus_per_worker))
-    prepared = prepare(config, directory=Path(job["cache_dir"]), device=device, over=over)
+    over = partial(map_on_cluster, at_a_time=max(2, job.plan.cpus_per_worker))
+    prepared = prepare(config, directory=Path(job.cache_dir), device=device, over=over)
     world = context.get_world_size()
     runs = [
         FoldRun(
@@ -46,19 +46,19 @@ def train(job: dict[str, Any]) -> None:
             rank=context.get_world_rank(),
             world=world,
         )
-        for name in job["folds"]
+        for name in job.folds
     ]
     order_processes(1)
     _train(runs, config, prepared, job)
 
 
-def _train(runs: list[FoldRun], config: Config, prepared: Prepared, job: dict[str, Any]) -> None:
+def _train(runs: list[FoldRun], config: Config, prepared: Prepared, job: Job) -> None:
     """Report every epoch; with a checkpoint if it is the best, the last, or a while after one."""
-    done = _restore(runs, Path(job["storage"]) / ray.train.get_context().get_experiment_name())
+    done = _restore(runs, Path(job.storage) / ray.train.get_context().get_experiment_name())
     said = done.pop(_SAID, [])
     for metrics in said:  # who died may have kept epochs without having been heard
         ray.train.report(metrics)
-    best, saved, last = done.get("best_objective", -1.0), time.monotonic(), job["epochs"]
+    best, saved, last = done.get("best_objective", -1.0), time.monotonic(), job.epochs
     for metrics in run_epochs(runs, last=last, done=done):
         said.append(metrics)
         epoch, better = metrics["epoch"], metrics["best_objective"] > best
@@ -70,7 +70,7 @@ def _train(runs: list[FoldRun], config: Config, prepared: Prepared, job: dict[st
             continue
         with tempfile.TemporaryDirectory() as folder:
             save(Path(folder), runs, metrics | {_SAID: said})
-            if job["results"] and epoch == last:
+            if job.results and epoch == last:
                 write_results(Path(folder), runs, config, prepared)
             checkpoint = ray.train.Checkpoint.from_directory(folder)
             ray.train.report(metrics, checkpoint=checkpoint)

@@ -133,7 +133,7 @@ def test_a_sound_table_is_read_as_it_was_written(
     assert list(zip(source.images, *(a.tolist() for a in found), strict=True)) == images
     assert known.super_names == tuple(f"super, {i}" for i in sorted(supers))
     assert known.sub_names == tuple(f'sub "{i}"' for i in sorted(subs))
-    assert known.novel_sub_id == max(subs) + 1 if max(subs) >= -1 else known.novel_sub_id
+    assert known.novel_sub_id == max(subs) + 1
 
 
 # --- paths and zips ------------------------------------------------------------------------------

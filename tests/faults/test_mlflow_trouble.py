@@ -82,7 +82,7 @@ def test_a_server_that_was_gone_for_two_stages_has_everything_in_the_end(apart: 
             ended = search.ended()
     assert ended.code == 0, ended
     (line,) = ended.err.splitlines()
-    assert "the search goes on, and tries again later" in line
+    assert "the search continues and retries later" in line
     client = store.connect(f"sqlite:///{folder}/server.db")
     experiment = client.get_experiment_by_name("hierclf")
     assert experiment is not None

@@ -92,9 +92,12 @@ def test_a_locked_store_gets_everything_later_and_is_one_warning(
     assert set(status.values()) == {"FINISHED"}
     history = pd.read_parquet(troubled.folder / "history.parquet")
     client = store.connect(apart.uri())
+    errors = {}
     for run in (r for r in children if r.data.tags.get("hierclf.stage") == "search"):
         rows = history[history["trial_id"] == run.data.tags["trial_id"]]
         logged = client.get_metric_history(run.info.run_id, "objective")
         assert {point.step for point in logged} == set(rows["epoch"])
-        assert "out of memory" in run.data.tags.get("error", "out of memory")
+        errors[float(run.data.params["lr"])] = run.data.tags.get("error")
+    assert errors.pop(OWN_LR) == "epoch 1: out of memory: no room for 7 tensors"
+    assert set(errors.values()) == {None}
     assert not (troubled.folder / "mlflow-outbox.jsonl").exists()

@@ -6,20 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from hierclf.data.sources import is_demo
 from tests.layouts import ROWS, release
 from tests.searches import ROOT, Ended, execute, tune
 
 # Runs several commands in one process, as importing torch, Ray and MLflow takes seconds.
 MANY = """
 import contextlib, io, json, sys
-from search import tune
+from search.tune import app
 
 for words in json.loads(sys.argv[1]):
     sys.argv = ["tune.py", *words]
     out, err, code = io.StringIO(), io.StringIO(), 0
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            tune.main()
+            app(prog_name="tune.py")
         except SystemExit as end:
             code = end.code
     print(json.dumps([code, out.getvalue(), err.getvalue()]))
@@ -35,10 +36,30 @@ def refused(ended: Ended) -> str:
     return line.removeprefix("tune.py: error: ")
 
 
-def test_an_option_that_is_unknown_is_one_line(tmp_path: Path) -> None:
-    ended = tune("--nope", "3", "--results", tmp_path / "results", cache=tmp_path / "cache")
-    assert refused(ended).startswith("No such option: --nope")
+@pytest.mark.parametrize(
+    ("option", "words"), [("--nope", "No such option: --nope"), ("--gpus", "valid int")]
+)
+def test_a_wrong_option_is_a_usage_error(tmp_path: Path, option: str, words: str) -> None:
+    ended = tune(option, "x", "--results", tmp_path / "results", cache=tmp_path / "cache")
+    assert ended.code == 2
+    usage, *_, error = ended.err.splitlines()
+    assert usage.startswith("Usage: tune.py")
+    assert error.startswith("Error: ")
+    assert words in error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_whose_name_begins_with_demo_is_no_demo_set(tmp_path: Path) -> None:
+    for path, demo in (
+        ("demo", True),
+        ("demo:3", True),
+        ("demographics/", False),
+        ("demo/", False),
+    ):
+        assert is_demo(path) == demo
+    options = ["--data", tmp_path / "demographics", "--name", "one"]
+    line = refused(tune(*options, "--results", tmp_path / "results", cache=tmp_path / "cache"))
+    assert "demographics: no such file or folder" in line
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
@@ -65,9 +86,9 @@ def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Ended,
     taken.mkdir(parents=True)
     (taken / "mine.txt").write_text("kept")
     wrong_options = {
-        "gpus": ["--gpus", "some"],
         "negative": ["--gpus", "-1"],
         "workers": ["--gpus-per-trial", "0"],
+        "fraction": ["--gpus-per-trial", "1.5"],
         "key": ["--set", "train.learning_rate=1"],
         "equals": ["--set", "train.lr"],
         "value": ["--set", "train.lr=-1"],
@@ -103,9 +124,9 @@ def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Ended,
 @pytest.mark.parametrize(
     ("key", "words"),
     [
-        ("gpus", ["--gpus", "integer"]),
-        ("negative", ["--gpus", "greater than or equal to 0"]),
-        ("workers", ["--gpus-per-trial", "greater than or equal to 0.05"]),
+        ("negative", ["--gpus must be at least 0", "got -1"]),
+        ("workers", ["--gpus-per-trial must be a whole number, or a fraction from 0.05", "got 0"]),
+        ("fraction", ["--gpus-per-trial must be a whole number", "got 1.5"]),
         ("key", ["unknown key train.learning_rate"]),
         ("equals", ["--set takes section.key=value", "'train.lr'"]),
         ("value", ["train.lr", "greater than 0", "-1"]),

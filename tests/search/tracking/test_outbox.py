@@ -1,6 +1,5 @@
-"""Entries arrive in order and at least once, whatever the store does; nobody waits for it."""
+"""Entries arrive in order and at least once, whatever the store does; no caller waits for it."""
 
-import json
 import logging
 import time
 from pathlib import Path
@@ -8,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from search.tracking.outbox import Entry, Outbox
+from search.tracking.entries import Abandon, Begin, End, Entry, Log, Settle, from_line, to_line
+from search.tracking.outbox import Outbox
 
 
 class Store:
-    """What is delivered; fails as often as it is told to."""
+    """Keeps what is delivered; raises the given errors first."""
 
     def __init__(self, *errors: Exception, slow: float = 0.0) -> None:
         self.got: list[Entry] = []
@@ -26,7 +26,10 @@ class Store:
 
 
 def entries(n: int) -> list[Entry]:
-    return [{"n": i, "text": "Pêche\n"} for i in range(n)]
+    params = {"text": "Pêche\n"}
+    return [
+        Begin(trial_id=f"t{i}", stage="search", name=f"search {i}", params=params) for i in range(n)
+    ]
 
 
 def filled(path: Path, store: Any, n: int = 3) -> Outbox:
@@ -79,10 +82,49 @@ def test_the_next_process_delivers_what_waits_and_drops_a_line_that_was_cut_off(
     path = tmp_path / "box"
     filled(path, Store(*[OSError("gone")] * 99))
     kept = path.read_text()
-    assert [json.loads(line) for line in kept.splitlines()] == entries(3)
-    path.with_name("next").write_text(kept + '{"n": 3, "te')
+    assert [from_line(line) for line in kept.splitlines()] == entries(3)
+    path.with_name("next").write_text(kept + '{"do": "beg')
     store = Store()
     again = Outbox(path.with_name("next"), store)
-    again.put({"n": 4})
+    again.put(entries(4)[3])
     assert again.wait(5) == 0
-    assert store.got == [*entries(3), {"n": 4}]
+    assert store.got == entries(4)
+
+
+TRIAL: dict[str, Any] = {
+    "trial_id": "t1",
+    "stage": "search",
+    "name": "search 1",
+    "params": {"lr": "0.1"},
+}
+
+
+@pytest.mark.parametrize(
+    ("entry", "line"),
+    [
+        (
+            Begin(**TRIAL),
+            '{"do": "begin", "trial_id": "t1", "stage": "search", "name": "search 1", '
+            '"params": {"lr": "0.1"}}',
+        ),
+        (
+            Log(**TRIAL, metrics={"loss": 0.5}, step=3, timestamp=1000),
+            '{"do": "log", "trial_id": "t1", "stage": "search", "name": "search 1", '
+            '"params": {"lr": "0.1"}, "metrics": {"loss": 0.5}, "step": 3, "timestamp": 1000}',
+        ),
+        (
+            End(**TRIAL, status="FINISHED", tags={}, metric="objective", seconds=None),
+            '{"do": "end", "trial_id": "t1", "stage": "search", "name": "search 1", '
+            '"params": {"lr": "0.1"}, "status": "FINISHED", "tags": {}, "metric": "objective", '
+            '"seconds": null}',
+        ),
+        (
+            Settle(stage="search", trials=["t1"]),
+            '{"do": "settle", "stage": "search", "trials": ["t1"]}',
+        ),
+        (Abandon(status="KILLED", pid=7), '{"do": "abandon", "status": "KILLED", "pid": 7}'),
+    ],
+)
+def test_the_lines_on_disk_keep_their_form(entry: Entry, line: str) -> None:
+    assert to_line(entry) == line + "\n"
+    assert from_line(line) == entry

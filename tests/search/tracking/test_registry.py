@@ -84,7 +84,7 @@ def registered(
 def test_the_registered_model_resolves_to_the_same_model_directory(
     mlflow_place: tuple[str, str], model_dir: Path, registered: Registered
 ) -> None:
-    import mlflow  # after search.tracking.mlflow_place, which sets its environment
+    import mlflow
 
     assert registered.version == registered.champion == "1"
     for address in ("models:/hierclf@champion", "models:/hierclf/1"):

@@ -86,7 +86,7 @@ def test_a_resumed_search_finds_its_run_and_keeps_changed_parameters_as_tags(
     name = "it's one"
     first = store.start_search(uri, experiment_id, name, {"a": {"b": 1}, "n": 5}, {"data": "demo"})
     other = store.start_search(uri, experiment_id, "another", {}, {}, resume=True)
-    store.finish_search(uri, first, {"objective": 0.5}, [], "KILLED")
+    store.finish_search(uri, first, {"objective": 0.5}, [])
     again = store.start_search(
         uri, experiment_id, name, {"a": {"b": 1}, "n": 9, "new": "x"}, {}, resume=True
     )
@@ -149,7 +149,7 @@ def test_the_end_of_a_search_has_figures_files_and_folders(
 
 
 def test_the_process_wide_tracking_uri_is_left_alone(uri: str, experiment_id: str) -> None:
-    import mlflow  # after search.tracking.store, which sets its environment
+    import mlflow
 
     store.start_search(uri, experiment_id, "s", {}, {})
     assert not mlflow.is_tracking_uri_set()

@@ -6,14 +6,20 @@ from typing import Any
 import pytest
 
 from search.tracking import store
+from search.tracking.entries import Abandon, Begin, End, Entry, Log, Settle
 from search.tracking.trial_runs import Place, TrialRuns
 
-TRIAL = {"trial_id": "t1", "stage": "search", "name": "search 1", "params": {"lr": "0.1"}}
-HISTORY: list[dict[str, Any]] = [
-    {"do": "begin"},
-    {"do": "log", "metrics": {"objective": 0.5}, "step": 1, "timestamp": 1000},
-    {"do": "log", "metrics": {"objective": 0.4}, "step": 2, "timestamp": 2000},
-    {"do": "end", "status": "FINISHED", "tags": {"a": "b"}, "metric": "objective", "seconds": 3},
+TRIAL: dict[str, Any] = {
+    "trial_id": "t1",
+    "stage": "search",
+    "name": "search 1",
+    "params": {"lr": "0.1"},
+}
+HISTORY: list[Entry] = [
+    Begin(**TRIAL),
+    Log(**TRIAL, metrics={"objective": 0.5}, step=1, timestamp=1000),
+    Log(**TRIAL, metrics={"objective": 0.4}, step=2, timestamp=2000),
+    End(**TRIAL, status="FINISHED", tags={"a": "b"}, metric="objective", seconds=3.0),
 ]
 
 
@@ -35,7 +41,7 @@ def test_a_history_that_is_delivered_again_by_another_process_changes_nothing(
     for _ in range(times):
         runs = TrialRuns(place)
         for entry in HISTORY:
-            runs.deliver(TRIAL | entry)
+            runs.deliver(entry)
     (run,) = children(place)
     assert run.info.status == "FINISHED"
     assert run.data.params == {"lr": "0.1"}
@@ -49,9 +55,9 @@ def test_a_history_that_is_delivered_again_by_another_process_changes_nothing(
 def test_an_abandoned_search_leaves_no_run_that_seems_to_go_on(place: Place) -> None:
     runs = TrialRuns(place)
     for entry in HISTORY:
-        runs.deliver(TRIAL | entry)
-    runs.deliver(TRIAL | {"do": "begin", "trial_id": "t2"})
-    runs.deliver({"do": "abandon", "status": "KILLED", "pid": os.getpid()})
+        runs.deliver(entry)
+    runs.deliver(Begin(**TRIAL | {"trial_id": "t2"}))
+    runs.deliver(Abandon(status="KILLED", pid=os.getpid()))
     assert sorted(run.info.status for run in children(place)) == ["FINISHED", "KILLED"]
     assert store.connect(place.uri).get_run(place.parent).info.status == "KILLED"
 
@@ -62,12 +68,12 @@ def test_a_trial_that_a_killed_tune_forgot_leaves_no_run_in_its_stage(
 ) -> None:
     runs = TrialRuns(place)
     for trial_id, stage in (("t1", "search"), ("lost", "search"), ("other", "confirm")):
-        runs.deliver(TRIAL | {"do": "begin", "trial_id": trial_id, "stage": stage})
+        runs.deliver(Begin(**TRIAL | {"trial_id": trial_id, "stage": stage}))
     for _ in range(times):
-        runs.deliver({"do": "settle", "stage": "search", "trials": ["t1"]})
+        runs.deliver(Settle(stage="search", trials=["t1"]))
     assert {run.data.tags["trial_id"] for run in children(place)} == {"t1", "other"}
 
 
-def test_an_earlier_processs_last_word_does_not_end_a_search_that_goes_on(place: Place) -> None:
-    TrialRuns(place).deliver({"do": "abandon", "status": "KILLED", "pid": os.getpid() + 1})
+def test_the_interruption_of_an_earlier_process_does_not_end_a_resumed_search(place: Place) -> None:
+    TrialRuns(place).deliver(Abandon(status="KILLED", pid=os.getpid() + 1))
     assert store.connect(place.uri).get_run(place.parent).info.status == "RUNNING"

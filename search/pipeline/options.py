@@ -1,0 +1,59 @@
+"""How a run is carried out, apart from what is searched: resources, time, where metrics go."""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from hierclf.io.atomic import read_json_object
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Options of a run; its folder stores them as options.json, so that a resumed run keeps them.
+
+    Attributes:
+        time_budget: seconds for the search's trials, above 0; None sets no limit.
+        gpus: GPUs to use; None uses all that Ray sees, 0 trains on CPUs.
+        gpus_per_trial: training processes per trial, one GPU each; below 1, the fraction of a GPU
+            that the trial's one process uses.
+        address: a running Ray cluster, such as `auto`; None starts Ray on this machine.
+        mlflow_uri: an MLflow server or database; None uses the SQLite store in the results folder.
+
+    Raises:
+        ValueError: a value breaks its rule.
+    """
+
+    time_budget: float | None = None
+    gpus: int | None = None
+    gpus_per_trial: float = 1.0
+    address: str | None = None
+    mlflow_uri: str | None = None
+
+    def __post_init__(self) -> None:
+        budget, workers = self.time_budget, self.gpus_per_trial
+        if budget is not None and not budget > 0:
+            raise ValueError(f"--time-budget must be above 0 seconds, but got {budget}")
+        if self.gpus is not None and self.gpus < 0:
+            raise ValueError(f"--gpus must be at least 0, but got {self.gpus}")
+        if not workers >= 0.05 or (workers > 1 and workers != int(workers)):
+            raise ValueError(
+                "--gpus-per-trial must be a whole number, or a fraction from 0.05 to 1, "
+                f"but got {workers:g}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What options.json holds."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, path: Path) -> "RunOptions":
+        """Options from an options.json.
+
+        Raises:
+            ValueError: no such file, or one that this version cannot have written.
+        """
+        content = read_json_object(path)
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(content) - known):
+            raise ValueError(f"{path} must hold {', '.join(sorted(known))} only, but got {unknown}")
+        return cls(**content)

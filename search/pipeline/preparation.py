@@ -1,0 +1,98 @@
+"""What happens before the first trial: checks, Ray and its resources, images and folds."""
+
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from hierclf.config import Config
+from hierclf.data.sources import open_source
+from hierclf.data.stream_open import parquet_of
+from hierclf.nets.backbones import build_backbone
+from hierclf.training.folds import REFERENCE, REFIT
+from hierclf.training.loop import pick_precision
+from hierclf.training.prepare import Prepared, prepare
+from search.pipeline.options import RunOptions
+from search.pipeline.run_folder import RunFolder
+from search.runtime.cluster import plan_resources, start_ray
+from search.runtime.progress import Steps, console
+from search.runtime.signals import end_on_signals
+from search.trials.plan import Plan
+from search.trials.stream import map_on_cluster
+
+
+def check_early(config: Config) -> None:
+    """Refuse at once what preparation or the first trial would refuse after minutes.
+
+    Raises:
+        ValueError: the data cannot be read, or there is no such backbone or weights.
+    """
+    source = open_source(config.data.path)
+    if config.data.stream:
+        parquet_of(source)
+    build_backbone(config.model.backbone, config.model.weights)
+
+
+def start_cluster(config: Config, options: RunOptions) -> Plan:
+    """Start or join Ray, and divide its resources among the trials.
+
+    Raises:
+        ValueError: Ray does not start, or a trial could never run.
+    """
+    import ray  # after search.runtime.cluster, which sets what Ray reads at its import
+
+    start_ray(options.address)
+    end_on_signals()  # again: Ray has installed a handler of its own
+    capacity = ray.cluster_resources()
+    plan = plan_resources(
+        cpus=capacity.get("CPU", 0),
+        available_gpus=capacity.get("GPU", 0),
+        gpus=options.gpus,
+        workers=options.gpus_per_trial,
+        n_trials=config.search.trials,
+    )
+    if config.train.batch_size < 2 * plan.workers:
+        raise ValueError(
+            f"train.batch_size must give each of the {plan.workers} workers of a trial 2 images or "
+            f"more, but got {config.train.batch_size}"
+        )
+    precision = config.train.precision
+    if precision != "auto":
+        pick_precision(precision, torch.device("cuda" if plan.use_gpu else "cpu"))
+    waiting = config.search.trials - plan.trials_at_a_time
+    console.print(
+        f"  resources: {plan.describe()}"
+        + (f"; {waiting} more wait{'s' if waiting == 1 else ''}" if waiting > 0 else "")
+    )
+    return plan
+
+
+def prepare_images(config: Config, folder: RunFolder, plan: Plan, cache_dir: Path) -> Prepared:
+    """Decode the images, plan the folds, compute frozen features; print what was found."""
+    steps = Steps()
+    over = partial(map_on_cluster, at_a_time=plan.cpus)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        prepared = prepare(config, directory=cache_dir, device=device, over=over, progress=steps)
+    finally:
+        steps.close()
+    cache, hierarchy = prepared.cache, prepared.cache.hierarchy
+    folder.list_images(cache)
+    height, width = cache.images.shape[1:3]
+    console.print(
+        f"[bold]prepare[/bold]  {len(cache.images):,} images of {width}x{height}, "
+        f"{hierarchy.n_super} super-classes, {hierarchy.n_sub} sub-classes"
+        + (f", {len(cache.quarantine)} unreadable left out" if len(cache.quarantine) else "")
+    )
+    names = [name for name in prepared.folds if name not in (REFERENCE, REFIT)]
+    n_super, n_mixed = (sum(x.startswith(kind) for x in names) for kind in ("super", "mixed"))
+    console.print(
+        f"  folds: {len(names) - n_super - n_mixed} hide sub-classes, "
+        + (
+            f"{n_super} hide a whole super-class"
+            if n_super
+            else "none hides a super-class (that needs three of them): super_tau stays untested"
+        )
+        + (f", {n_mixed} hide both" if n_mixed else "")
+    )
+    return prepared
