@@ -158,9 +158,9 @@ def run_trials(
 
 def runs_of(place: Place, name: str) -> tuple[Any, list[Any]]:
     """The parent run of a search in MLflow, and the runs below it."""
-    from search import tracking  # MLflow takes seconds to import, and few tests need it
+    from search.tracking import store  # MLflow takes seconds to import, and few tests need it
 
-    client = tracking.connect(place.uri())
+    client = store.connect(place.uri())
     experiment = client.get_experiment_by_name("hierclf")
     assert experiment is not None
     every = client.search_runs([experiment.experiment_id], max_results=1000)
