@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from hierclf.recipes import config_file
 from hierclf.rules.goals import Goal, Kind
 from hierclf.scores import SCORES
 
@@ -197,11 +198,11 @@ class Config(_Strict):
         return Config.model_validate(self.model_dump() | {"train": self.train.model_dump() | tuned})
 
 
-def load_config(path: Path | None, overrides: list[str] | None = None) -> Config:
+def load_config(path: str | Path | None, overrides: list[str] | None = None) -> Config:
     """Read a YAML file and apply overrides such as `train.lr=3e-4`.
 
     Args:
-        path: a YAML file, or None for the defaults.
+        path: a YAML file or the name of a recipe (see `recipes`); None for the defaults.
         overrides: `section.key=value`; the value is read as YAML.
 
     Raises:
@@ -209,7 +210,7 @@ def load_config(path: Path | None, overrides: list[str] | None = None) -> Config
     """
     tree: dict[str, Any] = {}
     if path is not None:
-        tree = _read_yaml(path)
+        tree = _read_yaml(config_file(path))
     for override in overrides or []:
         _apply_override(tree, override)
     return parse_config(tree, origin=str(path) if path else "the configuration")
@@ -224,8 +225,6 @@ def parse_config(tree: dict[str, Any], *, origin: str = "the configuration") -> 
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise ValueError(f"--config must name a YAML file, but {path} does not exist")
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -15,6 +15,7 @@ if not __package__:  # run as a file: Python's path begins with search/ itself
 
 from hierclf import cli
 from hierclf.errors import one_line_errors
+from search.runtime.installed import require_search_packages
 
 Option = typer.Option
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -42,6 +43,7 @@ def predict(
 ) -> None:
     """Classify images with a registered model, as `hierclf predict` does with a directory."""
     with one_line_errors("predict.py", debug=debug):
+        require_search_packages()
         if ray and (form != "table" or device != "auto"):
             raise ValueError(
                 "--ray writes all columns, on the devices that Ray sees: beside it, give neither "

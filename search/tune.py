@@ -11,14 +11,14 @@ from typing import Annotated
 
 import typer
 
-ROOT = Path(__file__).resolve().parents[1]
 if not __package__:  # run as a file: Python's path begins with search/ itself
-    sys.path[0] = str(ROOT)
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from hierclf.config import load_config  # noqa: E402
-from hierclf.data.sources import is_demo  # noqa: E402
-from hierclf.errors import one_line_errors  # noqa: E402
-from search.pipeline.options import RunOptions  # noqa: E402
+from hierclf.config import load_config
+from hierclf.data.sources import is_demo
+from hierclf.errors import one_line_errors
+from search.pipeline.options import RunOptions
+from search.runtime.installed import require_search_packages
 
 Option = typer.Option
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -27,7 +27,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 @app.command()
 def tune(
     data: Annotated[str | None, Option(help="folder, Parquet file, or demo")] = None,
-    config: Annotated[Path | None, Option(help="YAML file; see configs/")] = None,
+    config: Annotated[Path | None, Option(help="YAML file, or cpu, demo or paper")] = None,
     set_: Annotated[list[str] | None, Option("--set", help="section.key=value")] = None,
     name: Annotated[str | None, Option(help="name of the run and of its folder")] = None,
     resume: Annotated[str | None, Option(help="name of a run to resume")] = None,
@@ -49,6 +49,7 @@ def tune(
 ) -> None:
     """Search hyper-parameters and thresholds, and register the best model."""
     with one_line_errors("tune.py", debug=debug):
+        require_search_packages()
         options = RunOptions(
             time_budget=time_budget,
             gpus=gpus,
@@ -72,8 +73,7 @@ def tune(
             resume_job(resume, results=results, address=address)
             return
         if config is None:
-            recipe = "demo.yaml" if data is None or is_demo(data) else "paper.yaml"
-            config = ROOT / "configs" / recipe
+            config = Path("demo" if data is None or is_demo(data) else "paper")
         settings = load_config(config, changes)
         from search.pipeline.job import run_job
 

@@ -1,0 +1,22 @@
+"""What the core package does without and a search needs: the extra `search`."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+_PACKAGES = ("mlflow", "optuna", "psutil", "ray")
+_CLONE = Path(__file__).parents[2] / "pyproject.toml"
+
+
+def require_search_packages() -> None:
+    """Fail early, before anything is written, where the extra is not installed.
+
+    Raises:
+        ValueError: a package is missing; the line says what to type.
+    """
+    missing = [name for name in _PACKAGES if find_spec(name) is None]
+    if missing:
+        target = "-e '.[search]'" if _CLONE.is_file() else "'hierclf[search]'"
+        raise ValueError(
+            f"a search needs packages that are not installed ({', '.join(missing)}): "
+            f"type pip install {target}"
+        )
