@@ -12,19 +12,19 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from scipy.special import softmax
 
 from hierclf.bundle.directory import Bundle
 from hierclf.data.images import decode as decode_image
 from hierclf.data.images import fit_square
 from hierclf.errors import one_line
-from hierclf.hierarchy import LEVELS, NOVEL, Level
+from hierclf.hierarchy import LEVELS, Level
 from hierclf.nets.inference import images_at_a_time, pick_device
 from hierclf.nets.preprocessing import Preprocessing, center_view
 from hierclf.nets.two_heads import Outputs, known_outputs, score_inputs
 from hierclf.rules.calibrators import novel_probability
-from hierclf.rules.decoding import Decoded, decode
-from hierclf.rules.rule import Rule
+from hierclf.rules.decoding import Decoded, class_probability, decode
+from hierclf.rules.rule import Rule, decide
+from hierclf.rules.score_table import Classes
 from hierclf.scores import SCORES, ScoreInputs, score_columns
 from hierclf.scores.sums import score_terms, sum_columns
 
@@ -213,24 +213,19 @@ def _predict_batch(
     columns = score_columns(bundle.states, inputs, scores={name: SCORES[name] for name in used})
     decoded = decode(inputs.super_logits, inputs.sub_logits, np.asarray(hierarchy.sub_to_super))
     super_prob, sub_prob = _probabilities(bundle, inputs, decoded)
-    super_score = sum_columns(columns, "super", rule.super.score)
-    sub_score = sum_columns(columns, "sub", rule.sub.score)
-    super_novel = super_score > rule.super.tau
-    super_pred = np.where(super_novel, NOVEL, decoded.super_pred)
-    sub_pred = np.where(super_novel | (sub_score > rule.sub.tau), NOVEL, decoded.sub_pred)
-    super_ids, sub_ids = hierarchy.decode(super_pred, sub_pred)
+    scores = {level: sum_columns(columns, level, rule[level].score) for level in LEVELS}
+    decided = decide(rule, scores, Classes(decoded.super_pred, decoded.sub_pred))
+    super_ids, sub_ids = hierarchy.decode(*decided)
     values = (
         names,
         super_ids,
         sub_ids,
-        [hierarchy.super_name(i) for i in super_pred],
-        [hierarchy.sub_name(i) for i in sub_pred],
+        [hierarchy.super_name(i) for i in decided.super],
+        [hierarchy.sub_name(i) for i in decided.sub],
         super_prob,
         sub_prob,
-        super_score.astype(np.float32),
-        sub_score.astype(np.float32),
-        _novel_probability(bundle, "super", super_score),
-        _novel_probability(bundle, "sub", sub_score),
+        *(scores[level].astype(np.float32) for level in LEVELS),
+        *(_novel_probability(bundle, level, scores[level]) for level in LEVELS),
     )
     table = pd.DataFrame(dict(zip(COLUMNS, values, strict=True)))
     _check_finite(table, NUMBERS if bundle.calibration else NUMBERS[:4])
@@ -255,12 +250,11 @@ def _probabilities(
     """Of the best known classes, float32 [B] each, at the calibrated temperatures."""
     if bundle.calibration is None:
         return decoded.super_prob, decoded.sub_prob
-    rows = np.arange(len(decoded.super_pred))
     super_logits = inputs.super_logits / bundle.calibration.super.temperature
     sub_logits = inputs.sub_logits / bundle.calibration.sub.temperature
     return (
-        softmax(super_logits, axis=1)[rows, decoded.super_pred].astype(np.float32),
-        softmax(sub_logits, axis=1)[rows, decoded.sub_pred].astype(np.float32),
+        class_probability(super_logits, decoded.super_pred),
+        class_probability(sub_logits, decoded.sub_pred),
     )
 
 

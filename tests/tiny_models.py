@@ -19,6 +19,7 @@ from hierclf.nets.two_heads import TwoHeadNet, TwoHeads
 from hierclf.rules.calibration import Calibration, LevelCalibration
 from hierclf.rules.calibrators import NovelCurve
 from hierclf.rules.rule import LevelRule, Rule
+from hierclf.rules.score_table import ScoreTable
 
 SIZE = 32
 # The novel ids stand amid the others: nothing may assume that they come last.
@@ -110,7 +111,7 @@ def tiny_table(n: int = 600) -> pd.DataFrame:
 def save_tiny_model(directory: Path, rule: Rule | None = None) -> None:
     """`tiny_bundle` and `tiny_table` as a model directory."""
     save_bundle(tiny_bundle(rule), directory)
-    save_score_table(directory, tiny_table(), [0, 1, 0, 1])
+    save_score_table(directory, ScoreTable(tiny_table()), [0, 1, 0, 1])
 
 
 def sign(directory: Path) -> None:

@@ -34,7 +34,7 @@ from hierclf.errors import one_line_errors
 from hierclf.hierarchy import Hierarchy
 from hierclf.io.atomic import draft_of
 from hierclf.rules.fusion import best_combination
-from hierclf.rules.rule import PAPER_RULE, decide
+from hierclf.rules.rule import PAPER_RULE, apply_rule
 from hierclf.rules.score_transfer import DEPLOYED, carried, carried_to
 from hierclf.training.folds import REFERENCE, REFIT, Fold, plan_folds, sub_parts
 from hierclf.training.prepare import Prepared, plan
@@ -114,9 +114,8 @@ def outsider_rows(config: Config, prepared: Prepared, outer: Fold) -> Iterator[R
     folds, parts = inner_folds(cache, config, outer)
     own = prepared._replace(folds={fold.name: fold for fold in folds})
     table = fold_tables(config, own, f"seed {config.seed}, {outer.name}")["masked"]
-    outside = table[table["fold"] == REFIT].reset_index(drop=True)
-    inside = table[table["fold"] != REFIT].reset_index(drop=True)
-    hiding = inside[inside["fold"] != REFERENCE].reset_index(drop=True)
+    outside, inside = table.where(table.folds == REFIT), table.where(table.folds != REFIT)
+    hiding = inside.where(inside.folds != REFERENCE)
     measured = partial(rule_row, sub_to_super=np.asarray(cache.hierarchy.sub_to_super))
     for name, carry in ((f"combination, {DEPLOYED}", DEPLOYED), (f"combination, {RAW}", "raw")):
         rows, answers = cross_fitted(
@@ -125,9 +124,9 @@ def outsider_rows(config: Config, prepared: Prepared, outer: Fold) -> Iterator[R
         yield measured(name, rows, answers, goal="balanced", carry=carry) | {"kind": "estimate"}
         chooses = hiding if carry == "raw" else carried_to(inside, names, REFERENCE)
         rule, _ = best_combination(chooses, names)
-        found = decide(outside, rule)
+        found = apply_rule(outside, rule)
         yield measured(name, outside, found, goal="balanced", carry=carry) | {"kind": "found"}
-    found = decide(outside, PAPER_RULE)
+    found = apply_rule(outside, PAPER_RULE)
     yield measured(PAPER, outside, found, goal="fixed", carry="raw") | {"kind": "found"}
 
 

@@ -34,18 +34,18 @@ from hierclf.metrics.ranking import novelty_metrics, oscr
 from hierclf.nets.inference import pick_device
 from hierclf.progress import progress
 from hierclf.rules.cross_fit import cross_fit
-from hierclf.rules.decoding import DECODINGS
+from hierclf.rules.decoding import DECODINGS, Decoding
 from hierclf.rules.exact import Scores
 from hierclf.rules.fusion import best_combination, best_singles
 from hierclf.rules.goals import BALANCED, Goal
-from hierclf.rules.rule import PAPER_RULE, decide
-from hierclf.rules.score_table import level_rows, score_values, true_labels
+from hierclf.rules.rule import PAPER_RULE, apply_rule
+from hierclf.rules.score_table import Classes, ScoreTable
 from hierclf.rules.score_transfer import CARRIES, DEPLOYED, carried
 from hierclf.training.fold_run import FoldRun
 from hierclf.training.folds import sub_parts
 from hierclf.training.prepare import Prepared, plan, prepare
 
-Tables = dict[str, pd.DataFrame]
+Tables = dict[Decoding, ScoreTable]
 Row = dict[str, Any]
 
 PAPER, BEST_SINGLE, COMBINED = "paper's rule", "best single score", "combination"
@@ -55,7 +55,7 @@ def fold_tables(config: Config, prepared: Prepared, title: str) -> Tables:
     """Train every fold of `prepared`; the score table of all of them, by decoding."""
     names = config.thresholds.scores
     folds = list(prepared.folds.values())
-    tables: dict[str, list[pd.DataFrame]] = {decoding: [] for decoding in DECODINGS}
+    tables: dict[Decoding, list[ScoreTable]] = {decoding: [] for decoding in DECODINGS}
     with progress(f"{title}: training folds") as report:
         for i, fold in enumerate(folds):
             run = FoldRun(
@@ -71,7 +71,7 @@ def fold_tables(config: Config, prepared: Prepared, title: str) -> Tables:
             for decoding, table in run.tables(names, run.fitted_scores(names)).items():
                 tables[decoding].append(table)
             report(i + 1, len(folds))
-    return {decoding: pd.concat(parts, ignore_index=True) for decoding, parts in tables.items()}
+    return {decoding: ScoreTable.concatenate(parts) for decoding, parts in tables.items()}
 
 
 def benchmark_rows(
@@ -88,13 +88,14 @@ def benchmark_rows(
     sub_to_super = np.asarray(cache.hierarchy.sub_to_super)
     parts = sub_parts(cache.hierarchy, sub_folds=config.folds.sub, seed=config.seed)
     judge = partial(cross_fitted, parts=parts)
-    for name, decoding in ((PAPER, "masked"), (PAPER, "apart")):
-        answers = decide(tables[decoding], PAPER_RULE)
+    compared: tuple[Decoding, ...] = ("masked", "apart")
+    for decoding in compared:
+        answers = apply_rule(tables[decoding], PAPER_RULE)
         fixed = {"goal": "fixed", "carry": "raw", "decoding": decoding}
-        yield rule_row(name, tables[decoding], answers, sub_to_super, **fixed)
+        yield rule_row(PAPER, tables[decoding], answers, sub_to_super, **fixed)
     novel = np.full(len(raw), NOVEL)
-    known = table["super_pred"].to_numpy(), table["sub_pred"].to_numpy()
-    for name, answers in (("always novel", (novel, novel)), ("never novel", known)):
+    constants = {"always novel": Classes(novel, novel), "never novel": table.predictions}
+    for name, answers in constants.items():
         yield rule_row(name, table, answers, sub_to_super, goal="fixed", carry="raw")
     families: list[tuple[str, Scores]] = [(name, [name]) for name in names]
     families += [(BEST_SINGLE, names), (COMBINED, names)]
@@ -120,11 +121,11 @@ def benchmark_rows(
             yield rule_row(name, rows, answers, sub_to_super, goal=balanced, carry=carry)
 
 
-def score_quality(table: pd.DataFrame, name: str) -> dict[str, float | None]:
+def score_quality(table: ScoreTable, name: str) -> dict[str, float | None]:
     """AUROC, AUPR, FPR at 95 % TPR and OSCR of one score at both levels, thresholds apart."""
     quality: dict[str, float | None] = {}
     for level in LEVELS:
-        rows, values = level_rows(table, level), score_values(table, level, name)
+        rows, values = table[level], table.score(level, name)
         found = novelty_metrics(values, ~rows.known)
         found["oscr"] = oscr(values, rows.right, ~rows.known)
         quality |= {f"{level}_{key}": value for key, value in found.items()}
@@ -136,19 +137,19 @@ def _chooser(family: str, goal: Goal) -> Callable[..., Any]:
 
 
 def cross_fitted(
-    table: pd.DataFrame, scores: Scores, choose: Callable[..., Any], *, parts: np.ndarray
-) -> tuple[pd.DataFrame, tuple[np.ndarray, np.ndarray]]:
+    table: ScoreTable, scores: Scores, choose: Callable[..., Any], *, parts: np.ndarray
+) -> tuple[ScoreTable, Classes]:
     """Rows and answers by rules that their classes did not choose; see `cross_fit`."""
-    folds = sorted(set(table["fold"]))
+    folds = sorted(set(table.folds))
     found = cross_fit(table, parts, scores, folds, choose=choose).predictions
-    answers = found["pred_super"].to_numpy(), found["pred_sub"].to_numpy()
-    return table.iloc[found.index.to_numpy()], answers
+    answers = Classes(found["pred_super"].to_numpy(), found["pred_sub"].to_numpy())
+    return table.take(found.index), answers
 
 
 def rule_row(
     name: str,
-    table: pd.DataFrame,
-    answers: tuple[np.ndarray, np.ndarray],
+    table: ScoreTable,
+    answers: Classes,
     sub_to_super: np.ndarray,
     *,
     goal: str,
@@ -156,10 +157,9 @@ def rule_row(
     carry: str = DEPLOYED,
 ) -> Row:
     """Everything that is measured of one rule's answers."""
-    truth = true_labels(table)
-    unseen = truth[1] == NOVEL
-    found = answers[1] == NOVEL
-    near, far = unseen & (truth[0] != NOVEL), unseen & (truth[0] == NOVEL)
+    truth = table.targets
+    unseen, found = truth.sub == NOVEL, answers.sub == NOVEL
+    near, far = unseen & (truth.super != NOVEL), unseen & (truth.super == NOVEL)
     share: Callable[[np.ndarray], float | None] = lambda rows: (  # noqa: E731
         float(found[rows].mean()) if rows.any() else None
     )
@@ -171,8 +171,8 @@ def rule_row(
         **six_accuracies(*truth, *answers),
         "sub_unseen_near": share(near),
         "sub_unseen_far": share(far),
-        "super_balanced": balanced_accuracy(truth[0], answers[0]),
-        "sub_balanced": balanced_accuracy(truth[1], answers[1]),
+        "super_balanced": balanced_accuracy(truth.super, answers.super),
+        "sub_balanced": balanced_accuracy(truth.sub, answers.sub),
         "consistency": consistency_rate(*answers, sub_to_super),
         "distance": hierarchical_distance(*truth, *answers),
         "severity": mistake_severity(*truth, *answers),

@@ -25,7 +25,7 @@ from hierclf.bundle.directory import SCORE_TABLE, Card, load_card
 from hierclf.errors import one_line
 from hierclf.hierarchy import LEVELS, Hierarchy
 from hierclf.io.atomic import read_json_object
-from hierclf.rules.score_table import column
+from hierclf.rules.score_table import ScoreTable
 
 # Equal values take no room in a file, but do in memory.
 _MAX_ROWS = 20_000_000
@@ -39,23 +39,23 @@ _COLUMNS: dict[str, pa.DataType] = {
 }
 
 
-class ScoreTable(NamedTuple):
-    """A model directory's score table.
+class StoredTable(NamedTuple):
+    """What `score_table.parquet` holds.
 
     Attributes:
-        rows: a score table of N rows (see `hierclf.rules.score_table`).
+        table: N rows.
         parts: int64 [C], the part of each sub-class for `cross_fit`; 0 for one without rows.
         report: bool [N], whether a row may report figures: not where its fold or its class had a
             say in the hyper-parameters.
     """
 
-    rows: pd.DataFrame
+    table: ScoreTable
     parts: NDArray[np.int64]
     report: NDArray[np.bool_]
 
 
 def save_score_table(
-    directory: Path, table: pd.DataFrame, parts: ArrayLike, *, report: ArrayLike | None = None
+    directory: Path, table: ScoreTable, parts: ArrayLike, *, report: ArrayLike | None = None
 ) -> None:
     """Write, or replace, the score table of a model directory; whole or not at all.
 
@@ -64,13 +64,13 @@ def save_score_table(
     Args:
         table: a score table of the directory's hierarchy, N rows.
         parts: int [C], the part of each sub-class.
-        report: bool [N], see `ScoreTable`; by default every row may.
+        report: bool [N], see `StoredTable`; by default every row may.
 
     Raises:
         ValueError: not a model directory, a missing column, a label without a part.
     """
     card = load_card(directory)
-    labels = column(table, "sub_label").astype(np.int64)
+    labels = table.sub.labels
     if len(labels) and not 0 <= labels.min() <= labels.max() < len(np.asarray(parts)):
         raise ValueError(
             f"every `sub_label` must be in 0..{len(np.asarray(parts)) - 1}, "
@@ -80,14 +80,14 @@ def save_score_table(
     extra = {"part": np.asarray(parts)[labels], "report": given}
     schema = _schema(card)
     arrays = [
-        pa.array(extra[name] if name in extra else column(table, name), type=kind)
+        pa.array(extra[name] if name in extra else table.column(name), type=kind)
         for name, kind in zip(schema.names, schema.types, strict=True)
     ]
     with replaced(directory, SCORE_TABLE) as draft:
         pq.write_table(pa.Table.from_arrays(arrays, schema=schema), draft)
 
 
-def load_score_table(directory: Path) -> ScoreTable:
+def load_score_table(directory: Path) -> StoredTable:
     """Read the score table of a model directory.
 
     Raises:
@@ -110,7 +110,7 @@ def load_score_table(directory: Path) -> ScoreTable:
         reason = one_line(error)[:300]
         raise ValueError(f"{path} must be a score table of its model, but {reason}") from None
     report = arrays.pop("report")
-    return ScoreTable(pd.DataFrame(arrays), parts, report)
+    return StoredTable(ScoreTable(pd.DataFrame(arrays)), parts, report)
 
 
 def _schema(card: Card) -> pa.Schema:

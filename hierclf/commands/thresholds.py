@@ -10,12 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-import pandas as pd
 from rich.table import Table
 
 from hierclf.bundle.directory import Card, load_card
-from hierclf.bundle.score_table_file import ScoreTable, load_score_table
+from hierclf.bundle.score_table_file import StoredTable, load_score_table
 from hierclf.hierarchy import LEVELS
 from hierclf.metrics.accuracy import (
     PARTS,
@@ -29,7 +27,7 @@ from hierclf.rules.exact import BestRule
 from hierclf.rules.fusion import best_combination
 from hierclf.rules.goals import Goal
 from hierclf.rules.rule import Rule
-from hierclf.rules.score_table import column, true_labels
+from hierclf.rules.score_table import Classes, ScoreTable
 
 _KEYS = tuple(f"{level}_{part}" for level in LEVELS for part in (*PARTS, "harmonic"))
 
@@ -70,20 +68,17 @@ def choose_thresholds(directory: Path, goal: Goal, *, seed: int = 0) -> Choice:
             without some of the classes.
     """
     card = load_card(directory)
-    table = load_score_table(directory)
-    rule, _ = best_combination(table.rows, card.scores, goal=goal)
-    rows, pred_super, pred_sub = _judged_by_others(table, card.scores, goal)
-    truth = true_labels(rows)
+    stored = load_score_table(directory)
+    rule, _ = best_combination(stored.table, card.scores, goal=goal)
+    rows, answers = _judged_by_others(stored, card.scores, goal)
     return Choice(
         goal=goal,
         rule=rule,
-        calibration=_calibration(card, table, rule),
+        calibration=_calibration(card, stored.table, rule),
         before=card.rule,
-        expected=six_accuracies(*truth, pred_super, pred_sub),
-        intervals=accuracy_intervals(
-            column(rows, "sub_label"), *truth, pred_super, pred_sub, seed=seed
-        ),
-        **constant_answers(*truth, column(rows, "super_pred"), column(rows, "sub_pred")),
+        expected=six_accuracies(*rows.targets, *answers),
+        intervals=accuracy_intervals(rows.sub.labels, *rows.targets, *answers, seed=seed),
+        **constant_answers(*rows.targets, *rows.predictions),
     )
 
 
@@ -133,31 +128,28 @@ def _calibration(card: Card, table: ScoreTable, rule: Rule) -> Calibration | Non
     if card.calibration is None:
         return None
     temperatures = {level: card.calibration[level].temperature for level in LEVELS}
-    return calibrate_rule(table.rows, rule, temperatures=temperatures)
+    return calibrate_rule(table, rule, temperatures=temperatures)
 
 
 def _judged_by_others(
-    table: ScoreTable, scores: Sequence[str], goal: Goal
-) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """The rows that may report, and answers of rules that their classes did not choose.
-
-    Returns:
-        rows, pred_super [N], pred_sub [N].
-    """
-    if not table.report.any():
+    stored: StoredTable, scores: Sequence[str], goal: Goal
+) -> tuple[ScoreTable, Classes]:
+    """The rows that may report, and answers of rules that their classes did not choose."""
+    table, parts, report = stored
+    if not report.any():
         raise ValueError("a score table needs rows that may report, but got none")
-    folds = sorted(set(column(table.rows, "fold")[table.report]))
+    folds = sorted(set(table.folds[report]))
 
-    def choose(rows: pd.DataFrame, scores: Sequence[str]) -> BestRule:
+    def choose(rows: ScoreTable, scores: Sequence[str]) -> BestRule:
         try:
             return best_combination(rows, scores, goal=goal)
         except ValueError as error:
             raise ValueError(f"the estimate leaves some classes out, and then {error}") from None
 
-    fitted = cross_fit(table.rows, table.parts, scores, folds, choose=choose).predictions
-    judged = fitted[table.report[fitted.index.to_numpy()]]
-    answers = (judged[name].to_numpy() for name in ("pred_super", "pred_sub"))
-    return table.rows.iloc[judged.index], *answers
+    fitted = cross_fit(table, parts, scores, folds, choose=choose).predictions
+    judged = fitted[report[fitted.index.to_numpy()]]
+    answers = Classes(judged["pred_super"].to_numpy(), judged["pred_sub"].to_numpy())
+    return table.take(judged.index), answers
 
 
 def _percent(value: float | None) -> str:

@@ -18,8 +18,7 @@ from hierclf.rules.score_table import (
     Array,
     Bools,
     Ints,
-    level_rows,
-    score_values,
+    ScoreTable,
 )
 from hierclf.rules.trade_off import sweep
 
@@ -41,7 +40,7 @@ class TauMap(NamedTuple):
     objective: Array
 
 
-def trade_off_table(table: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
+def trade_off_table(table: ScoreTable, scores: Sequence[str]) -> pd.DataFrame:
     """Seen against unseen accuracy of each level and score by itself, over thresholds.
 
     Args:
@@ -58,8 +57,8 @@ def trade_off_table(table: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
     """
     parts = []
     for level in LEVELS:
-        for name in scores if level_rows(table, level).judged else ():
-            taus, seen, unseen = thinned_curve(table, level, score_values(table, level, name))
+        for name in scores if table[level].judged else ():
+            taus, seen, unseen = thinned_curve(table, level, table.score(level, name))
             points = {"tau": taus, "seen": seen, "unseen": unseen}
             points["harmonic"] = harmonic(seen, unseen)
             parts.append(pd.DataFrame({"level": level, "score": name, **points}))
@@ -67,20 +66,17 @@ def trade_off_table(table: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
-def best_curves(
-    table: pd.DataFrame, level: Level, scores: Sequence[str], *, n: int = 3
-) -> list[str]:
+def best_curves(table: ScoreTable, level: Level, scores: Sequence[str], *, n: int = 3) -> list[str]:
     """The n scores whose curves come closest to the balanced goal, and `msp` where it is there.
 
     In the order of `scores`; none at a level without known or without novel rows.
     """
-    rows = level_rows(table, level)
-    names = [name for name in scores if f"{level}_{name}" in table]
+    rows = table[level]
+    names = [name for name in scores if f"{level}_{name}" in table.frame]
     if not rows.judged:
         return []
     value = {
-        name: sweep(score_values(table, level, name), rows.right, rows.known).best().value
-        for name in names
+        name: sweep(table.score(level, name), rows.right, rows.known).best().value for name in names
     }
     kept = {"msp", *sorted(names, key=lambda name: -value[name])[:n]}
     return [name for name in names if name in kept]
@@ -100,7 +96,7 @@ def pareto_front(trials: pd.DataFrame) -> pd.DataFrame:
     return ranked[sub > best_before]
 
 
-def tau_map(table: pd.DataFrame, rule: Rule, *, n: int = 60) -> TauMap:
+def tau_map(table: ScoreTable, rule: Rule, *, n: int = 60) -> TauMap:
     """The objective of a rule's two scores over a grid of thresholds, the rule's own among them.
 
     Args:
@@ -109,8 +105,8 @@ def tau_map(table: pd.DataFrame, rule: Rule, *, n: int = 60) -> TauMap:
     Raises:
         ValueError: no level with known and novel rows, a missing column.
     """
-    super_score = score_values(table, "super", rule.super.score)
-    sub_score = score_values(table, "sub", rule.sub.score)
+    super_score = table.score("super", rule.super.score)
+    sub_score = table.score("sub", rule.sub.score)
     grids = _grid(super_score, rule.super.tau, n), _grid(sub_score, rule.sub.tau, n)
     # The first tau of each level that lets a row through; the super level looks at its own only.
     first = np.searchsorted(grids[0].taus, super_score), np.searchsorted(grids[1].taus, sub_score)
@@ -118,20 +114,19 @@ def tau_map(table: pd.DataFrame, rule: Rule, *, n: int = 60) -> TauMap:
     shape = len(grids[0].taus), len(grids[1].taus)
     parts = []
     for level in LEVELS:
-        known, right = level_rows(table, level)
-        if known.any() and not known.all():
-            seen = _let_through(looked_at[level], right, shape) / known.sum()
-            missed = _let_through(looked_at[level], ~known, shape) / (~known).sum()
+        rows = table[level]
+        if rows.judged:
+            seen = _let_through(looked_at[level], rows.right, shape) / rows.known.sum()
+            missed = _let_through(looked_at[level], ~rows.known, shape) / (~rows.known).sum()
             parts.append(harmonic(seen, 1.0 - missed))
     if not parts:
         raise ValueError("a tau map needs a level with known and novel rows, but got none")
     return TauMap(*grids, np.mean(parts, axis=0))
 
 
-def thinned_curve(table: pd.DataFrame, level: Level, score: Array) -> tuple[Array, Array, Array]:
+def thinned_curve(table: ScoreTable, level: Level, score: Array) -> tuple[Array, Array, Array]:
     """Taus, seen and unseen of a level by itself, thinned."""
-    known, right = level_rows(table, level)
-    curve = sweep(score, right, known)
+    curve = sweep(score, table[level].right, table[level].known)
     best = int(np.argmax(harmonic(curve.seen, curve.unseen)))
     steps = np.linspace(0, len(curve.taus) - 1, MAX_CURVE_POINTS - 1).round().astype(np.int64)
     kept = np.union1d(steps, best)

@@ -30,7 +30,7 @@ from hierclf.reports.style import (
     set_title,
 )
 from hierclf.rules.rule import PAPER_RULE, Rule, evaluate_rule
-from hierclf.rules.score_table import Bools, level_rows, score_values
+from hierclf.rules.score_table import Bools, ScoreTable
 from hierclf.scores import SCORES
 from hierclf.scores.sums import parse_score
 
@@ -123,7 +123,7 @@ def plot_parameters(trials: pd.DataFrame, path: Path) -> None:
     save_figure(figure, path)
 
 
-def plot_trade_off(table: pd.DataFrame, rule: Rule, path: Path) -> None:
+def plot_trade_off(table: ScoreTable, rule: Rule, path: Path) -> None:
     """Seen against unseen accuracy of scores in a table; a rule and the paper's as points.
 
     Shown are `msp`, the best single scores of each level and the rule's own.
@@ -132,7 +132,7 @@ def plot_trade_off(table: pd.DataFrame, rule: Rule, path: Path) -> None:
     also a novel sub-class; the dashed line is the rule's sub-score with that applied.
     """
     figure, panels = new_figure(2, (10, 5.9))
-    parts = [name.partition("_") for name in table.columns]
+    parts = [name.partition("_") for name in table.frame.columns]
     names = dict.fromkeys(x for level, _, x in parts if level in LEVELS and x in SCORES)
     own = {level: rule[level].score for level in LEVELS}
     shown = {level: best_curves(table, level, list(names)) for level in LEVELS}
@@ -140,22 +140,23 @@ def plot_trade_off(table: pd.DataFrame, rule: Rule, path: Path) -> None:
     every = dict.fromkeys([*shown["super"], *shown["sub"], *own.values()])
     colours = {name: _CURVES[i % len(_CURVES)] for i, name in enumerate(every)}
     points = [("chosen rule", rule, _STAR)]
-    if {"super_msp", "sub_msp"} <= set(table.columns):
+    if {"super_msp", "sub_msp"} <= set(table.frame.columns):
         points.append(("paper's rule", PAPER_RULE, _DIAMOND))
     found: list[tuple[str, dict[str, Any], dict[str, Any]]]
     found = [(label, evaluate_rule(table, point), style) for label, point, style in points]
     for level, axes in zip(LEVELS, panels, strict=True):
         axes.set_box_aspect(1)
-        if not level_rows(table, level).judged:
-            say_empty(axes, _TITLES[level], _missing(level_rows(table, level).known))
+        if not table[level].judged:
+            say_empty(axes, _TITLES[level], _missing(table[level].known))
             continue
         iso_lines(axes)
         for name in dict.fromkeys([*shown[level], own[level]]):
-            _, seen, unseen = thinned_curve(table, level, score_values(table, level, name))
+            _, seen, unseen = thinned_curve(table, level, table.score(level, name))
             axes.plot(unseen, seen, color=colours[name], lw=1.8, label=_short(name, level))
         if level == "sub":
-            novel = score_values(table, "super", rule.super.score) > rule.super.tau
-            score = score_values(table, "sub", rule.sub.score)
+            scores = {lv: table.score(lv, rule[lv].score) for lv in LEVELS}
+            score = scores["sub"]
+            novel = scores["super"] > rule.super.tau
             _, seen, unseen = thinned_curve(table, level, np.where(novel, score.max() + 1, score))
             label = "chosen, after the super rule"
             axes.plot(unseen, seen, "--", color=colours[rule.sub.score], lw=1.4, label=label)
@@ -177,13 +178,13 @@ def _short(score: str, level: Level | None = None) -> str:
     return f"sum of {n_terms}" if level is None else f"{level} sum of {n_terms}"
 
 
-def plot_tau_map(table: pd.DataFrame, rule: Rule, path: Path) -> None:
+def plot_tau_map(table: ScoreTable, rule: Rule, path: Path) -> None:
     """A heat map of the objective over super_tau and sub_tau, with the rule's own marked.
 
     Axes are in shares of images, so that every tau that matters has room; their ticks say tau.
     """
     figure, (axes,) = new_figure(1, (7.0, 6.2))
-    if not any(level_rows(table, level).judged for level in LEVELS):
+    if not any(table[level].judged for level in LEVELS):
         say_empty(axes, "Objective", "no level has both known and novel images")
         return save_figure(figure, path)
     found = tau_map(table, rule)
@@ -209,12 +210,12 @@ def plot_tau_map(table: pd.DataFrame, rule: Rule, path: Path) -> None:
     save_figure(figure, path)
 
 
-def plot_score_histograms(table: pd.DataFrame, rule: Rule, path: Path) -> None:
+def plot_score_histograms(table: ScoreTable, rule: Rule, path: Path) -> None:
     """How the rule's score of each level is spread over known and novel images, and its tau."""
     figure, panels = new_figure(2, (10, 4.3))
     for level, axes in zip(LEVELS, panels, strict=True):
         name, tau = rule[level]
-        score, known = score_values(table, level, name), level_rows(table, level).known
+        score, known = table.score(level, name), table[level].known
         # A few extreme scores would leave no room for all others.
         low, high = np.quantile(score, [0.001, 0.999])
         edges = np.linspace(low, high if high > low else low + 1.0, 46)

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
-from scipy.special import softmax
 
 from hierclf.hierarchy import LEVELS, Level
 from hierclf.metrics.calibration_error import expected_calibration_error
 from hierclf.rules.calibrators import NovelCurve, fit_novel_probability, fit_temperature
+from hierclf.rules.decoding import class_probability
 from hierclf.rules.rule import Rule
-from hierclf.rules.score_table import column, level_rows, score_values
+from hierclf.rules.score_table import ScoreTable
 
 
 class LevelCalibration(NamedTuple):
@@ -99,19 +98,19 @@ def calibrated_columns(
         prob: float32 [N]. temperature: float32 [N], what each row's logits were divided by.
     """
     if not fit_rows.any():
-        return softmax(logits, axis=1)[np.arange(len(pred)), pred], np.ones(len(pred), np.float32)
+        return class_probability(logits, pred), np.ones(len(pred), np.float32)
     half = np.where(fit_rows, np.cumsum(fit_rows) % 2, -1)
     temperature = np.full(len(logits), fit_temperature(logits[fit_rows], labels[fit_rows]))
     if fit_rows.sum() > 1:
         for own, other in ((0, 1), (1, 0)):
             rows = half == other
             temperature[half == own] = fit_temperature(logits[rows], labels[rows])
-    prob = softmax(logits / temperature[:, None], axis=1)[np.arange(len(pred)), pred]
-    return prob.astype(np.float32), temperature.astype(np.float32)
+    prob = class_probability(logits / temperature[:, None], pred)
+    return prob, temperature.astype(np.float32)
 
 
 def calibrate_rule(
-    table: pd.DataFrame, rule: Rule, *, temperatures: Mapping[Level, float] | None = None
+    table: ScoreTable, rule: Rule, *, temperatures: Mapping[Level, float] | None = None
 ) -> Calibration:
     """The calibration that goes with a rule, from the score table that chose it.
 
@@ -124,20 +123,20 @@ def calibrate_rule(
     """
     parts = []
     for level in LEVELS:
-        novel = ~level_rows(table, level).known
-        values = score_values(table, level, rule[level].score)
+        novel = ~table[level].known
+        values = table.score(level, rule[level].score)
         judged = bool(novel.any() and not novel.all())
         # Without novel rows nothing is known of them: the same probability for every image.
         curve = fit_novel_probability(values, novel) if judged else NovelCurve(0.0, 0.0)
         if temperatures is None:
-            temperature = float(np.exp(np.log(column(table, f"{level}_temperature")).mean()))
+            temperature = float(np.exp(np.log(table.column(f"{level}_temperature")).mean()))
         else:
             temperature = temperatures[level]
         parts.append(LevelCalibration(temperature, curve))
     return Calibration(*parts)
 
 
-def calibration_errors(table: pd.DataFrame) -> dict[str, float | None]:
+def calibration_errors(table: ScoreTable) -> dict[str, float | None]:
     """Expected calibration error of known val images, before and after temperature scaling.
 
     Args:
@@ -146,11 +145,11 @@ def calibration_errors(table: pd.DataFrame) -> dict[str, float | None]:
     Returns:
         super_ece, super_ece_calibrated, sub_ece, sub_ece_calibrated in [0, 1].
     """
-    val = table[column(table, "split") == "val"]
+    val = table.where(table.val)
     errors: dict[str, float | None] = {}
     for level in LEVELS:
-        right = level_rows(val, level).right
+        right = val[level].right
         for key, name in (("ece", "prob"), ("ece_calibrated", "calibrated")):
-            prob = column(val, f"{level}_{name}")
+            prob = val.column(f"{level}_{name}")
             errors[f"{level}_{key}"] = expected_calibration_error(prob, right)
     return errors

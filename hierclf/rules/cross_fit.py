@@ -20,11 +20,11 @@ import pandas as pd
 from hierclf.metrics.accuracy import six_accuracies
 from hierclf.rules.exact import BestRule, Scores, best_rule
 from hierclf.rules.goals import BALANCED, Goal
-from hierclf.rules.rule import decide
-from hierclf.rules.score_table import Ints, column, true_labels
+from hierclf.rules.rule import apply_rule
+from hierclf.rules.score_table import Ints, ScoreTable
 
 # The second argument is whatever `cross_fit` was given as scores.
-Choose = Callable[[pd.DataFrame, Any], BestRule]
+Choose = Callable[[ScoreTable, Any], BestRule]
 
 
 class CrossFit(NamedTuple):
@@ -44,7 +44,7 @@ class CrossFit(NamedTuple):
 
 
 def cross_fit(
-    table: pd.DataFrame,
+    table: ScoreTable,
     parts: np.ndarray,
     scores: Scores,
     report_folds: Sequence[str],
@@ -73,7 +73,7 @@ def cross_fit(
     choose = partial(best_rule, goal=goal) if choose is None else choose
     row_part = _row_parts(table, np.asarray(parts))
     hidden = _hidden_supers(table)
-    fold = column(table, "fold")
+    fold = table.folds
     if not report_folds or not set(report_folds) <= set(hidden):
         raise ValueError(f"`report_folds` must be among {list(hidden)}, but got {report_folds}")
     chosen: dict[tuple[int, frozenset[str]], tuple[BestRule, int]] = {}
@@ -86,12 +86,11 @@ def cross_fit(
         banned = frozenset(other for other in hidden if hidden[other] & hidden[name])
         if (part, banned) not in chosen:
             chooses = (row_part != part) & ~np.isin(fold, sorted(banned))
-            chosen[part, banned] = choose(table[chooses], scores), int(chooses.sum())
+            chosen[part, banned] = choose(table.where(chooses), scores), int(chooses.sum())
         (rule, value), n_choose = chosen[part, banned]
         cell = {"fold": name, "part": part}
-        answers = dict(
-            zip(("pred_super", "pred_sub"), decide(table.iloc[report], rule), strict=True)
-        )
+        decided = apply_rule(table.take(report), rule)
+        answers = {"pred_super": decided.super, "pred_sub": decided.sub}
         predictions.append(pd.DataFrame({**cell, **answers, "cell": len(cells)}, index=report))
         counts = {"n_choose": n_choose, "n_report": len(report)}
         cells.append({**cell, **counts, **rule.to_dict(), "value": value})
@@ -99,17 +98,17 @@ def cross_fit(
 
 
 def _pool(
-    table: pd.DataFrame, predictions: list[pd.DataFrame], cells: list[dict[str, Any]]
+    table: ScoreTable, predictions: list[pd.DataFrame], cells: list[dict[str, Any]]
 ) -> CrossFit:
     pooled = pd.concat(predictions).sort_index()
-    truth = true_labels(table.iloc[pooled.index])
+    truth = table.take(pooled.index).targets
     accuracies = six_accuracies(*truth, pooled["pred_super"], pooled["pred_sub"])
     return CrossFit(pooled, pd.DataFrame(cells), accuracies)
 
 
-def _row_parts(table: pd.DataFrame, parts: np.ndarray) -> Ints:
+def _row_parts(table: ScoreTable, parts: np.ndarray) -> Ints:
     """The part of each row's sub-class, int64 [N]."""
-    labels = column(table, "sub_label").astype(np.int64)
+    labels = table.sub.labels
     outside = (labels < 0) | (labels >= len(parts))
     if outside.any():
         raise ValueError(
@@ -121,10 +120,9 @@ def _row_parts(table: pd.DataFrame, parts: np.ndarray) -> Ints:
     return row_part
 
 
-def _hidden_supers(table: pd.DataFrame) -> dict[str, frozenset[int]]:
+def _hidden_supers(table: ScoreTable) -> dict[str, frozenset[int]]:
     """For each fold the super-classes that its model does not know, told by the fold's rows."""
-    fold, label = column(table, "fold"), column(table, "super_label")
-    novel = ~column(table, "super_known").astype(bool)
+    fold, label, novel = table.folds, table.super.labels, ~table.super.known
     return {
         str(name): frozenset(label[novel & (fold == name)].tolist()) for name in np.unique(fold)
     }

@@ -61,10 +61,19 @@ def decode(
         super_pred = sub_to_super[sub_pred]
     else:
         raise ValueError(f"`rule` must be one of {', '.join(DECODINGS)}, but got {rule!r}")
-    rows = np.arange(len(super_logits))
     return Decoded(
         super_pred,
         sub_pred,
-        softmax(super_logits, axis=1)[rows, super_pred].astype(np.float32),
-        softmax(sub_logits, axis=1)[rows, sub_pred].astype(np.float32),
+        class_probability(super_logits, super_pred),
+        class_probability(sub_logits, sub_pred),
     )
+
+
+def class_probability(logits: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """The softmax probability of one class per image, float32 [N] in [0, 1].
+
+    Args:
+        logits: float [N, K], divided by the temperature if there is one.
+        classes: int [N], columns of the logits.
+    """
+    return softmax(logits, axis=1)[np.arange(len(classes)), classes].astype(np.float32)

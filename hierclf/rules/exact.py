@@ -16,7 +16,6 @@ from itertools import pairwise, product
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from hierclf.hierarchy import LEVELS, Level
 from hierclf.rules.goals import BALANCED, Goal, objective
@@ -26,8 +25,7 @@ from hierclf.rules.score_table import (
     Bools,
     Ints,
     LevelRows,
-    level_rows,
-    score_values,
+    ScoreTable,
 )
 from hierclf.rules.trade_off import thresholds_between
 
@@ -47,7 +45,7 @@ class BestRule(NamedTuple):
 Scores = Sequence[str] | Mapping[Level, Sequence[str]]
 
 
-def best_rule(table: pd.DataFrame, scores: Scores, goal: Goal = BALANCED) -> BestRule:
+def best_rule(table: ScoreTable, scores: Scores, goal: Goal = BALANCED) -> BestRule:
     """The rule with the highest `objective` on a table, over every pair of scores and of taus.
 
     Exact: no pair of real taus does better (beyond rounding, 1e-12). Both levels are optimised
@@ -71,7 +69,7 @@ def best_rule(table: pd.DataFrame, scores: Scores, goal: Goal = BALANCED) -> Bes
             that no tau reaches.
     """
     choice = scores_by_level(scores)
-    rows = {level: level_rows(table, level) for level in LEVELS}
+    rows = {level: table[level] for level in LEVELS}
     if not any(level.judged for level in rows.values()):
         raise ValueError("a rule needs a level with known and novel rows, but got none")
     _check_reached(rows, goal)
@@ -82,7 +80,7 @@ def best_rule(table: pd.DataFrame, scores: Scores, goal: Goal = BALANCED) -> Bes
         if rows[level].judged:
             gain, loss = gain | rows[level].right, loss | ~rows[level].known
         for name in choice[level]:
-            values = score_values(table, level, name)
+            values = table.score(level, name)
             cuts[level, name] = _cuts(values, gain, loss, judged=rows[level].judged)
     names = list(product(choice["super"], choice["sub"]))
     pairs = [_pair(cuts["super", a], cuts["sub", b], rows, goal) for a, b in names]
@@ -108,9 +106,9 @@ def scores_by_level(scores: Scores) -> dict[Level, list[str]]:
 
 def _check_reached(rows: Mapping[Level, LevelRows], goal: Goal) -> None:
     # Both thresholds beyond all scores let every row through: no rule sees more, at either level.
-    for level, (known, right) in rows.items():
-        if rows[level].judged:
-            goal.check_reached(right.sum() / known.sum(), f"the {level} level")
+    for level, own in rows.items():
+        if own.judged:
+            goal.check_reached(own.right.sum() / own.known.sum(), f"the {level} level")
 
 
 class _Cuts(NamedTuple):

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 
 from hierclf.hierarchy import LEVELS, Level
 from hierclf.rules.exact import BestRule, best_rule
@@ -16,8 +15,7 @@ from hierclf.rules.goals import BALANCED, Goal
 from hierclf.rules.score_table import (
     Array,
     Bools,
-    level_rows,
-    score_values,
+    ScoreTable,
 )
 from hierclf.rules.trade_off import sweep
 from hierclf.scores.sums import format_score, score_terms
@@ -31,7 +29,7 @@ _FAR = 10.0
 
 
 def fit_sum(
-    table: pd.DataFrame, level: Level, names: Sequence[str], *, max_terms: int = MAX_TERMS
+    table: ScoreTable, level: Level, names: Sequence[str], *, max_terms: int = MAX_TERMS
 ) -> str:
     """The weighted sum of scores that parts known from novel rows best, as a score's text.
 
@@ -55,10 +53,10 @@ def fit_sum(
         raise ValueError(
             f"a sum needs names and max_terms >= 1, but got {list(names)}, max_terms={max_terms}"
         )
-    known = level_rows(table, level).known
+    known = table[level].known
     if known.all() or not known.any():
         raise ValueError(f"a sum needs known and novel rows at the {level} level")
-    values = np.stack([score_values(table, level, name) for name in names], axis=1)
+    values = np.stack([table.score(level, name) for name in names], axis=1)
     spread = values[known].std(axis=0)
     usable = np.flatnonzero(spread > 0.0)
     if not len(usable):
@@ -77,7 +75,7 @@ def fit_sum(
 
 
 def candidates(
-    table: pd.DataFrame, names: Sequence[str], *, goal: Goal = BALANCED
+    table: ScoreTable, names: Sequence[str], *, goal: Goal = BALANCED
 ) -> dict[Level, list[str]]:
     """What each head may use: its best single scores, and a fitted sum of all scores.
 
@@ -92,46 +90,44 @@ def candidates(
     """
     found = _shortlists(table, names, goal)
     for level, other in zip(LEVELS, reversed(LEVELS), strict=True):
-        if level_rows(table, level).judged:
+        if table[level].judged:
             both = _distinct(table, level, [*names, *(f"{other}.{name}" for name in names)])
             found[level] = list(dict.fromkeys([*found[level], fit_sum(table, level, both)]))
     return found
 
 
-def best_combination(
-    table: pd.DataFrame, names: Sequence[str], *, goal: Goal = BALANCED
-) -> BestRule:
+def best_combination(table: ScoreTable, names: Sequence[str], *, goal: Goal = BALANCED) -> BestRule:
     """The best rule over single scores and a fitted sum for each head; see `candidates`."""
     return best_rule(table, candidates(table, names, goal=goal), goal)
 
 
-def best_singles(table: pd.DataFrame, names: Sequence[str], *, goal: Goal = BALANCED) -> BestRule:
+def best_singles(table: ScoreTable, names: Sequence[str], *, goal: Goal = BALANCED) -> BestRule:
     """The best rule with a single score for each head, out of the most promising ones."""
     return best_rule(table, _shortlists(table, names, goal), goal)
 
 
-def _shortlists(table: pd.DataFrame, names: Sequence[str], goal: Goal) -> dict[Level, list[str]]:
+def _shortlists(table: ScoreTable, names: Sequence[str], goal: Goal) -> dict[Level, list[str]]:
     """The `MAX_SINGLE` best scores of each level by their own trade-off."""
     found: dict[Level, list[str]] = {}
     for level in LEVELS:
-        rows = level_rows(table, level)
+        rows = table[level]
         if not rows.judged:
             found[level] = list(names[:1])
             continue
         value = {}
         for name in names:
-            curve = sweep(score_values(table, level, name), rows.right, rows.known)
+            curve = sweep(table.score(level, name), rows.right, rows.known)
             value[name] = goal.value(curve.seen, curve.unseen).max()
         found[level] = sorted(value, key=lambda name: -value[name])[:MAX_SINGLE]
     return found
 
 
-def _distinct(table: pd.DataFrame, level: Level, names: Sequence[str]) -> list[str]:
+def _distinct(table: ScoreTable, level: Level, names: Sequence[str]) -> list[str]:
     """Names whose columns differ: kNN, say, is one column for both levels."""
     kept: dict[bytes, str] = {}
     for name in names:
         ((_, own, score),) = score_terms(name, level)
-        kept.setdefault(table[f"{own}_{score}"].to_numpy().tobytes(), name)
+        kept.setdefault(table.column(f"{own}_{score}").tobytes(), name)
     return list(kept.values())
 
 

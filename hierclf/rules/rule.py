@@ -1,15 +1,9 @@
-"""From scores to decisions: threshold rules, and the exact trade-off curve of a score.
+"""Threshold rules: which score and which threshold each level uses, and what they decide.
 
-A *score table* has one row per fold and image: `fold`, the true `super_label` and `sub_label`
-(model indices), `super_known` and `sub_known` (whether the fold's model was trained on that class),
-`super_pred` and `sub_pred` (most probable known class; a sub-class of the predicted super-class),
-and scores `super_NAME`, `sub_NAME`, higher = more novel. An image is novel iff its score > tau; a
-novel super-class implies a novel sub-class.
+An image is novel iff its score > tau; a novel super-class implies a novel sub-class. A score is a
+name or a weighted sum (see `hierclf.scores.sums`).
 
-A rule's score is a name or a weighted sum of them (see `score_sum`). What the best threshold is
-depends on a goal (see `goals`).
-
-Shape legend: N rows of a table, V distinct scores, T thresholds.
+Shape legend: N images.
 """
 
 from __future__ import annotations
@@ -20,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 
 from hierclf.hierarchy import LEVELS, NOVEL, Level
 from hierclf.metrics.accuracy import six_accuracies
-from hierclf.rules.score_table import Ints, column, score_values, true_labels
+from hierclf.rules.score_table import Array, Classes, ScoreTable
 from hierclf.scores.sums import score_terms
 
 
@@ -88,22 +82,52 @@ class Rule:
 PAPER_RULE = Rule(LevelRule("msp", 0.3), LevelRule("msp", 0.5))
 
 
-def decide(table: pd.DataFrame, rule: Rule) -> tuple[Ints, Ints]:
-    """Apply a rule to a score table.
+def novel_rows(
+    scores: Mapping[Level, Array], taus: Mapping[Level, float]
+) -> dict[Level, NDArray[np.bool_]]:
+    """Which images are novel at each level: score > tau.
+
+    A novel super-class implies a novel sub-class.
+
+    Args:
+        scores: float [N] for each level, higher = more novel.
+        taus: the threshold of each level.
 
     Returns:
-        pred_super, pred_sub: int64 [N], model indices or `NOVEL`.
+        bool [N] for each level.
+    """
+    novel = scores["super"] > taus["super"]
+    return {"super": novel, "sub": novel | (scores["sub"] > taus["sub"])}
+
+
+def decide(rule: Rule, scores: Mapping[Level, Array], predictions: Classes) -> Classes:
+    """Turn scores into decisions; the one place that does so, in training as in prediction.
+
+    Args:
+        rule: the thresholds.
+        scores: float [N] for each level, what `rule[level].score` names.
+        predictions: the most probable known classes.
+
+    Returns:
+        The same classes, `NOVEL` where the score is above the threshold.
+    """
+    novel = novel_rows(scores, {level: rule[level].tau for level in LEVELS})
+    return Classes(
+        np.where(novel["super"], NOVEL, predictions.super),
+        np.where(novel["sub"], NOVEL, predictions.sub),
+    )
+
+
+def apply_rule(table: ScoreTable, rule: Rule) -> Classes:
+    """`decide` for the rows of a score table.
 
     Raises:
-        ValueError: a column that the rule needs is missing or not finite.
+        ValueError: a score that the rule needs is missing or not finite.
     """
-    super_novel = score_values(table, "super", rule.super.score) > rule.super.tau
-    sub_novel = super_novel | (score_values(table, "sub", rule.sub.score) > rule.sub.tau)
-    pred_super = np.where(super_novel, NOVEL, column(table, "super_pred").astype(np.int64))
-    pred_sub = np.where(sub_novel, NOVEL, column(table, "sub_pred").astype(np.int64))
-    return pred_super, pred_sub
+    scores = {level: table.score(level, rule[level].score) for level in LEVELS}
+    return decide(rule, scores, table.predictions)
 
 
-def evaluate_rule(table: pd.DataFrame, rule: Rule) -> dict[str, float | None]:
+def evaluate_rule(table: ScoreTable, rule: Rule) -> dict[str, float | None]:
     """The six accuracies and harmonic means (see `six_accuracies`) of a rule on a score table."""
-    return six_accuracies(*true_labels(table), *decide(table, rule))
+    return six_accuracies(*table.targets, *apply_rule(table, rule))

@@ -1,82 +1,182 @@
-"""The score table: a row for each fold and image that the fold's network never trained on.
+"""The score table: one row for each fold and image that the fold's network was not trained on.
 
-Columns: `fold`, the true `super_label` and `sub_label` (model indices), `super_known` and
-`sub_known` (whether the fold's model was trained on that class), `super_pred` and `sub_pred` (most
-probable known class; a sub-class of the predicted super-class), and scores `super_NAME`,
-`sub_NAME`, higher = more novel.
+Required columns, for LEVEL in `super` and `sub`:
+
+- LEVEL_label (integer): the true class, as a model index of the whole hierarchy;
+- LEVEL_known (bool): whether the fold's network was trained on that class;
+- LEVEL_pred (integer): the most probable known class.
+
+Optional columns: `fold` (name of the fold), `split` (`val` for held-out images of known classes,
+else `held_out`), `image`, LEVEL_prob, LEVEL_calibrated, LEVEL_temperature, and one LEVEL_NAME for
+each novelty score NAME (float, higher = more novel).
 
 Shape legend: N rows of a table.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hierclf.hierarchy import LEVELS, NOVEL, Level
-from hierclf.scores.sums import find_column, sum_columns
+from hierclf.scores.sums import sum_columns
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Array = NDArray[np.float64]
 
 
-class LevelRows(NamedTuple):
-    """What a table's rows are at one level: known, bool [N], and right, bool [N].
+class Classes(NamedTuple):
+    """A class per image and level: int64 [N] each, model indices or `NOVEL`."""
 
-    A row is right if its class is known and the most probable known class is the true one.
+    super: Ints
+    sub: Ints
+
+
+class LevelRows(NamedTuple):
+    """A score table's rows at one level.
+
+    Attributes:
+        labels: int64 [N], true classes.
+        predictions: int64 [N], most probable known classes.
+        known: bool [N], whether the fold's network knows the true class.
+        right: bool [N], whether the true class is known and predicted.
     """
 
+    labels: Ints
+    predictions: Ints
     known: Bools
     right: Bools
 
     @property
     def judged(self) -> bool:
-        """Whether the level has known and novel rows, so that balance means something."""
+        """Whether there are known and novel rows, so that both kinds of accuracy are defined."""
         return bool(self.known.any() and not self.known.all())
 
-
-def level_rows(table: pd.DataFrame, level: Level) -> LevelRows:
-    """Which rows of a score table are known, and right, at a level (`super` or `sub`)."""
-    known = column(table, f"{level}_known").astype(bool)
-    pred, label = column(table, f"{level}_pred"), column(table, f"{level}_label")
-    return LevelRows(known, known & (pred == label))
+    @property
+    def targets(self) -> Ints:
+        """The classes to answer, int64 [N]: `NOVEL` where the class is not known."""
+        return np.where(self.known, self.labels, NOVEL)
 
 
-def score_values(table: pd.DataFrame, level: Level, name: str) -> Array:
-    """The values of a score, or of a weighted sum, that a level uses.
+@dataclass(frozen=True, eq=False)
+class ScoreTable:
+    """A checked score table; `table["super"]` is `table.super`.
 
-    Args:
-        name: as in a `Rule`.
-
-    Returns:
-        float64 [N].
+    Attributes:
+        frame: N rows with the columns above. Must not be changed in place.
 
     Raises:
-        ValueError: a column that is missing, values that are not finite, what `score_terms` raises.
+        ValueError: a required column that is missing or has another type.
     """
-    values = sum_columns(table, level, name)
-    if not np.isfinite(values).all():
-        what = f"{level}_{name}" if f"{level}_{name}" in table else f"{name} ({level} level)"
-        raise ValueError(
-            f"`{what}` must be finite, but got {(~np.isfinite(values)).sum()} bad rows"
-        )
-    return values
 
+    frame: pd.DataFrame
 
-def true_labels(table: pd.DataFrame) -> tuple[Ints, Ints]:
-    """The right answers, int64 [N] each: `NOVEL` where the fold's model did not know the class."""
-    labels = (
-        np.where(column(table, f"{level}_known"), column(table, f"{level}_label"), NOVEL)
-        for level in LEVELS
-    )
-    true_super, true_sub = (array.astype(np.int64) for array in labels)
-    return true_super, true_sub
+    def __post_init__(self) -> None:
+        for level in LEVELS:
+            for name, kind in (("label", np.integer), ("known", np.bool_), ("pred", np.integer)):
+                dtype = self.column(f"{level}_{name}").dtype
+                if not np.issubdtype(dtype, kind):
+                    raise ValueError(
+                        f"`{level}_{name}` of a score table must be "
+                        f"{'bool' if kind is np.bool_ else 'integers'}, but got {dtype}"
+                    )
 
+    def __len__(self) -> int:
+        return len(self.frame)
 
-def column(table: pd.DataFrame, name: str) -> np.ndarray:
-    """A score table's column as an array; ValueError that names what there is if it is missing."""
-    return np.asarray(find_column(table, name))
+    def __getitem__(self, level: Level) -> LevelRows:
+        return {"super": self.super, "sub": self.sub}[level]
+
+    @cached_property
+    def super(self) -> LevelRows:
+        """The super level."""
+        return self._rows("super")
+
+    @cached_property
+    def sub(self) -> LevelRows:
+        """The sub level."""
+        return self._rows("sub")
+
+    def _rows(self, level: Level) -> LevelRows:
+        labels = self.column(f"{level}_label").astype(np.int64)
+        predictions = self.column(f"{level}_pred").astype(np.int64)
+        known = self.column(f"{level}_known").astype(np.bool_)
+        return LevelRows(labels, predictions, known, known & (labels == predictions))
+
+    @property
+    def targets(self) -> Classes:
+        """The classes to answer; see `LevelRows.targets`."""
+        return Classes(self.super.targets, self.sub.targets)
+
+    @property
+    def predictions(self) -> Classes:
+        """The most probable known classes."""
+        return Classes(self.super.predictions, self.sub.predictions)
+
+    @property
+    def folds(self) -> np.ndarray:
+        """The fold of each row, text [N]."""
+        return self.column("fold")
+
+    @property
+    def val(self) -> Bools:
+        """Which rows are validation images of known classes, bool [N]."""
+        return self.column("split") == "val"
+
+    def score(self, level: Level, text: str) -> Array:
+        """A novelty score, or a weighted sum of scores, as a level's rule uses it.
+
+        Args:
+            level: the level whose rule it is.
+            text: as in a `LevelRule`.
+
+        Returns:
+            float64 [N], higher = more novel.
+
+        Raises:
+            ValueError: a missing column, values that are not finite, what `score_terms` raises.
+        """
+        values = sum_columns(self.frame, level, text)
+        if not np.isfinite(values).all():
+            name = f"{level}_{text}"
+            what = name if name in self.frame else f"{text} ({level} level)"
+            raise ValueError(
+                f"`{what}` must be finite, but got {(~np.isfinite(values)).sum()} bad rows"
+            )
+        return values
+
+    def column(self, name: str) -> np.ndarray:
+        """A column as an array [N].
+
+        Raises:
+            ValueError: no such column; the message lists those there are.
+        """
+        if name not in self.frame:
+            there = ", ".join(map(str, self.frame)) or "no column"
+            raise ValueError(f"the score table needs a column {name!r}, but got {there}")
+        return self.frame[name].to_numpy()
+
+    def where(self, mask: ArrayLike) -> ScoreTable:
+        """The rows where `mask`, bool [N], holds."""
+        return ScoreTable(self.frame[np.asarray(mask, dtype=np.bool_)])
+
+    def take(self, positions: ArrayLike) -> ScoreTable:
+        """The rows at `positions`, integers in 0..N-1, in that order."""
+        return ScoreTable(self.frame.iloc[np.asarray(positions, dtype=np.int64)])
+
+    def with_columns(self, **columns: ArrayLike) -> ScoreTable:
+        """A copy with columns [N] added or replaced."""
+        arrays = {name: np.asarray(values) for name, values in columns.items()}
+        return ScoreTable(self.frame.assign(**arrays))
+
+    @staticmethod
+    def concatenate(tables: Iterable[ScoreTable]) -> ScoreTable:
+        """The rows of several tables, one after another."""
+        return ScoreTable(pd.concat([table.frame for table in tables], ignore_index=True))

@@ -16,17 +16,16 @@ from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 import numpy as np
-import pandas as pd
 
 from hierclf.hierarchy import LEVELS
-from hierclf.rules.score_table import Array, column
+from hierclf.rules.score_table import Array, ScoreTable
 
 Carry = Literal["raw", "standardised", "rank"]
 CARRIES: tuple[Carry, ...] = get_args(Carry)
 DEPLOYED: Carry = "standardised"
 
 
-def carried(table: pd.DataFrame, names: Sequence[str], how: Carry) -> pd.DataFrame:
+def carried(table: ScoreTable, names: Sequence[str], how: Carry) -> ScoreTable:
     """The table with scores as one carry compares them, fold by fold.
 
     Args:
@@ -45,7 +44,7 @@ def carried(table: pd.DataFrame, names: Sequence[str], how: Carry) -> pd.DataFra
     return _moved(table, names, lambda values, known, key: _in_terms_of(values, known, how))
 
 
-def carried_to(table: pd.DataFrame, names: Sequence[str], reference: str) -> pd.DataFrame:
+def carried_to(table: ScoreTable, names: Sequence[str], reference: str) -> ScoreTable:
     """The table as one of its folds' networks would have scored it, without that fold's rows.
 
     Args:
@@ -56,34 +55,34 @@ def carried_to(table: pd.DataFrame, names: Sequence[str], reference: str) -> pd.
     Raises:
         ValueError: a missing column, a fold without val images, no fold of that name.
     """
-    own = table[(column(table, "fold") == reference) & (column(table, "split") == "val")]
-    if own.empty:
+    own = table.where((table.folds == reference) & table.val)
+    if not len(own):
         raise ValueError(f"fold {reference} must have val images to carry to, but has none")
 
     def to_own(values: Array, known: Array, key: str) -> Array:
-        target = column(own, key).astype(np.float64)
+        target = own.column(key).astype(np.float64)
         return np.median(target) + _spread(target) * _in_terms_of(values, known, "standardised")
 
-    others = table[column(table, "fold") != reference].reset_index(drop=True)
+    others = table.where(table.folds != reference)
     return _moved(others, names, to_own)
 
 
 def _moved(
-    table: pd.DataFrame, names: Sequence[str], move: Callable[[Array, Array, str], Array]
-) -> pd.DataFrame:
+    table: ScoreTable, names: Sequence[str], move: Callable[[Array, Array, str], Array]
+) -> ScoreTable:
     """A copy, each fold's values of a score moved: (values, ascending values of val, column)."""
-    result = table.copy()
-    fold, val = column(table, "fold"), column(table, "split") == "val"
+    fold, val = table.folds, table.val
+    columns: dict[str, Array] = {}
     for key in [f"{level}_{name}" for level in LEVELS for name in names]:
-        values = column(table, key).astype(np.float64)
+        values = table.column(key).astype(np.float64)
         moved = np.empty_like(values)
         for name in np.unique(fold):
             rows = fold == name
             if not (rows & val).any():
                 raise ValueError(f"fold {name} must have val images to carry by, but has none")
             moved[rows] = move(values[rows], np.sort(values[rows & val]), key)
-        result[key] = moved
-    return result
+        columns[key] = moved
+    return table.with_columns(**columns)
 
 
 def _in_terms_of(values: Array, known: Array, how: Carry) -> Array:

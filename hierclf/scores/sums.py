@@ -129,19 +129,15 @@ def sum_columns(
     Raises:
         ValueError: a missing column, and what `score_terms` raises.
     """
+    names = {f"{own}_{name}": weight for weight, own, name in score_terms(text, level)}
+    for name in names:
+        if name not in columns:
+            there = ", ".join(map(str, columns)) or "no column"
+            raise ValueError(f"the score table needs a column {name!r}, but got {there}")
     # Started from the first column, so that a name alone gives exactly its column.
     first, *others = (
-        weight * np.asarray(find_column(columns, f"{own}_{name}"), dtype=np.float64)
-        for weight, own, name in score_terms(text, level)
+        weight * np.asarray(columns[name], dtype=np.float64) for name, weight in names.items()
     )
     for values in others:
         first = first + values
     return first
-
-
-def find_column(columns: Mapping[str, Any] | pd.DataFrame, name: str) -> Any:
-    """The column of a name; ValueError that says which there are if it is missing."""
-    if name not in columns:
-        there = ", ".join(map(str, columns)) or "no column"
-        raise ValueError(f"the score table needs a column {name!r}, but got {there}")
-    return columns[name]

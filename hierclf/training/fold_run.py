@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +18,7 @@ from hierclf.nets.inference import images_at_a_time
 from hierclf.nets.preprocessing import Preprocessing
 from hierclf.nets.two_heads import Outputs, TwoHeadNet, TwoHeads, score_inputs
 from hierclf.rules.decoding import DECODINGS, Decoding
+from hierclf.rules.score_table import ScoreTable
 from hierclf.scores import SCORES, Prior, ScoreInputs, State, fit_scores, score_columns
 from hierclf.training.fold_table import fold_table
 from hierclf.training.folds import Fold
@@ -153,7 +153,7 @@ class FoldRun:
 
     def table(
         self, names: tuple[str, ...], states: State, *, calibrated: bool = True
-    ) -> pd.DataFrame:
+    ) -> ScoreTable:
         """The score table of the fold's val and held_out images, with the named scores."""
         tables = self.tables(names, states, decodings=("masked",), calibrated=calibrated)
         return tables["masked"]
@@ -165,7 +165,7 @@ class FoldRun:
         *,
         decodings: tuple[Decoding, ...] = DECODINGS,
         calibrated: bool = True,
-    ) -> dict[Decoding, pd.DataFrame]:
+    ) -> dict[Decoding, ScoreTable]:
         """The score table under each of some decodings."""
         rows = np.concatenate([self.fold.val, self.fold.held_out])
         inputs = self.outputs(rows)

@@ -11,6 +11,7 @@ import pandas as pd
 from hierclf.hierarchy import Hierarchy
 from hierclf.rules.calibration import calibrated_columns
 from hierclf.rules.decoding import Decoding, decode
+from hierclf.rules.score_table import ScoreTable
 from hierclf.scores import ScoreInputs
 from hierclf.training.folds import Fold
 
@@ -27,7 +28,7 @@ def fold_table(
     hierarchy: Hierarchy,
     decoding: Decoding = "masked",
     calibrated: bool = True,
-) -> pd.DataFrame:
+) -> ScoreTable:
     """One row an image.
 
     Args:
@@ -64,7 +65,7 @@ def fold_table(
         ):
             prob, temperature = calibrated_columns(logits, pred, labels, val)
             extra |= {f"{level}_calibrated": prob, f"{level}_temperature": temperature}
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "image": [names[row] for row in rows],
             "fold": fold.name,
@@ -81,3 +82,4 @@ def fold_table(
             **columns,
         }
     )
+    return ScoreTable(frame)

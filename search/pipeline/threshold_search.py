@@ -21,12 +21,12 @@ from hierclf.hierarchy import LEVELS, Level
 from hierclf.rules.exact import best_rule
 from hierclf.rules.fusion import candidates
 from hierclf.rules.goals import BALANCED, Goal, objective
-from hierclf.rules.rule import PAPER_RULE, LevelRule, Rule, evaluate_rule
+from hierclf.rules.rule import PAPER_RULE, LevelRule, Rule, evaluate_rule, novel_rows
 from hierclf.rules.score_table import (
     Array,
+    Bools,
     LevelRows,
-    level_rows,
-    score_values,
+    ScoreTable,
 )
 from hierclf.rules.trade_off import thresholds_between
 from hierclf.scores.sums import format_score, parse_score
@@ -80,7 +80,7 @@ class TauSearch(NamedTuple):
 
 
 def search_rule(
-    table: pd.DataFrame,
+    table: ScoreTable,
     scores: Sequence[str],
     *,
     trials: int = 200,
@@ -153,7 +153,7 @@ class _Head:
     """
 
     level: Level
-    table: pd.DataFrame
+    table: ScoreTable
     rows: LevelRows
     values: dict[str, Array]
     ordered: dict[str, Array]
@@ -167,22 +167,20 @@ class _Head:
         """The values [N] of a score, and the tau that lets a share of them through, or more."""
         values = self.values.get(text)
         if values is None:
-            values = score_values(self.table, self.level, text)
+            values = self.table.score(self.level, text)
             return values, _tau_of_share(np.sort(values), share)
         return values, _tau_of_share(self.ordered[text], share)
 
 
-def _head(
-    table: pd.DataFrame, level: Level, scores: Sequence[str], choices: Sequence[str]
-) -> _Head:
+def _head(table: ScoreTable, level: Level, scores: Sequence[str], choices: Sequence[str]) -> _Head:
     fitted = [text for text in choices if text not in scores]
     singles = [name for name in choices if name in scores]
     if PAPER_RULE[level].score in scores:
         singles = list(dict.fromkeys([*singles, PAPER_RULE[level].score]))
-    values = {name: score_values(table, level, name) for name in singles}
+    values = {name: table.score(level, name) for name in singles}
     terms = tuple(term for text in fitted for term in parse_score(text))
     ordered = {name: np.sort(column) for name, column in values.items()}
-    return _Head(level, table, level_rows(table, level), values, ordered, terms)
+    return _Head(level, table, table[level], values, ordered, terms)
 
 
 def _tau_of_share(ordered: Array, share: float) -> float:
@@ -245,15 +243,16 @@ def _run_phase(
 
     def run_trial(trial: optuna.Trial) -> float:
         row: dict[str, Any] = {}
-        novel: Any = False
+        scores: dict[Level, Array] = {}
+        taus: dict[Level, float] = {}
         for level, head in heads.items():
             score, share = next(iter(head.values)), 1.0
             if head.rows.judged:
                 score, share = _suggest(trial, head, phase, best)
-            values, tau = head.tau(score, share)
-            novel = novel | (values > tau)
-            row |= {f"{level}_score": score, f"{level}_share": share, f"{level}_tau": tau}
-            row[f"{level}_value"] = _value(head.rows, novel, goal)
+            scores[level], taus[level] = head.tau(score, share)
+            row |= {f"{level}_score": score, f"{level}_share": share, f"{level}_tau": taus[level]}
+        for level, novel in novel_rows(scores, taus).items():
+            row[f"{level}_value"] = _value(heads[level].rows, novel, goal)
         row["value"] = float(np.nanmean([row[f"{level}_value"] for level in heads]))
         log.append(row)
         return row["value"]
@@ -290,7 +289,7 @@ def _suggest(
     return score, trial.suggest_float(f"{level}_share", low, high)
 
 
-def _value(rows: LevelRows, novel: Any, goal: Goal) -> float:
+def _value(rows: LevelRows, novel: Bools, goal: Goal) -> float:
     """What a level's decisions are worth for the goal; NaN if the level is left out."""
     if not rows.judged:
         return float("nan")

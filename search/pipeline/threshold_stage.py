@@ -18,10 +18,10 @@ from hierclf.rules.goals import BALANCED, Goal
 from hierclf.rules.rule import (
     PAPER_RULE,
     Rule,
-    decide,
+    apply_rule,
     evaluate_rule,
 )
-from hierclf.rules.score_table import true_labels
+from hierclf.rules.score_table import ScoreTable
 from hierclf.training.folds import REFERENCE, REFIT, sub_parts
 from search.pipeline.run import Run, search_folds
 from search.pipeline.run_folder import read_json
@@ -37,7 +37,7 @@ class HeldOut(NamedTuple):
     cells: pd.DataFrame
 
 
-def threshold_stage(run: Run, table: pd.DataFrame) -> tuple[Rule, HeldOut]:
+def threshold_stage(run: Run, table: ScoreTable) -> tuple[Rule, HeldOut]:
     """Optuna over the score and tau of each head; figures by cross-fitting."""
     names = run.config.thresholds.scores
     goal, held_out = _reached(run, table)
@@ -67,9 +67,9 @@ def threshold_stage(run: Run, table: pd.DataFrame) -> tuple[Rule, HeldOut]:
             for level in LEVELS
         )
     )
-    super_pred, sub_pred = decide(table, rule)
-    decided = table.assign(super_decision=super_pred, sub_decision=sub_pred)
-    run.folder.write_table(run.folder.scores, decided)
+    decided = apply_rule(table, rule)
+    written = table.with_columns(super_decision=decided.super, sub_decision=decided.sub)
+    run.folder.write_table(run.folder.scores, written.frame)
     _write_curves(run, table, found, held_out)
     chosen = {
         "rule": rule.to_dict(),
@@ -83,7 +83,7 @@ def threshold_stage(run: Run, table: pd.DataFrame) -> tuple[Rule, HeldOut]:
     return rule, held_out
 
 
-def _reached(run: Run, table: pd.DataFrame) -> tuple[Goal, HeldOut]:
+def _reached(run: Run, table: ScoreTable) -> tuple[Goal, HeldOut]:
     """The configuration's goal and its figures; where it can't be reached, the balanced goal's."""
     goal = run.config.thresholds.target
     try:
@@ -96,7 +96,7 @@ def _reached(run: Run, table: pd.DataFrame) -> tuple[Goal, HeldOut]:
         return BALANCED, held_out_accuracies(run, table, BALANCED)
 
 
-def held_out_accuracies(run: Run, table: pd.DataFrame, goal: Goal) -> HeldOut:
+def held_out_accuracies(run: Run, table: ScoreTable, goal: Goal) -> HeldOut:
     """Accuracies by thresholds that were chosen without the sub-class they judge.
 
     The folds of the hyper-parameter search are not reported, nor the sub-classes that its sub fold
@@ -113,20 +113,19 @@ def held_out_accuracies(run: Run, table: pd.DataFrame, goal: Goal) -> HeldOut:
     fitted = cross_fit(table, parts, names, reported, choose=choose)
     may_report = reporting_rows(run, table)[fitted.predictions.index.to_numpy()]
     chosen = fitted.predictions[may_report]
-    rows = table.iloc[chosen.index]
-    truth = true_labels(rows)
+    rows = table.take(chosen.index)
     accuracies = {
-        "chosen": six_accuracies(*truth, chosen["pred_super"], chosen["pred_sub"]),
-        "paper": evaluate_rule(_as_scored(run).iloc[chosen.index], PAPER_RULE),
-        **constant_answers(*truth, rows["super_pred"], rows["sub_pred"]),
+        "chosen": six_accuracies(*rows.targets, chosen["pred_super"], chosen["pred_sub"]),
+        "paper": evaluate_rule(_as_scored(run).take(chosen.index), PAPER_RULE),
+        **constant_answers(*rows.targets, *rows.predictions),
     }
     return HeldOut(accuracies, fitted.cells)
 
 
-def _as_scored(run: Run) -> pd.DataFrame:
+def _as_scored(run: Run) -> ScoreTable:
     """The rows of the score table as the folds' networks scored them: what the paper looks at."""
-    table = pd.read_parquet(run.folder.fold_scores)
-    return table[table["fold"] != REFERENCE].reset_index(drop=True)
+    table = ScoreTable(pd.read_parquet(run.folder.fold_scores))
+    return table.where(table.folds != REFERENCE)
 
 
 def class_parts(run: Run) -> NDArray[np.int64]:
@@ -135,14 +134,14 @@ def class_parts(run: Run) -> NDArray[np.int64]:
     return sub_parts(run.prepared.cache.hierarchy, sub_folds=config.folds.sub, seed=config.seed)
 
 
-def reporting_rows(run: Run, table: pd.DataFrame) -> NDArray[np.bool_]:
+def reporting_rows(run: Run, table: ScoreTable) -> NDArray[np.bool_]:
     """Which rows of the score table figures may be made of, bool [N]; see `held_out_accuracies`."""
-    part = class_parts(run)[table["sub_label"].to_numpy()]
+    part = class_parts(run)[table.sub.labels]
     # Part 0 is what the search's sub fold hid.
-    return ~table["fold"].isin(search_folds(run)).to_numpy() & (part != 0)
+    return ~np.isin(table.folds, search_folds(run)) & (part != 0)
 
 
-def _write_curves(run: Run, table: pd.DataFrame, found: TauSearch, held_out: HeldOut) -> None:
+def _write_curves(run: Run, table: ScoreTable, found: TauSearch, held_out: HeldOut) -> None:
     folder, plots = run.folder.path, run.folder.plots
     curve = trade_off_table(table, run.config.thresholds.scores)
     run.folder.write_csv(folder / "trade_off.csv", curve)

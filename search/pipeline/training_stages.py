@@ -23,6 +23,7 @@ from hierclf.io.atomic import draft_of
 from hierclf.rules.calibration import calibrate_rule
 from hierclf.rules.goals import objective
 from hierclf.rules.rule import Rule
+from hierclf.rules.score_table import ScoreTable
 from hierclf.rules.score_transfer import carried_to
 from hierclf.training.folds import REFERENCE, REFIT
 from search.pipeline.run import Run, search_folds
@@ -100,7 +101,7 @@ def search_stage(run: Run) -> Best:
     return best
 
 
-def confirm_stage(run: Run, best: Best) -> pd.DataFrame:
+def confirm_stage(run: Run, best: Best) -> ScoreTable:
     """Train the best configuration on every fold: the out-of-fold score table.
 
     The number of epochs is the one that the search chose, so that no reported class stops it.
@@ -110,7 +111,7 @@ def confirm_stage(run: Run, best: Best) -> pd.DataFrame:
         networks gave them they are kept beside it.
     """
     if run.folder.scores.is_file():
-        return pd.read_parquet(run.folder.scores)
+        return ScoreTable(pd.read_parquet(run.folder.scores))
     names = [name for name in run.prepared.folds if name != REFIT]
     n_jobs = min(run.plan.trials_at_a_time, len(names))
     shares = [names[i::n_jobs] for i in range(n_jobs)]
@@ -126,12 +127,11 @@ def confirm_stage(run: Run, best: Best) -> pd.DataFrame:
         pd.read_parquet(final_checkpoint(job, trial_id) / "scores.parquet")
         for trial_id in _finished(results, best.epochs)
     ]
-    table = pd.concat(tables, ignore_index=True).sort_values(["fold", "split"], kind="stable")
-    table = table.reset_index(drop=True)
+    scored = pd.concat(tables, ignore_index=True).sort_values(["fold", "split"], kind="stable")
     with draft_of(run.folder.fold_scores) as draft:
-        table.to_parquet(draft, index=False)
-    table = carried_to(table, run.config.thresholds.scores, REFERENCE)
-    run.folder.write_table(run.folder.scores, table)
+        scored.to_parquet(draft, index=False)
+    table = carried_to(ScoreTable(scored), run.config.thresholds.scores, REFERENCE)
+    run.folder.write_table(run.folder.scores, table.frame)
     shutil.rmtree(job.storage)  # the folds' networks have served
     return table
 
@@ -150,7 +150,7 @@ def refit_stage(run: Run, best: Best, rule: Rule) -> Path:
         (trial_id,) = _finished(results, best.epochs)
         run.folder.take_model(final_checkpoint(job, trial_id) / "model")
         shutil.rmtree(job.storage)
-    table = pd.read_parquet(run.folder.scores)
+    table = ScoreTable(pd.read_parquet(run.folder.scores))
     save_rule(run.folder.model, rule, calibrate_rule(table, rule))
     report = reporting_rows(run, table)
     save_score_table(run.folder.model, table, class_parts(run), report=report)

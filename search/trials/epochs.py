@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 
 from hierclf.bundle.directory import save_bundle
 from hierclf.config import Config
 from hierclf.errors import one_line
+from hierclf.rules.score_table import ScoreTable
 from hierclf.training.fold_run import FoldRun, bundle_from_run
 from hierclf.training.folds import REFIT
 from hierclf.training.loop import NonFiniteLossError
@@ -98,7 +98,7 @@ def _epoch_metrics(runs: list[FoldRun]) -> dict[str, float]:
     if not hiding:
         return {"objective": 0.0}
     tables = [run.table(EPOCH_SCORES, {}, calibrated=False) for run in hiding]
-    return epoch_metrics(pd.concat(tables))
+    return epoch_metrics(ScoreTable.concatenate(tables))
 
 
 def save(folder: Path, runs: list[FoldRun], metrics: dict[str, Any]) -> None:
@@ -126,4 +126,4 @@ def write_results(folder: Path, runs: list[FoldRun], config: Config, prepared: P
         else:
             save_bundle(bundle_from_run(run, states), folder / "model")
     if tables:
-        pd.concat(tables, ignore_index=True).to_parquet(folder / "scores.parquet")
+        ScoreTable.concatenate(tables).frame.to_parquet(folder / "scores.parquet")

@@ -1,16 +1,14 @@
 """What a trial is judged by: how well known and novel classes can both be right."""
 
-import pandas as pd
-
 from hierclf.hierarchy import LEVELS
-from hierclf.rules.score_table import level_rows
+from hierclf.rules.score_table import ScoreTable
 from hierclf.rules.trade_off import sweep
 
 EPOCH_SCORES = ("msp", "max_logit", "energy")
 """Looked at after every epoch: scores of logits, which need nothing fitted."""
 
 
-def epoch_metrics(table: pd.DataFrame) -> dict[str, float]:
+def epoch_metrics(table: ScoreTable) -> dict[str, float]:
     """The open-set objective of a score table, and what it is made of.
 
     For each level the best harmonic mean of seen and unseen accuracy that any of `EPOCH_SCORES`
@@ -24,13 +22,12 @@ def epoch_metrics(table: pd.DataFrame) -> dict[str, float]:
     metrics: dict[str, float] = {}
     harmonics = []
     for level in LEVELS:
-        rows = level_rows(table, level)
-        val = (table["split"] == "val").to_numpy()
-        metrics[f"{level}_known_accuracy"] = float(rows.right[val].mean())
+        rows = table[level]
+        metrics[f"{level}_known_accuracy"] = float(rows.right[table.val].mean())
         if not rows.judged:
             continue
         best = max(
-            sweep(table[f"{level}_{score}"], rows.right, rows.known).best().value
+            sweep(table.score(level, score), rows.right, rows.known).best().value
             for score in EPOCH_SCORES
         )
         metrics[f"{level}_harmonic"] = best

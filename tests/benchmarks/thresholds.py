@@ -7,7 +7,7 @@ import torch
 from sklearn.metrics import roc_curve
 
 from hierclf.metrics.accuracy import harmonic
-from hierclf.rules.score_table import level_rows
+from hierclf.rules.score_table import ScoreTable
 from hierclf.rules.trade_off import sweep
 from search.pipeline.threshold_search import search_rule
 from tests.benchmarks.frame import Rounds, figure, in_turn, seconds
@@ -27,10 +27,10 @@ TRIALS = 200
 )
 def tau_200_trials_s(device: torch.device) -> Rounds:
     table = draw_table(ROWS)
-    found = search_rule(table, SCORES, trials=TRIALS)
+    found = search_rule(ScoreTable(table), SCORES, trials=TRIALS)
     plain = _plain_search(table)
     rounds = in_turn(
-        lambda: seconds(lambda: search_rule(table, SCORES, trials=TRIALS)),
+        lambda: seconds(lambda: search_rule(ScoreTable(table), SCORES, trials=TRIALS)),
         lambda: seconds(lambda: _plain_search(table)),
     )
     short = 100 * (found.exact_value - plain)
@@ -71,7 +71,7 @@ def _plain_search(table: pd.DataFrame) -> float:
 )
 def tau_sweep_ms(device: torch.device) -> Rounds:
     table = draw_table(ROWS)
-    rows = level_rows(table, "sub")
+    rows = ScoreTable(table)["sub"]
     score = table["sub_knn"].to_numpy()
     best = sweep(score, rows.right, rows.known).best().value
     assert abs(best - _roc_sweep(score, rows.right, rows.known)) < 1e-9

@@ -13,6 +13,7 @@ import pytest
 
 from hierclf.bundle.directory import save_bundle
 from hierclf.bundle.score_table_file import load_score_table, save_score_table
+from hierclf.rules.score_table import ScoreTable
 from tests.tiny_models import save_tiny_model, sign, tiny_bundle, tiny_table
 
 PARTS = np.array([0, 1, 0, 1])
@@ -49,8 +50,9 @@ def first(value: Any) -> Callable[[np.ndarray], list[Any]]:
 def test_what_thresholds_need_survives_the_round_trip(model: Path) -> None:
     table = tiny_table().assign(image="secret.png", super_prob=0.5, sub_energy=1.0)
     report = table["fold"] != "sub0"
-    save_score_table(model, table, PARTS, report=report)
-    rows, parts, may_report = load_score_table(model)
+    save_score_table(model, ScoreTable(table), PARTS, report=report)
+    stored, parts, may_report = load_score_table(model)
+    rows = stored.frame
     pd.testing.assert_frame_equal(rows, tiny_table()[list(rows)], check_exact=True)
     assert set(tiny_table()) == set(rows)
     assert parts.tolist() == PARTS.tolist()
@@ -59,7 +61,7 @@ def test_what_thresholds_need_survives_the_round_trip(model: Path) -> None:
 
 
 def test_every_row_may_report_unless_said_otherwise(model: Path) -> None:
-    save_score_table(model, tiny_table(), PARTS)
+    save_score_table(model, ScoreTable(tiny_table()), PARTS)
     assert load_score_table(model).report.all()
 
 
@@ -148,6 +150,6 @@ def test_a_table_that_does_not_fit_is_not_written(model: Path) -> None:
         (tiny_table(), PARTS[:2], r"every `sub_label` must be in 0..1, but got 0..3"),
     ):
         with pytest.raises(ValueError, match=reason):
-            save_score_table(model, table, parts)
+            save_score_table(model, ScoreTable(table), parts)
     assert (model / "score_table.parquet").read_bytes() == before
     assert not [path for path in model.iterdir() if path.name.startswith(".")]

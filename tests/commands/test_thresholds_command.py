@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from hierclf.bundle.directory import load_bundle, load_card
-from hierclf.bundle.score_table_file import ScoreTable, save_score_table
+from hierclf.bundle.score_table_file import StoredTable, save_score_table
 from hierclf.commands.thresholds import (
     _judged_by_others,
     choice_notes,
@@ -23,7 +23,7 @@ from hierclf.rules.cross_fit import cross_fit
 from hierclf.rules.fusion import best_combination
 from hierclf.rules.goals import BALANCED, Goal
 from hierclf.rules.rule import evaluate_rule
-from hierclf.rules.score_table import true_labels
+from hierclf.rules.score_table import ScoreTable
 from tests.drawn_tables import PARTS, draw_table
 from tests.test_cli import error_of, run
 from tests.tiny_models import save_tiny_model, sign, tiny_table
@@ -47,13 +47,13 @@ def test_the_rule_is_the_exact_best_and_the_figures_are_cross_fitted(
 ) -> None:
     choice = choose_thresholds(model, goal)
     table = tiny_table()
-    assert choice.rule == best_combination(table, SINGLE, goal=goal).rule
+    assert choice.rule == best_combination(ScoreTable(table), SINGLE, goal=goal).rule
     fitted = cross_fit(
-        table, TINY_PARTS, SINGLE, FOLDS, choose=partial(best_combination, goal=goal)
+        ScoreTable(table), TINY_PARTS, SINGLE, FOLDS, choose=partial(best_combination, goal=goal)
     )
     assert choice.expected == fitted.accuracies
-    assert choice.expected != evaluate_rule(table, choice.rule)
-    constants = constant_answers(*true_labels(table), table["super_pred"], table["sub_pred"])
+    assert choice.expected != evaluate_rule(ScoreTable(table), choice.rule)
+    constants = constant_answers(*ScoreTable(table).targets, table["super_pred"], table["sub_pred"])
     assert choice.always_novel == constants["always_novel"]
     assert choice.never_novel == constants["never_novel"]
     for key, interval in choice.intervals.items():
@@ -67,14 +67,14 @@ def test_the_rule_is_the_exact_best_and_the_figures_are_cross_fitted(
 def test_rows_that_may_not_report_choose_but_are_in_no_figure(model: Path) -> None:
     table = tiny_table()
     report = ((table["fold"] != "sub0") & (TINY_PARTS[table["sub_label"]] != 0)).to_numpy()
-    save_score_table(model, table, TINY_PARTS, report=report)
+    save_score_table(model, ScoreTable(table), TINY_PARTS, report=report)
     choice = choose_thresholds(model, BALANCED)
-    assert choice.rule == best_combination(table, SINGLE).rule
+    assert choice.rule == best_combination(ScoreTable(table), SINGLE).rule
     constants = constant_answers(
-        *true_labels(table[report]), table["super_pred"][report], table["sub_pred"][report]
+        *ScoreTable(table[report]).targets, table["super_pred"][report], table["sub_pred"][report]
     )
     assert choice.never_novel == constants["never_novel"]
-    save_score_table(model, table, TINY_PARTS, report=np.zeros(len(table), bool))
+    save_score_table(model, ScoreTable(table), TINY_PARTS, report=np.zeros(len(table), bool))
     with pytest.raises(ValueError, match="rows that may report, but got none"):
         choose_thresholds(model, BALANCED)
 
@@ -87,8 +87,10 @@ def test_twenty_thousand_rows_of_twelve_scores_take_seconds() -> None:
             table[f"{level}_near{i}"] = (table[f"{level}_knn"] + noise).astype(np.float32)
     scores = ["msp", "max_logit", "energy", "knn", *(f"near{i}" for i in range(8))]
     started = time.monotonic()
-    best_combination(table, scores)
-    _judged_by_others(ScoreTable(table, PARTS, np.ones(len(table), bool)), scores, BALANCED)
+    best_combination(ScoreTable(table), scores)
+    _judged_by_others(
+        StoredTable(ScoreTable(table), PARTS, np.ones(len(table), bool)), scores, BALANCED
+    )
     assert time.monotonic() - started < 60
 
 
@@ -119,7 +121,7 @@ def test_the_command_shows_the_figures_and_replaces_the_thresholds(model: Path) 
 def test_a_model_without_thresholds_gets_some(model: Path) -> None:
     (model / "thresholds.json").unlink()
     run("thresholds", model)
-    assert load_card(model).rule == best_combination(tiny_table(), SINGLE).rule
+    assert load_card(model).rule == best_combination(ScoreTable(tiny_table()), SINGLE).rule
 
 
 def test_a_dry_run_writes_nothing(model: Path) -> None:
@@ -165,8 +167,8 @@ def test_a_goal_that_some_classes_alone_make_reachable_is_refused() -> None:
     known = table[table["sub_known"]]
     highest = (known["sub_pred"] == known["sub_label"]).mean()
     goal = Goal("seen-at-least", seen=float(highest))
-    everything = ScoreTable(table, PARTS, np.ones(len(table), bool))
-    best_combination(table, ["knn"], goal=goal)
+    everything = StoredTable(ScoreTable(table), PARTS, np.ones(len(table), bool))
+    best_combination(ScoreTable(table), ["knn"], goal=goal)
     with pytest.raises(ValueError, match="leaves some classes out, and then `seen` must be reach"):
         _judged_by_others(everything, ["knn"], goal)
 
@@ -182,7 +184,7 @@ def test_seen_accuracy_that_is_below_on_other_classes_is_said(model: Path) -> No
 
 def test_a_part_without_rows_is_a_dash(model: Path) -> None:
     table = tiny_table().query("super_known").reset_index(drop=True)
-    save_score_table(model, table, TINY_PARTS)
+    save_score_table(model, ScoreTable(table), TINY_PARTS)
     choice = choose_thresholds(model, BALANCED)
     assert choice.expected["super_unseen"] is choice.intervals["super_unseen"] is None
     cells = pd.DataFrame(

@@ -238,7 +238,7 @@ def test_a_streamed_fold_has_the_folds_batches_of_equal_size_and_table_of_the_ca
     assert np.isfinite(streamed.train_epoch(1))
     cached.net.load_state_dict(streamed.net.state_dict())
     names = ("msp", "knn")
-    tables = [run.table(names, run.fitted_scores(names)) for run in runs]
+    tables = [run.table(names, run.fitted_scores(names)).frame for run in runs]
     pd.testing.assert_frame_equal(*tables)
 
 

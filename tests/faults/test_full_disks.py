@@ -14,6 +14,7 @@ from hierclf.data.cache import ImageCache, open_cache
 from hierclf.io.tensors import load_tensors, save_tensors
 from hierclf.reports.run_plots import plot_score_histograms
 from hierclf.rules.rule import PAPER_RULE
+from hierclf.rules.score_table import ScoreTable
 from search.pipeline.run_folder import RunFolder, read_json
 from search.tracking import store
 from tests.drawn_tables import draw_table
@@ -44,7 +45,7 @@ def model(folder: RunFolder, n: int) -> None:
 
 
 def plot(folder: RunFolder, n: int) -> None:
-    plot_score_histograms(draw_table(50, seed=n), PAPER_RULE, folder.path / "plot.png")
+    plot_score_histograms(ScoreTable(draw_table(50, seed=n)), PAPER_RULE, folder.path / "plot.png")
 
 
 def plot_version(folder: RunFolder) -> int:

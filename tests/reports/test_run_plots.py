@@ -24,7 +24,7 @@ from hierclf.reports.run_plots import (
 from hierclf.rules.exact import best_rule
 from hierclf.rules.goals import objective
 from hierclf.rules.rule import LevelRule, Rule, evaluate_rule
-from hierclf.rules.score_table import level_rows, score_values
+from hierclf.rules.score_table import ScoreTable
 from hierclf.rules.trade_off import sweep
 from tests.drawn_tables import NOISE, draw_table
 
@@ -88,7 +88,7 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize("plot", PLOTS)
 @pytest.mark.parametrize("name", TABLES)
 def test_plots_of_a_score_table_are_png_files(plot: Plot, name: str, tmp_path: Path) -> None:
-    plot(TABLES[name], RULE, tmp_path / "plot.png")
+    plot(ScoreTable(TABLES[name]), RULE, tmp_path / "plot.png")
     assert min(size_of(tmp_path / "plot.png")) > 500
 
 
@@ -149,7 +149,7 @@ def test_failed_trials_are_in_view(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_trade_off_is_the_roc_curve_where_every_class_is_right(level: str) -> None:
     table = draw_table(200)
     table[f"{level}_pred"] = table[f"{level}_label"]
-    curve = trade_off_table(table, ["knn"]).query("level == @level")
+    curve = trade_off_table(ScoreTable(table), ["knn"]).query("level == @level")
     novel = ~table[f"{level}_known"]
     fpr, tpr, _ = roc_curve(novel, table[f"{level}_knn"], drop_intermediate=False)
     np.testing.assert_allclose(curve["seen"][::-1], 1 - fpr)
@@ -159,11 +159,11 @@ def test_trade_off_is_the_roc_curve_where_every_class_is_right(level: str) -> No
 @pytest.mark.parametrize("level", ["super", "sub"])
 def test_thinning_keeps_ends_and_best_of_every_score(level: str) -> None:
     table = draw_table(3000)
-    every = trade_off_table(table, list(NOISE))
+    every = trade_off_table(ScoreTable(table), list(NOISE))
     assert set(every["score"]) == set(NOISE)
-    known, right = level_rows(table, level)
+    rows = ScoreTable(table)[level]
     for name, curve in every.query("level == @level").groupby("score"):
-        whole = sweep(score_values(table, level, str(name)), right, known)
+        whole = sweep(ScoreTable(table).score(level, str(name)), rows.right, rows.known)
         assert 400 < len(curve) <= MAX_CURVE_POINTS < len(whole.taus)
         assert curve["tau"].is_monotonic_increasing
         assert curve["tau"].iloc[[0, -1]].tolist() == whole.taus[[0, -1]].tolist()
@@ -178,28 +178,30 @@ def test_a_short_curve_is_whole(n: int) -> None:
     table["super_msp"] = np.arange(n, dtype=np.float32)
     for column in ("known", "label", "pred", "msp"):
         table[f"sub_{column}"] = table[f"super_{column}"]
-    curve = trade_off_table(table, ["msp"]).query("level == 'super'")
+    curve = trade_off_table(ScoreTable(table), ["msp"]).query("level == 'super'")
     assert len(curve) == n + 1
 
 
 def test_a_level_without_novel_rows_has_no_curve() -> None:
-    assert set(trade_off_table(TABLES["no novel super-class"], ["knn"])["level"]) == {"sub"}
-    nothing = trade_off_table(TABLES["nothing novel"], ["knn"])
+    assert set(trade_off_table(ScoreTable(TABLES["no novel super-class"]), ["knn"])["level"]) == {
+        "sub"
+    }
+    nothing = trade_off_table(ScoreTable(TABLES["nothing novel"]), ["knn"])
     assert nothing.empty
     assert list(nothing) == ["level", "score", "tau", "seen", "unseen", "harmonic"]
 
 
 def test_the_trade_off_plot_says_which_level_is_missing(tmp_path: Path, texts: list[str]) -> None:
-    plot_trade_off(TABLES["no novel super-class"], RULE, tmp_path / "plot.png")
+    plot_trade_off(ScoreTable(TABLES["no novel super-class"]), RULE, tmp_path / "plot.png")
     assert texts.count("no novel images at this level") == 1
-    plot_trade_off(TABLES["nothing known"], RULE, tmp_path / "plot.png")
+    plot_trade_off(ScoreTable(TABLES["nothing known"]), RULE, tmp_path / "plot.png")
     assert texts.count("no known images at this level") == 2
 
 
 def test_the_trade_off_plot_shows_what_the_rule_reaches(tmp_path: Path, texts: list[str]) -> None:
     table = TABLES["both levels"]
-    plot_trade_off(table, RULE, tmp_path / "plot.png")
-    expected: dict[str, Any] = evaluate_rule(table, RULE)
+    plot_trade_off(ScoreTable(table), RULE, tmp_path / "plot.png")
+    expected: dict[str, Any] = evaluate_rule(ScoreTable(table), RULE)
     for level in ("super", "sub"):
         shares = (
             f"{x} {100 * expected[f'{level}_{x}']:.1f} %" for x in ("seen", "unseen", "harmonic")
@@ -210,13 +212,14 @@ def test_the_trade_off_plot_shows_what_the_rule_reaches(tmp_path: Path, texts: l
 @pytest.mark.parametrize("name", [name for name in TABLES if not name.startswith("nothing")])
 def test_the_tau_map_agrees_with_the_rule_of_every_cell(name: str) -> None:
     table = TABLES[name]
-    found = tau_map(table, RULE, n=8)
+    found = tau_map(ScoreTable(table), RULE, n=8)
     super_taus, sub_taus = found.super_grid.taus, found.sub_grid.taus
     expected = [
         [
             objective(
                 evaluate_rule(
-                    table, Rule(LevelRule("knn", float(a)), LevelRule("energy", float(b)))
+                    ScoreTable(table),
+                    Rule(LevelRule("knn", float(a)), LevelRule("energy", float(b))),
                 )
             )
             for b in sub_taus
@@ -228,15 +231,15 @@ def test_the_tau_map_agrees_with_the_rule_of_every_cell(name: str) -> None:
 
 def test_the_tau_map_is_highest_at_the_best_rule() -> None:
     table = draw_table(900, decimals=2)
-    rule, value = best_rule(table, list(NOISE))
-    found = tau_map(table, rule)
+    rule, value = best_rule(ScoreTable(table), list(NOISE))
+    found = tau_map(ScoreTable(table), rule)
     assert min(found.objective.shape) > 20
     i, j = np.unravel_index(found.objective.argmax(), found.objective.shape)
     top = Rule(
         LevelRule(rule.super.score, found.super_grid.taus[i]),
         LevelRule(rule.sub.score, found.sub_grid.taus[j]),
     )
-    assert found.objective.max() == pytest.approx(objective(evaluate_rule(table, top)))
+    assert found.objective.max() == pytest.approx(objective(evaluate_rule(ScoreTable(table), top)))
     assert found.objective.max() == pytest.approx(value)
     assert rule.super.tau in found.super_grid.taus
     assert rule.sub.tau in found.sub_grid.taus
@@ -245,7 +248,9 @@ def test_the_tau_map_is_highest_at_the_best_rule() -> None:
 def test_grid_thresholds_part_the_rows_at_their_shares() -> None:
     table = draw_table(700, decimals=1)
     for tau in (-50.0, RULE.sub.tau, 500.0):
-        grid = tau_map(table, Rule(LevelRule("knn", 0.2), LevelRule("energy", tau))).sub_grid
+        grid = tau_map(
+            ScoreTable(table), Rule(LevelRule("knn", 0.2), LevelRule("energy", tau))
+        ).sub_grid
         below = [(table["sub_energy"] <= x).mean() for x in grid.taus]
         np.testing.assert_allclose(grid.shares, below)
         assert tau in grid.taus
@@ -255,20 +260,22 @@ def test_grid_thresholds_part_the_rows_at_their_shares() -> None:
 
 def test_a_tau_map_needs_known_and_novel_rows() -> None:
     with pytest.raises(ValueError, match="needs a level with known and novel rows"):
-        tau_map(TABLES["nothing novel"], RULE)
+        tau_map(ScoreTable(TABLES["nothing novel"]), RULE)
 
 
 def test_histograms_state_the_shares_on_the_right_side_of_tau(
     tmp_path: Path, texts: list[str]
 ) -> None:
     table = TABLES["both levels"]
-    plot_score_histograms(table, RULE, tmp_path / "plot.png")
+    plot_score_histograms(ScoreTable(table), RULE, tmp_path / "plot.png")
     known = table["sub_known"]
     below = 100 * (table["sub_energy"][known] <= 6).mean()
     above = 100 * (table["sub_energy"][~known] > 6).mean()
     assert f"tau 6; known: {below:.1f} % below; novel: {above:.1f} % above" in texts
     plot_score_histograms(
-        table, Rule(LevelRule("knn", 99.0), LevelRule("energy", 6.0)), tmp_path / "plot.png"
+        ScoreTable(table),
+        Rule(LevelRule("knn", 99.0), LevelRule("energy", 6.0)),
+        tmp_path / "plot.png",
     )
     assert "tau 99 (not in view); known: 100.0 % below; novel: 0.0 % above" in texts
 
@@ -282,7 +289,7 @@ def test_a_rule_of_sums_is_drawn_and_named(
         "hierclf.reports.run_plots.save_figure", lambda figure, path: saved.append(figure)
     )
     rule = Rule(LevelRule("knn + 0.1*energy", 0.5), LevelRule("0.2*energy + super.knn", 1.5))
-    plot(TABLES["both levels"], rule, tmp_path / "plot.png")
+    plot(ScoreTable(TABLES["both levels"]), rule, tmp_path / "plot.png")
     words = [text.get_text() for text in saved[0].findobj(Text)]
     assert any("sum of 2" in text for text in words)
 
@@ -290,8 +297,10 @@ def test_a_rule_of_sums_is_drawn_and_named(
 def test_the_curve_of_a_sum_is_that_of_a_column_that_holds_it() -> None:
     table = TABLES["both levels"]
     held = table.assign(sub_sum=0.2 * table["sub_energy"].astype(float) + table["super_knn"])
-    by_sum = trade_off_table(table, ["0.2*energy + super.knn"]).query("level == 'sub'")
-    by_column = trade_off_table(held.assign(super_sum=0.0), ["sum"]).query("level == 'sub'")
+    by_sum = trade_off_table(ScoreTable(table), ["0.2*energy + super.knn"]).query("level == 'sub'")
+    by_column = trade_off_table(ScoreTable(held.assign(super_sum=0.0)), ["sum"]).query(
+        "level == 'sub'"
+    )
     for column in ("tau", "seen", "unseen"):
         np.testing.assert_allclose(by_sum[column], by_column[column], rtol=1e-6)
 
@@ -300,7 +309,7 @@ def test_the_curve_of_a_sum_is_that_of_a_column_that_holds_it() -> None:
 def test_a_score_that_is_not_there_is_named(plot: Plot, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'super_nonsense'"):
         plot(
-            TABLES["both levels"],
+            ScoreTable(TABLES["both levels"]),
             Rule(LevelRule("nonsense", 0.1), LevelRule("knn", 0.1)),
             tmp_path / "plot.png",
         )

@@ -16,6 +16,7 @@ from hierclf.rules.calibration import (
 )
 from hierclf.rules.calibrators import NovelCurve, fit_temperature, novel_probability
 from hierclf.rules.rule import LevelRule, Rule
+from hierclf.rules.score_table import ScoreTable
 from tests.drawn_tables import draw_table
 
 CALIBRATION = Calibration(
@@ -76,7 +77,7 @@ def test_temperature_scaling_lowers_the_error_of_known_val_images() -> None:
     for level in ("super", "sub"):
         table[f"{level}_label"], table[f"{level}_pred"] = labels, pred
         table[f"{level}_prob"], table[f"{level}_calibrated"] = prob, calibrated
-    errors = calibration_errors(table)
+    errors = calibration_errors(ScoreTable(table))
     before, after = errors["sub_ece"], errors["sub_ece_calibrated"]
     assert before is not None
     assert after is not None
@@ -86,7 +87,7 @@ def test_temperature_scaling_lowers_the_error_of_known_val_images() -> None:
 def test_a_rules_curves_are_sklearns_for_its_own_scores() -> None:
     table = draw_table(4000)
     rule = Rule(LevelRule("energy", 0.0), LevelRule("1*knn + 0.5*msp", 0.0))
-    found = calibrate_rule(table, rule, temperatures={"super": 2.0, "sub": 3.0})
+    found = calibrate_rule(ScoreTable(table), rule, temperatures={"super": 2.0, "sub": 3.0})
     assert (found.super.temperature, found.sub.temperature) == (2.0, 3.0)
     score = (table["sub_knn"] + 0.5 * table["sub_msp"]).to_numpy(float)
     model = LogisticRegression(C=1e6, class_weight="balanced", tol=1e-8)
@@ -99,7 +100,7 @@ def test_the_models_temperature_is_the_geometric_mean_of_the_folds() -> None:
     table = draw_table(200)
     table["super_temperature"] = np.where(np.arange(200) % 2, 1.0, 4.0)
     table["sub_temperature"] = 1.0
-    found = calibrate_rule(table, Rule(LevelRule("msp", 0.3), LevelRule("msp", 0.5)))
+    found = calibrate_rule(ScoreTable(table), Rule(LevelRule("msp", 0.3), LevelRule("msp", 0.5)))
     assert found.super.temperature == pytest.approx(2.0)
 
 
@@ -107,7 +108,7 @@ def test_a_level_without_novel_rows_gives_every_image_the_same_probability() -> 
     table = draw_table(800)
     table = table[table["super_known"]]
     found = calibrate_rule(
-        table,
+        ScoreTable(table),
         Rule(LevelRule("msp", 0.3), LevelRule("msp", 0.5)),
         temperatures={"super": 1.0, "sub": 1.0},
     )

@@ -1,94 +1,98 @@
-"""Claims about the score table of one fold, on logits written by hand."""
+"""Claims about the score table: checked once, read by level, rows taken by mask or position."""
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from hierclf.hierarchy import Hierarchy
-from hierclf.scores import ScoreInputs
-from hierclf.training.fold_table import fold_table
-from hierclf.training.folds import Fold
+from hierclf.hierarchy import NOVEL
+from hierclf.rules.score_table import ScoreTable
+from tests.drawn_tables import draw_table
 
-HIERARCHY = Hierarchy(
-    super_names=("bird", "dog", "fish"),
-    sub_names=("owl", "pug", "hen", "cod", "eel"),
-    sub_to_super=(0, 1, 0, 2, 2),
-    super_ids=(0, 1, 2),
-    sub_ids=(0, 1, 2, 3, 4),
-    novel_super_id=3,
-    novel_sub_id=5,
+
+def by_hand() -> pd.DataFrame:
+    """Known and right; known and wrong; of a novel sub-class, called by the right parent."""
+    return pd.DataFrame(
+        {
+            "fold": ["a", "a", "b"],
+            "split": ["val", "val", "held_out"],
+            "super_label": [0, 1, 1],
+            "super_known": [True, True, True],
+            "super_pred": [0, 0, 1],
+            "sub_label": [2, 3, 4],
+            "sub_known": [True, True, False],
+            "sub_pred": [2, 2, 4],
+            "super_msp": [0.1, 0.2, 0.3],
+            "sub_msp": [0.5, np.nan, 0.7],
+        }
+    )
+
+
+def test_a_row_is_right_if_its_class_is_known_and_predicted() -> None:
+    table = ScoreTable(by_hand())
+    assert table.super.right.tolist() == [True, False, True]
+    # The network of the third row cannot know its class, whatever the numbers say.
+    assert table.sub.right.tolist() == [True, False, False]
+    assert table["sub"] is table.sub
+
+
+def test_targets_are_novel_where_the_network_does_not_know_the_class() -> None:
+    targets = ScoreTable(by_hand()).targets
+    assert targets.super.tolist() == [0, 1, 1]
+    assert targets.sub.tolist() == [2, 3, NOVEL]
+
+
+def test_a_level_is_judged_if_it_has_known_and_novel_rows() -> None:
+    table = ScoreTable(by_hand())
+    assert not table.super.judged
+    assert table.sub.judged
+    assert not table.where(~table.sub.known).sub.judged
+
+
+def test_rows_are_taken_by_mask_and_by_position_whatever_the_index() -> None:
+    table = ScoreTable(by_hand().set_index(pd.Index([7, 7, 9])))
+    assert table.where([True, False, True]).super.labels.tolist() == [0, 1]
+    assert table.take([2, 0]).sub.labels.tolist() == [4, 2]
+    assert table.where(table.val).folds.tolist() == ["a", "a"]
+    both = ScoreTable.concatenate([table, table.take([0])])
+    assert both.sub.labels.tolist() == [2, 3, 4, 2]
+
+
+def test_columns_are_added_to_a_copy_by_position() -> None:
+    table = ScoreTable(by_hand().iloc[::-1])
+    added = table.with_columns(sub_knn=pd.Series([1.0, 2.0, 3.0]))
+    assert added.score("sub", "knn").tolist() == [1.0, 2.0, 3.0]
+    assert "sub_knn" not in table.frame
+
+
+def test_scores_are_read_by_level_and_must_be_finite() -> None:
+    table = ScoreTable(by_hand())
+    np.testing.assert_allclose(table.score("super", "2*msp"), [0.2, 0.4, 0.6])
+    np.testing.assert_allclose(table.score("sub", "super.msp"), [0.1, 0.2, 0.3])
+    with pytest.raises(ValueError, match="`sub_msp` must be finite, but got 1 bad rows"):
+        table.score("sub", "msp")
+    with pytest.raises(ValueError, match="needs a column 'super_knn', but got fold, split"):
+        table.score("super", "knn")
+
+
+@pytest.mark.parametrize("name", ["super_label", "sub_known", "sub_pred"])
+def test_a_required_column_that_is_missing_is_named_at_once(name: str) -> None:
+    with pytest.raises(ValueError, match=f"needs a column '{name}', but got fold"):
+        ScoreTable(by_hand().drop(columns=name))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "rule"),
+    [("super_label", float, "integers"), ("sub_pred", str, "integers"), ("sub_known", int, "bool")],
 )
-SUB_LABELS = np.array([0, 1, 2, 3, 4, 0])
-SUPER_LABELS = np.array(HIERARCHY.sub_to_super)[SUB_LABELS]
-# The dog, and with it the pug, is hidden: columns of the logits are (bird, fish), and
-# (owl, hen, cod, eel).
-FOLD = Fold(
-    name="super0",
-    known_super=np.array([0, 2]),
-    known_sub=np.array([0, 2, 3, 4]),
-    train=np.array([2, 3]),
-    val=np.array([0, 4]),
-    held_out=np.array([1]),
-)
-ROWS = np.array([0, 4, 1])
-SUPER_LOGITS = np.array([[2, 0], [0, 1], [0, 3]], dtype=np.float32)
-SUB_LOGITS = np.array([[0, 1, 9, 0], [0, 0, 0, 2], [5, 0, 1, 0]], dtype=np.float32)
+def test_a_required_column_of_another_type_is_refused_at_once(
+    name: str, kind: type, rule: str
+) -> None:
+    with pytest.raises(ValueError, match=f"`{name}` of a score table must be {rule}, but got"):
+        ScoreTable(by_hand().astype({name: kind}))
 
 
-def make_table() -> pd.DataFrame:
-    return fold_table(
-        FOLD,
-        ROWS,
-        inputs=ScoreInputs(np.zeros((3, 2), dtype=np.float32), SUPER_LOGITS, SUB_LOGITS),
-        columns={"super_x": np.array([1.0, 2.0, 3.0], dtype=np.float32)},
-        names=[f"{i}.png" for i in range(6)],
-        super_labels=SUPER_LABELS,
-        sub_labels=SUB_LABELS,
-        hierarchy=HIERARCHY,
-    )
-
-
-def test_every_row_says_which_image_it_is_and_what_the_model_could_know() -> None:
-    table = make_table()
-    assert table["image"].tolist() == ["0.png", "4.png", "1.png"]
-    assert set(table["fold"]) == {"super0"}
-    assert table["split"].tolist() == ["val", "val", "held_out"]
-    assert table["super_label"].tolist() == [0, 2, 1]
-    assert table["sub_label"].tolist() == [0, 4, 1]
-    assert table["super_known"].tolist() == [True, True, False]
-    assert table["sub_known"].tolist() == [True, True, False]
-    assert table["super_x"].tolist() == [1.0, 2.0, 3.0]
-
-
-def test_predictions_are_the_hierarchys_indices_and_consistent() -> None:
-    table = make_table()
-    assert table["super_pred"].tolist() == [0, 2, 2]
-    # In row 0 cod has the highest logit, but a bird is an owl or a hen.
-    assert table["sub_pred"].tolist() == [2, 4, 3]
-    parents = np.array(HIERARCHY.sub_to_super)[table["sub_pred"]]
-    np.testing.assert_array_equal(parents, table["super_pred"])
-
-
-def test_probabilities_run_over_the_known_classes() -> None:
-    table = make_table()
-    np.testing.assert_allclose(table["super_prob"][0], np.exp(2) / (np.exp(2) + 1), rtol=1e-6)
-    expected = np.exp(1) / (1 + np.exp(1) + np.exp(9) + 1)
-    np.testing.assert_allclose(table["sub_prob"][0], expected, rtol=1e-6)
-
-
-def test_a_known_super_class_may_have_a_hidden_sub_class() -> None:
-    fold = Fold(
-        "sub0", np.array([0, 1, 2]), np.array([1, 2, 3, 4]), np.array([2]), ROWS[1:], ROWS[:1]
-    )
-    table = fold_table(
-        fold,
-        ROWS,
-        inputs=ScoreInputs(np.zeros((3, 2)), np.eye(3), SUB_LOGITS),
-        columns={},
-        names=[str(i) for i in range(6)],
-        super_labels=SUPER_LABELS,
-        sub_labels=SUB_LABELS,
-        hierarchy=HIERARCHY,
-    )
-    assert table["super_known"].all()
-    assert table["sub_known"].tolist() == [False, True, True]
-    assert table["split"].tolist() == ["held_out", "val", "val"]
+def test_a_fold_is_asked_for_only_where_it_is_needed() -> None:
+    table = ScoreTable(draw_table(20).drop(columns="fold"))
+    assert len(table.super.labels) == 20
+    with pytest.raises(ValueError, match="needs a column 'fold'"):
+        _ = table.folds

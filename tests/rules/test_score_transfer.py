@@ -1,10 +1,13 @@
 """Claims about carrying thresholds from network to network, counted by hand."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import percentileofscore
 
+from hierclf.rules.score_table import ScoreTable
 from hierclf.rules.score_transfer import CARRIES, carried, carried_to
 
 
@@ -12,23 +15,29 @@ def two_networks() -> pd.DataFrame:
     """The second fold's network gives every score ten times and a hundred more."""
     rng = np.random.default_rng(0)
     score = rng.normal(size=60)
-    rows = {
+    rows: dict[str, np.ndarray] = {
         "fold": np.repeat(["a", "b"], 60),
         "split": np.tile(np.repeat(["val", "held_out"], 30), 2),
     }
     for level in ("super", "sub"):
+        rows[f"{level}_label"] = rows[f"{level}_pred"] = np.zeros(120, dtype=np.int64)
+        rows[f"{level}_known"] = rows["split"] == "val"
         rows[f"{level}_knn"] = np.concatenate([score, 10 * score + 100])
     return pd.DataFrame(rows)
 
 
+def moved(frame: pd.DataFrame, how: Any) -> pd.DataFrame:
+    return carried(ScoreTable(frame), ["knn"], how).frame
+
+
 def test_raw_changes_nothing() -> None:
-    table = two_networks()
+    table = ScoreTable(two_networks())
     assert carried(table, ["knn"], "raw") is table
 
 
 @pytest.mark.parametrize("how", ["standardised", "rank"])
 def test_networks_of_another_scale_agree_in_terms_of_their_own_known_images(how: str) -> None:
-    values = carried(two_networks(), ["knn"], how)["sub_knn"].to_numpy()  # type: ignore[arg-type]
+    values = moved(two_networks(), how)["sub_knn"].to_numpy()
     np.testing.assert_allclose(values[:60], values[60:], atol=1e-12)
 
 
@@ -36,7 +45,7 @@ def test_standardised_is_distance_from_the_median_of_val_images_in_their_spread(
     table = two_networks()
     val = table["super_knn"][:30]
     expected = (table["super_knn"][:60] - np.median(val)) / val.std(ddof=0)
-    values = carried(table, ["knn"], "standardised")["super_knn"][:60]
+    values = moved(table, "standardised")["super_knn"][:60]
     np.testing.assert_allclose(values, expected)
 
 
@@ -44,7 +53,7 @@ def test_a_rank_is_the_share_of_val_images_below_and_keeps_the_order_beyond_them
     table = two_networks()
     val = table["super_knn"][:30].to_numpy()
     before = table["super_knn"][:60].to_numpy()
-    after = carried(table, ["knn"], "rank")["super_knn"][:60].to_numpy()
+    after = moved(table, "rank")["super_knn"][:60].to_numpy()
     inside = before <= val.max()
     shares = [percentileofscore(val, value) / 100 for value in before[inside]]
     np.testing.assert_allclose(after[inside], shares, atol=1 / 29)
@@ -56,28 +65,29 @@ def test_a_rank_is_the_share_of_val_images_below_and_keeps_the_order_beyond_them
 def test_other_words_and_folds_without_val_images_are_refused() -> None:
     table = two_networks()
     with pytest.raises(ValueError, match=f"must be one of {', '.join(CARRIES)}, but got 'by luck'"):
-        carried(table, ["knn"], "by luck")  # type: ignore[arg-type]
+        moved(table, "by luck")
     with pytest.raises(ValueError, match="fold b must have val images"):
-        carried(table[(table["fold"] == "a") | (table["split"] != "val")], ["knn"], "rank")
+        moved(table[(table["fold"] == "a") | (table["split"] != "val")], "rank")
 
 
 def test_carried_to_a_fold_all_scores_are_as_its_network_would_give_them() -> None:
     table = two_networks()
-    moved = carried_to(table, ["knn"], "b")
-    assert set(moved["fold"]) == {"a"}
+    found = carried_to(ScoreTable(table), ["knn"], "b").frame
+    assert set(found["fold"]) == {"a"}
     expected = table.loc[table["fold"] == "b", "super_knn"].to_numpy()
-    np.testing.assert_allclose(moved["super_knn"], expected)
+    np.testing.assert_allclose(found["super_knn"], expected)
 
 
 def test_a_threshold_on_carried_scores_decides_as_one_on_standardised_scores() -> None:
     table = two_networks()
-    single = carried(table, ["knn"], "standardised")
+    single = moved(table, "standardised")
     cut = single.loc[table["fold"] == "a", "sub_knn"] > 0.7
     own = table.loc[(table["fold"] == "b") & (table["split"] == "val"), "sub_knn"]
     tau = own.median() + 0.7 * own.std(ddof=0)
-    assert ((carried_to(table, ["knn"], "b")["sub_knn"] > tau) == cut.to_numpy()).all()
+    found = carried_to(ScoreTable(table), ["knn"], "b").frame
+    assert ((found["sub_knn"] > tau) == cut.to_numpy()).all()
 
 
 def test_a_fold_without_val_images_is_no_reference() -> None:
     with pytest.raises(ValueError, match="fold all must have val images to carry to"):
-        carried_to(two_networks(), ["knn"], "all")
+        carried_to(ScoreTable(two_networks()), ["knn"], "all")

@@ -16,10 +16,10 @@ from hierclf.rules.rule import (
     PAPER_RULE,
     LevelRule,
     Rule,
-    decide,
+    apply_rule,
     evaluate_rule,
 )
-from hierclf.rules.score_table import level_rows
+from hierclf.rules.score_table import ScoreTable
 from hierclf.rules.trade_off import sweep, thresholds_between
 from tests.drawn_tables import draw_table
 
@@ -41,13 +41,13 @@ def hand_table() -> pd.DataFrame:
 
 
 def test_a_novel_super_class_makes_the_sub_class_novel() -> None:
-    pred_super, pred_sub = decide(hand_table(), PAPER_RULE)
+    pred_super, pred_sub = apply_rule(ScoreTable(hand_table()), PAPER_RULE)
     assert pred_super.tolist() == [0, 0, NOVEL, NOVEL]
     assert pred_sub.tolist() == [0, NOVEL, NOVEL, NOVEL]
 
 
 def test_evaluation_takes_classes_that_the_fold_did_not_know_as_novel() -> None:
-    result = evaluate_rule(hand_table(), PAPER_RULE)
+    result = evaluate_rule(ScoreTable(hand_table()), PAPER_RULE)
     assert result["super_seen"] == pytest.approx(2 / 3)
     assert result["super_unseen"] == 1.0
     assert result["sub_seen"] == 0.5
@@ -57,8 +57,9 @@ def test_evaluation_takes_classes_that_the_fold_did_not_know_as_novel() -> None:
 
 def test_a_score_equal_to_tau_is_known() -> None:
     table = hand_table().astype({"super_msp": float})
-    pred_super, _ = decide(
-        table, Rule(LevelRule("msp", float(table["super_msp"][1])), LevelRule("msp", 0.5))
+    pred_super, _ = apply_rule(
+        ScoreTable(table),
+        Rule(LevelRule("msp", float(table["super_msp"][1])), LevelRule("msp", 0.5)),
     )
     assert pred_super.tolist() == [0, 0, NOVEL, NOVEL]
 
@@ -105,12 +106,12 @@ def test_a_bad_rule_is_refused_in_one_line(change: dict[str, Any], message: str)
 
 def test_a_missing_score_and_a_score_that_is_not_finite_are_named() -> None:
     with pytest.raises(ValueError, match="needs a column 'sub_knn', but got super_label"):
-        decide(hand_table(), Rule(LevelRule("msp", 0.3), LevelRule("knn", 0.5)))
+        apply_rule(ScoreTable(hand_table()), Rule(LevelRule("msp", 0.3), LevelRule("knn", 0.5)))
     with pytest.raises(ValueError, match="`super_msp` must be finite, but got 4 bad rows"):
-        decide(hand_table().assign(super_msp=np.nan), PAPER_RULE)
+        apply_rule(ScoreTable(hand_table().assign(super_msp=np.nan)), PAPER_RULE)
     with pytest.raises(ValueError, match=r"`2\*msp \(super level\)` must be finite"):
-        decide(
-            hand_table().assign(super_msp=np.nan),
+        apply_rule(
+            ScoreTable(hand_table().assign(super_msp=np.nan)),
             Rule(LevelRule("2*msp", 0.3), LevelRule("msp", 0.5)),
         )
 
@@ -182,6 +183,6 @@ def test_thresholds_part_even_neighbouring_floats() -> None:
 
 
 def test_a_row_is_right_only_where_its_class_is_known() -> None:
-    rows = level_rows(hand_table().assign(sub_pred=[0, 1, 2, 1]), "sub")
+    rows = ScoreTable(hand_table().assign(sub_pred=[0, 1, 2, 1]))["sub"]
     assert rows.known.tolist() == [True, False, False, True]
     assert rows.right.tolist() == [True, False, False, False]

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hierclf.rules.rule import LevelRule, Rule, decide
+from hierclf.rules.rule import LevelRule, Rule, apply_rule
+from hierclf.rules.score_table import ScoreTable
 from hierclf.scores.sums import format_score, parse_score, score_terms, sum_columns
 
 COLUMNS = {
@@ -115,15 +116,18 @@ def test_a_missing_column_is_named() -> None:
 def test_a_rule_of_sums_decides_like_the_rule_of_a_column_that_holds_them() -> None:
     rng = np.random.default_rng(0)
     table = pd.DataFrame({f"{a}_{b}": rng.random(50) for a in ("super", "sub") for b in "xy"})
-    table = table.assign(super_pred=0, sub_pred=0)
+    for level in ("super", "sub"):
+        table[f"{level}_label"] = table[f"{level}_pred"] = 0
+        table[f"{level}_known"] = True
     held = table.assign(
         super_sum=0.3 * table["super_x"] + 0.7 * table["super_y"],
         sub_sum=0.5 * table["sub_x"] + 0.5 * table["super_y"],
     )
-    by_sum = decide(
-        table, Rule(LevelRule("0.3*x + 0.7*y", 0.6), LevelRule("0.5*x + 0.5*super.y", 0.5))
+    by_sum = apply_rule(
+        ScoreTable(table),
+        Rule(LevelRule("0.3*x + 0.7*y", 0.6), LevelRule("0.5*x + 0.5*super.y", 0.5)),
     )
-    by_column = decide(held, Rule(LevelRule("sum", 0.6), LevelRule("sum", 0.5)))
+    by_column = apply_rule(ScoreTable(held), Rule(LevelRule("sum", 0.6), LevelRule("sum", 0.5)))
     for ours, theirs in zip(by_sum, by_column, strict=True):
         np.testing.assert_array_equal(ours, theirs)
         assert 0 < (ours == 0).sum() < 50

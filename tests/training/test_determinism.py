@@ -55,7 +55,7 @@ def run_path(freeze):
         losses += [repr(run.train_epoch(epoch)) for epoch in (1, 2)]
         states = run.fitted_scores(("msp", "knn"))
         if name == "sub0":
-            scores = run.table(("msp", "knn"), states).to_csv(index=False)
+            scores = run.table(("msp", "knn"), states).frame.to_csv(index=False)
     folder = here / freeze
     save_bundle(bundle_from_run(run, states), folder)
     save_rule(folder, Rule(LevelRule("msp", 0.3), LevelRule("knn", 0.1)))

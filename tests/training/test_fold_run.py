@@ -259,7 +259,7 @@ def test_training_learns_the_colours() -> None:
     run = run_of(config_of(epochs=8, strength=0.0, lr=2e-3))
     losses = [run.train_epoch(epoch) for epoch in range(1, 9)]
     assert losses[-1] < 0.5 * losses[0]
-    table = run.table(("msp",), {})
+    table = run.table(("msp",), {}).frame
     known = table[table["sub_known"]]
     assert len(known) > 15
     assert (known["sub_pred"] == known["sub_label"]).mean() > 0.8
@@ -271,7 +271,7 @@ def test_heads_learn_from_cached_features() -> None:
     run = run_of(config_of(epochs=4, lr=0.5), features=bank)
     losses = [run.train_epoch(epoch) for epoch in range(1, 5)]
     assert losses[-1] < 0.3 * losses[0]
-    table = run.table(("msp",), {})
+    table = run.table(("msp",), {}).frame
     known = table[table["sub_known"]]
     assert (known["sub_pred"] == known["sub_label"]).all()
 

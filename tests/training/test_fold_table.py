@@ -1,65 +1,94 @@
-"""Claims about what a network says of its fold: tables, scores, the novel unit, the refit."""
+"""Claims about the score table of one fold, on logits written by hand."""
 
 import numpy as np
 import pandas as pd
-import pytest
-import torch
 
-from hierclf.data.demo import DEMO_HIERARCHY
-from hierclf.nets.two_heads import TwoHeadNet, TwoHeads
-from hierclf.training.fold_run import FoldRun
-from tests.training.test_fold_run import ALL_SCORES, BANK, CACHE, FOLDS, config_of, run_of
+from hierclf.hierarchy import Hierarchy
+from hierclf.scores import ScoreInputs
+from hierclf.training.fold_table import fold_table
+from hierclf.training.folds import Fold
 
-
-def table_of(run: FoldRun) -> pd.DataFrame:
-    return run.table(ALL_SCORES, run.fitted_scores(ALL_SCORES))
-
-
-def test_images_and_features_give_tables_of_the_same_form() -> None:
-    tables = [table_of(run_of(features=features)) for features in (None, BANK)]
-    for table in tables:
-        fold = FOLDS["sub0"]
-        assert len(table) == len(fold.val) + len(fold.held_out)
-        rows = np.concatenate([fold.val, fold.held_out])
-        assert table["image"].tolist() == [CACHE.names[row] for row in rows]
-        np.testing.assert_array_equal(table["sub_known"], table["split"] == "val")
-        assert table.notna().all(axis=None)
-        for level in ("super", "sub"):
-            for name in ALL_SCORES:
-                assert table[f"{level}_{name}"].dtype == np.float32
-    pd.testing.assert_series_equal(tables[0].dtypes, tables[1].dtypes)
-
-
-@pytest.mark.parametrize("features", [None, BANK], ids=["images", "features"])
-def test_the_novel_unit_plays_no_part_in_scores_and_predictions(
-    features: np.ndarray | None,
-) -> None:
-    run = run_of(config_of(novel_output=True), features=features)
-    fold = run.fold
-    heads = run.net.heads if isinstance(run.net, TwoHeadNet) else run.net
-    assert isinstance(heads, TwoHeads)
-    assert heads.super_head.out_features == len(fold.known_super) + 1
-    assert heads.sub_head.out_features == len(fold.known_sub) + 1
-    before = table_of(run)
-    with torch.no_grad():
-        for head in (heads.super_head, heads.sub_head):
-            head.bias[-1] = 1e4  # the novel unit is sure
-    pd.testing.assert_frame_equal(table_of(run), before)
+HIERARCHY = Hierarchy(
+    super_names=("bird", "dog", "fish"),
+    sub_names=("owl", "pug", "hen", "cod", "eel"),
+    sub_to_super=(0, 1, 0, 2, 2),
+    super_ids=(0, 1, 2),
+    sub_ids=(0, 1, 2, 3, 4),
+    novel_super_id=3,
+    novel_sub_id=5,
+)
+SUB_LABELS = np.array([0, 1, 2, 3, 4, 0])
+SUPER_LABELS = np.array(HIERARCHY.sub_to_super)[SUB_LABELS]
+# The dog, and with it the pug, is hidden: columns of the logits are (bird, fish), and
+# (owl, hen, cod, eel).
+FOLD = Fold(
+    name="super0",
+    known_super=np.array([0, 2]),
+    known_sub=np.array([0, 2, 3, 4]),
+    train=np.array([2, 3]),
+    val=np.array([0, 4]),
+    held_out=np.array([1]),
+)
+ROWS = np.array([0, 4, 1])
+SUPER_LOGITS = np.array([[2, 0], [0, 1], [0, 3]], dtype=np.float32)
+SUB_LOGITS = np.array([[0, 1, 9, 0], [0, 0, 0, 2], [5, 0, 1, 0]], dtype=np.float32)
 
 
-def test_the_novel_unit_takes_part_in_training() -> None:
-    losses = [
-        run_of(config_of(novel_output=novel), features=BANK).train_epoch(1)
-        for novel in (False, True)
-    ]
-    assert losses[1] > losses[0]  # one more class to tell apart
+def make_table() -> pd.DataFrame:
+    return fold_table(
+        FOLD,
+        ROWS,
+        inputs=ScoreInputs(np.zeros((3, 2), dtype=np.float32), SUPER_LOGITS, SUB_LOGITS),
+        columns={"super_x": np.array([1.0, 2.0, 3.0], dtype=np.float32)},
+        names=[f"{i}.png" for i in range(6)],
+        super_labels=SUPER_LABELS,
+        sub_labels=SUB_LABELS,
+        hierarchy=HIERARCHY,
+    ).frame
 
 
-def test_the_refit_knows_every_class() -> None:
-    run = run_of(fold="all")
-    assert np.isfinite(run.train_epoch(1))
-    states = run.fitted_scores(ALL_SCORES)
-    outputs = run.outputs(np.arange(5))
-    assert outputs.super_logits.shape == (5, DEMO_HIERARCHY.n_super)
-    assert outputs.sub_logits.shape == (5, DEMO_HIERARCHY.n_sub)
-    assert len(states["knn.bank"]) == len(CACHE.names)
+def test_every_row_says_which_image_it_is_and_what_the_model_could_know() -> None:
+    table = make_table()
+    assert table["image"].tolist() == ["0.png", "4.png", "1.png"]
+    assert set(table["fold"]) == {"super0"}
+    assert table["split"].tolist() == ["val", "val", "held_out"]
+    assert table["super_label"].tolist() == [0, 2, 1]
+    assert table["sub_label"].tolist() == [0, 4, 1]
+    assert table["super_known"].tolist() == [True, True, False]
+    assert table["sub_known"].tolist() == [True, True, False]
+    assert table["super_x"].tolist() == [1.0, 2.0, 3.0]
+
+
+def test_predictions_are_the_hierarchys_indices_and_consistent() -> None:
+    table = make_table()
+    assert table["super_pred"].tolist() == [0, 2, 2]
+    # In row 0 cod has the highest logit, but a bird is an owl or a hen.
+    assert table["sub_pred"].tolist() == [2, 4, 3]
+    parents = np.array(HIERARCHY.sub_to_super)[table["sub_pred"]]
+    np.testing.assert_array_equal(parents, table["super_pred"])
+
+
+def test_probabilities_run_over_the_known_classes() -> None:
+    table = make_table()
+    np.testing.assert_allclose(table["super_prob"][0], np.exp(2) / (np.exp(2) + 1), rtol=1e-6)
+    expected = np.exp(1) / (1 + np.exp(1) + np.exp(9) + 1)
+    np.testing.assert_allclose(table["sub_prob"][0], expected, rtol=1e-6)
+
+
+def test_a_known_super_class_may_have_a_hidden_sub_class() -> None:
+    fold = Fold(
+        "sub0", np.array([0, 1, 2]), np.array([1, 2, 3, 4]), np.array([2]), ROWS[1:], ROWS[:1]
+    )
+    table = fold_table(
+        fold,
+        ROWS,
+        inputs=ScoreInputs(np.zeros((3, 2)), np.eye(3), SUB_LOGITS),
+        columns={},
+        names=[str(i) for i in range(6)],
+        super_labels=SUPER_LABELS,
+        sub_labels=SUB_LABELS,
+        hierarchy=HIERARCHY,
+    ).frame
+    assert table["super_known"].all()
+    assert table["sub_known"].tolist() == [False, True, True]
+    assert table["split"].tolist() == ["held_out", "val", "val"]

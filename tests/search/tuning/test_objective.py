@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score
 
+from hierclf.rules.score_table import ScoreTable
 from search.tuning.objective import EPOCH_SCORES, epoch_metrics
 from tests.drawn_tables import draw_table
 
@@ -34,14 +35,14 @@ def hand_made() -> pd.DataFrame:
 def test_a_table_counted_by_hand() -> None:
     # tau between 0.2 and 0.25: 2 of 4 known rows right and kept, 2 of 2 novel ones found. The next
     # best, above 0.3, keeps 3 of 4 and finds 1 of 2: 0.6.
-    found = epoch_metrics(hand_made())
+    found = epoch_metrics(ScoreTable(hand_made()))
     assert found["sub_harmonic"] == pytest.approx(2 * 0.5 * 1 / 1.5)
     assert found["sub_known_accuracy"] == 3 / 4
     assert found["super_known_accuracy"] == 3 / 4
 
 
 def test_a_level_with_nothing_hidden_is_left_out_of_the_objective() -> None:
-    found = epoch_metrics(hand_made())
+    found = epoch_metrics(ScoreTable(hand_made()))
     assert "super_harmonic" not in found
     assert found["objective"] == found["sub_harmonic"]
 
@@ -49,7 +50,7 @@ def test_a_level_with_nothing_hidden_is_left_out_of_the_objective() -> None:
 def test_the_best_score_counts_whichever_it_is() -> None:
     table = hand_made()
     table["sub_energy"] = [0.0, 0.0, 0.0, 1.0, 2.0, 2.0]  # parts known from novel without a fault
-    assert epoch_metrics(table)["sub_harmonic"] == pytest.approx(2 * 0.75 / 1.75)
+    assert epoch_metrics(ScoreTable(table))["sub_harmonic"] == pytest.approx(2 * 0.75 / 1.75)
 
 
 def reference(table: pd.DataFrame, level: str, score: str) -> float:
@@ -70,7 +71,7 @@ def reference(table: pd.DataFrame, level: str, score: str) -> float:
 def test_it_agrees_with_scikit_learn_over_every_threshold(seed: int) -> None:
     table = draw_table(150, seed=seed, decimals=2)
     table["split"] = np.where(table["sub_known"], "val", "held_out")
-    found = epoch_metrics(table)
+    found = epoch_metrics(ScoreTable(table))
     for level in ("super", "sub"):
         best = max(reference(table, level, score) for score in EPOCH_SCORES)
         assert found[f"{level}_harmonic"] == pytest.approx(best)

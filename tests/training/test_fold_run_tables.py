@@ -1,0 +1,65 @@
+"""Claims about what a network says of its fold: tables, scores, the novel unit, the refit."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from hierclf.data.demo import DEMO_HIERARCHY
+from hierclf.nets.two_heads import TwoHeadNet, TwoHeads
+from hierclf.training.fold_run import FoldRun
+from tests.training.test_fold_run import ALL_SCORES, BANK, CACHE, FOLDS, config_of, run_of
+
+
+def table_of(run: FoldRun) -> pd.DataFrame:
+    return run.table(ALL_SCORES, run.fitted_scores(ALL_SCORES)).frame
+
+
+def test_images_and_features_give_tables_of_the_same_form() -> None:
+    tables = [table_of(run_of(features=features)) for features in (None, BANK)]
+    for table in tables:
+        fold = FOLDS["sub0"]
+        assert len(table) == len(fold.val) + len(fold.held_out)
+        rows = np.concatenate([fold.val, fold.held_out])
+        assert table["image"].tolist() == [CACHE.names[row] for row in rows]
+        np.testing.assert_array_equal(table["sub_known"], table["split"] == "val")
+        assert table.notna().all(axis=None)
+        for level in ("super", "sub"):
+            for name in ALL_SCORES:
+                assert table[f"{level}_{name}"].dtype == np.float32
+    pd.testing.assert_series_equal(tables[0].dtypes, tables[1].dtypes)
+
+
+@pytest.mark.parametrize("features", [None, BANK], ids=["images", "features"])
+def test_the_novel_unit_plays_no_part_in_scores_and_predictions(
+    features: np.ndarray | None,
+) -> None:
+    run = run_of(config_of(novel_output=True), features=features)
+    fold = run.fold
+    heads = run.net.heads if isinstance(run.net, TwoHeadNet) else run.net
+    assert isinstance(heads, TwoHeads)
+    assert heads.super_head.out_features == len(fold.known_super) + 1
+    assert heads.sub_head.out_features == len(fold.known_sub) + 1
+    before = table_of(run)
+    with torch.no_grad():
+        for head in (heads.super_head, heads.sub_head):
+            head.bias[-1] = 1e4  # the novel unit is sure
+    pd.testing.assert_frame_equal(table_of(run), before)
+
+
+def test_the_novel_unit_takes_part_in_training() -> None:
+    losses = [
+        run_of(config_of(novel_output=novel), features=BANK).train_epoch(1)
+        for novel in (False, True)
+    ]
+    assert losses[1] > losses[0]  # one more class to tell apart
+
+
+def test_the_refit_knows_every_class() -> None:
+    run = run_of(fold="all")
+    assert np.isfinite(run.train_epoch(1))
+    states = run.fitted_scores(ALL_SCORES)
+    outputs = run.outputs(np.arange(5))
+    assert outputs.super_logits.shape == (5, DEMO_HIERARCHY.n_super)
+    assert outputs.sub_logits.shape == (5, DEMO_HIERARCHY.n_sub)
+    assert len(states["knn.bank"]) == len(CACHE.names)
