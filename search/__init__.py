@@ -20,7 +20,7 @@ _ENVIRONMENT = {
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "86400",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # A trial is four processes, not one, and the next one's are started beforehand.
+    # A Ray Train trial starts several processes that only wait: more than one per core at a time.
     "RAY_worker_maximum_startup_concurrency": str(max(12, os.cpu_count() or 1)),
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",

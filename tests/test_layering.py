@@ -108,6 +108,14 @@ def test_mlflow_is_imported_by_the_modules_about_mlflow_only() -> None:
     assert users <= {"store.py", "registry.py", "pyfunc_model.py"}
 
 
+@pytest.mark.parametrize("path", SEARCH, ids=name_of)
+def test_only_public_parts_of_ray_are_imported(path: Path) -> None:
+    parts = [name.split(".") for name in imported(path) if name.startswith("ray.")]
+    private = [name for name in parts if any(part.startswith("_") for part in name)]
+    assert not private
+    assert not [name for name in parts if name[:2] == ["ray", "core"] or "v2" in name]
+
+
 @pytest.mark.parametrize("path", CORE + SEARCH, ids=name_of)
 def test_nothing_read_from_a_file_can_run_code(path: Path) -> None:
     forbidden = {

@@ -73,10 +73,8 @@ def search_stage(run: Run) -> Best:
         ),
         scheduler=PersistentASHA(
             Path(job.storage) / "rungs.json",
-            time_attr="epoch",
-            # One more than there are: to reach the end is no early stop.
-            max_t=epochs + 1,
-            grace_period=min(config.search.grace_epochs, epochs),
+            epochs=epochs,
+            grace_epochs=config.search.grace_epochs,
             reduction_factor=config.search.reduction_factor,
         ),
         callbacks=[KeepBest(job.storage), run.logger("search")],

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import optuna
 import ray
-from ray import PlacementGroupID
-from ray.util.placement_group import PlacementGroup, remove_placement_group
-from ray.util.state import list_actors, list_placement_groups
+from ray.util.state import list_actors
 
 from search.trials.plan import Plan
 
@@ -67,18 +65,6 @@ def start_ray(address: str | None) -> None:
             "Ray's state service must answer, or stopped trials never free their resources; "
             f"install ray[default] and start the head node with its dashboard ({error})"
         ) from None
-
-
-def free_reservations() -> None:
-    """Give back what this process's trials reserved on the cluster; all of them must have ended.
-
-    A trial that is stopped in the moment in which it reserves CPUs for its workers leaves them
-    reserved: Ray Train hears of a reservation only once the workers run.
-    """
-    mine = ("creator_job_id", "=", ray.get_runtime_context().get_job_id())
-    for group in list_placement_groups(filters=[mine, ("state", "!=", "REMOVED")]):
-        identity = PlacementGroupID(bytes.fromhex(group.placement_group_id))
-        remove_placement_group(PlacementGroup(identity))
 
 
 def _let_workers_import_this() -> None:

@@ -1,64 +1,92 @@
-"""One trial as a Ray Train run: the function that Ray Tune runs, which only waits for its workers.
+"""A trial as a Ray Train run: the function that Ray Tune runs, which waits for its workers.
 
-Where only heads are trained, `head_trial.py` does this. Imported by every process of a trial:
-what the workers alone need is imported by them (`worker.py`).
+Where only heads are trained, `head_trial.py` does this.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
 import ray.train
 from ray import tune
+from ray.train.backend import Backend
+from ray.train.torch import TorchConfig, TorchTrainer
 
 from search.trials.checkpoints import drop_torn_snapshot
 from search.trials.ledger import earlier_end
 from search.trials.plan import Job
-from search.trials.trainer import ReportToTune, make_trainer
-from search.trials.trial_processes import OrderSuccessors, worker_environment
+from search.trials.reports import fit_reports
+
+# By default glibc returns every freed tensor above 32 MB to the system, and the next layer waits
+# for fresh, zeroed pages: a third of a training step on a CPU. glibc reads this at process start.
+_KEEP_MEMORY = ":".join(
+    f"glibc.malloc.{setting}"
+    for setting in ("arena_max=1", "mmap_max=0", f"trim_threshold={2**40}", "hugetlb=1")
+)
+
+
+class _NoProcessGroup(TorchConfig):
+    """For a single worker, which needs no process group: its store listens on all interfaces."""
+
+    @property
+    def backend_cls(self) -> type[Backend]:
+        return Backend
 
 
 def run_trial(config: dict[str, Any], job: Job) -> None:
-    """Tune's function: start a Ray Train run for these values and pass its reports on.
+    """Tune's function: run Ray Train with these values and pass its reports on.
 
     Args:
         config: lr, weight_decay, strength; optionally `folds` in place of the job's.
+        job: what every trial of the stage does.
     """
     trial_id = tune.get_context().get_trial_id()
     if (end := earlier_end(job.storage, trial_id)) is not None:
         tune.report(end)  # Tune was killed before it had saved this end
         return
     drop_torn_snapshot(Path(job.storage) / f"train-{trial_id}")
+    for metrics in fit_reports(lambda callback: _trainer(config, job, trial_id, callback)):
+        tune.report(metrics)
+
+
+def _trainer(
+    config: dict[str, Any], job: Job, trial_id: str, callback: ray.train.UserCallback
+) -> TorchTrainer:
+    plan = job.plan
     tuned = {key: config[key] for key in ("lr", "weight_decay", "strength")}
     folds = tuple(config.get("folds", job.folds))
-    resources = {"CPU": job.plan.cpus_per_worker, "GPU": job.plan.gpu_share * job.plan.use_gpu}
-    trainer = make_trainer(
+    resources = {"CPU": plan.cpus_per_worker, "GPU": plan.gpu_share * plan.use_gpu}
+    process_group = _NoProcessGroup if plan.workers == 1 else TorchConfig
+    return TorchTrainer(
         train_loop,
-        workers=job.plan.workers,
-        use_gpu=job.plan.use_gpu,
         train_loop_config={"job": job._replace(folds=folds), "tuned": tuned},
+        torch_config=process_group(backend="nccl" if plan.use_gpu else "gloo"),
         scaling_config=ray.train.ScalingConfig(
-            num_workers=job.plan.workers,
-            use_gpu=job.plan.use_gpu,
+            num_workers=plan.workers,
+            use_gpu=plan.use_gpu,
             resources_per_worker={name: amount for name, amount in resources.items() if amount},
         ),
         run_config=ray.train.RunConfig(
-            # Named after the trial: run again, it goes on from its own last checkpoint.
+            # Named after the trial: a retry resumes from its own last checkpoint.
             name=f"train-{trial_id}",
             storage_path=job.storage,
-            callbacks=[ReportToTune(), OrderSuccessors()],
-            worker_runtime_env=worker_environment(
-                use_gpu=job.plan.use_gpu, stream=job.config["data"]["stream"]
-            ),
+            callbacks=[callback],
+            worker_runtime_env=_worker_environment(use_gpu=plan.use_gpu),
             failure_config=ray.train.FailureConfig(max_failures=2, controller_failure_limit=2),
             checkpoint_config=ray.train.CheckpointConfig(
                 num_to_keep=1,
                 checkpoint_score_attribute="objective",
                 checkpoint_score_order="max",
             ),
-            logging_config=ray.train.LoggingConfig(log_level="ERROR"),
         ),
     )
-    trainer.fit()
+
+
+def _worker_environment(*, use_gpu: bool) -> dict[str, Any]:
+    """Ray's runtime environment of the processes that train."""
+    if use_gpu:
+        return {}
+    return {"env_vars": {"GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", _KEEP_MEMORY)}}
 
 
 def train_loop(config: dict[str, Any]) -> None:
@@ -67,6 +95,6 @@ def train_loop(config: dict[str, Any]) -> None:
     Args:
         config: `job`, a `Job`, and `tuned`, the searched values by name.
     """
-    from search.trials.worker import train
+    from search.trials.worker import train  # the waiting processes need none of it
 
     train(config["job"], config["tuned"])

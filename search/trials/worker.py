@@ -17,7 +17,6 @@ from search.trials.checkpoints import latest_whole
 from search.trials.epochs import CHECKPOINT_EVERY_S, restore, run_epochs, save, write_results
 from search.trials.plan import Job
 from search.trials.stream import map_on_cluster
-from search.trials.trial_processes import order_processes
 
 # Of a checkpoint's metrics: those of every epoch up to it.
 _SAID = "said"
@@ -48,7 +47,6 @@ def train(job: Job, tuned: dict[str, Any]) -> None:
         )
         for name in job.folds
     ]
-    order_processes(1)
     _train(runs, config, prepared, job)
 
 

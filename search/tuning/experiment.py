@@ -12,8 +12,8 @@ from ray.train import Result as TrainResult
 from ray.tune.callback import Callback
 from ray.tune.experiment import Trial
 
-from search.runtime.cluster import free_reservations
 from search.runtime.progress import TrialProgress
+from search.runtime.reservations import FreeReservations, free_reservations
 from search.trials.head_trial import HeadTrial
 from search.trials.ledger import Ledger, reports, restorable
 from search.trials.plan import Job
@@ -102,7 +102,12 @@ def run_experiment(
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=job.storage,
-                callbacks=[TrialProgress(stage, n_trials), Ledger(job.storage), *callbacks],
+                callbacks=[
+                    TrialProgress(stage, n_trials),
+                    Ledger(job.storage),
+                    *([] if heads else [FreeReservations()]),
+                    *callbacks,
+                ],
                 # The controller of a trial may die with its node; the trial is then taken up again.
                 failure_config=tune.FailureConfig(max_failures=1),
                 # Left to itself, Tune would also write one whenever a class's trial ends.

@@ -1,4 +1,4 @@
-"""ASHA that outlives its process: Tune saves a search's trials and its sampler, but not the rungs.
+"""ASHA whose rungs survive a restart: Tune saves trials and the sampler of a search, not its rungs.
 
 Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning".
 """
@@ -7,43 +7,55 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import AsyncHyperBandScheduler
+from ray.tune.schedulers import FIFOScheduler
 
 from hierclf.io.atomic import draft_of
 
 
-class PersistentASHA(AsyncHyperBandScheduler):
-    """ASHA whose rungs are kept in a JSON file, and read from it when a search is resumed.
+class PersistentASHA(FIFOScheduler):
+    """Asynchronous successive halving with its rungs in a JSON file.
 
-    Without them the first trial after a resume would be judged against nothing.
+    Decides as `ray.tune.schedulers.ASHAScheduler` with one bracket and `mode="max"`: a trial that
+    reaches a rung continues unless its metric is below the quantile of the trials that reached the
+    rung before it. The metric is the one of `tune.TuneConfig`.
 
     Args:
-        path: of the JSON file; its folder exists.
-        options: of `AsyncHyperBandScheduler`, with one bracket.
+        path: of the JSON file; its folder exists. A search that is resumed reads its rungs from it.
+        epochs: length of a trial; reports carry `epoch`.
+        grace_epochs: the first rung; no trial is stopped before it.
+        reduction_factor: ratio of successive rungs; the best 1 / reduction_factor pass a rung.
     """
 
-    def __init__(self, path: Path, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(
+        self, path: Path, *, epochs: int, grace_epochs: int, reduction_factor: int
+    ) -> None:
+        super().__init__()
         self._path = path
+        self._percentile = 100 * (1 - 1 / reduction_factor)
+        self._rungs: dict[int, dict[str, float]] = {}
         self._restored = False
+        rung = grace_epochs
+        while rung < epochs:  # a trial that has reached its end needs no stop
+            self._rungs[rung] = {}
+            rung *= reduction_factor
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        super().on_trial_add(tune_controller, trial)
+        """Read the rungs of an earlier process before the first decision."""
         if not self._restored and self._path.is_file():
             kept = json.loads(self._path.read_text())
-            for milestone, recorded in self._brackets[0]._rungs:
-                recorded.update(kept.get(str(milestone), {}))
+            self._rungs = {rung: kept.get(str(rung), {}) for rung in self._rungs}
         self._restored = True
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict) -> str:
-        before = self._recorded()
-        action = super().on_trial_result(tune_controller, trial, result)
-        if self._recorded() != before:
-            rungs = {str(milestone): recorded for milestone, recorded in self._brackets[0]._rungs}
-            with draft_of(self._path) as draft:
-                draft.write_text(json.dumps(rungs))
-        return action
-
-    def _recorded(self) -> int:
-        return sum(len(recorded) for _, recorded in self._brackets[0]._rungs)
+        """STOP for a trial that fails the rung it has just reached, else CONTINUE."""
+        reached = [rung for rung in self._rungs if rung <= result["epoch"]]
+        if not reached or trial.trial_id in self._rungs[reached[-1]]:
+            return self.CONTINUE
+        value, recorded = result[self.metric], self._rungs[reached[-1]]
+        passes = not recorded or value >= np.percentile(list(recorded.values()), self._percentile)
+        recorded[trial.trial_id] = value
+        with draft_of(self._path) as draft:
+            draft.write_text(json.dumps(self._rungs))
+        return self.CONTINUE if passes else self.STOP

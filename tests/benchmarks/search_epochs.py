@@ -85,18 +85,15 @@ def tuned_search(
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     for values in first or []:
         study.enqueue_trial(values)
-    epochs = config.train.epochs
     best, lengths = [], []
     with tempfile.TemporaryDirectory() as folder:
         asha = PersistentASHA(
             Path(folder) / "rungs.json",
-            metric="best_objective",
-            mode="max",
-            time_attr="epoch",
-            max_t=epochs + 1,
-            grace_period=min(config.search.grace_epochs, epochs),
+            epochs=config.train.epochs,
+            grace_epochs=config.search.grace_epochs,
             reduction_factor=config.search.reduction_factor,
         )
+        asha.set_search_properties("best_objective", "max")
         running = [_run(study, curve_of, config, asha) for _ in range(AT_A_TIME)]
         while len(best) < budget:
             for i, trial in enumerate(running):
