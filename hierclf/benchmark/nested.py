@@ -34,8 +34,8 @@ from hierclf.errors import one_line_errors
 from hierclf.hierarchy import Hierarchy
 from hierclf.io.atomic import draft_of
 from hierclf.rules.fusion import best_combination
+from hierclf.rules.normalisation import DEPLOYED, normalise_by_fold, normalise_to_fold
 from hierclf.rules.rule import PAPER_RULE, apply_rule
-from hierclf.rules.score_transfer import DEPLOYED, carried, carried_to
 from hierclf.training.folds import REFERENCE, REFIT, Fold, plan_folds, sub_parts
 from hierclf.training.prepare import Prepared, plan
 
@@ -113,21 +113,23 @@ def outsider_rows(config: Config, prepared: Prepared, outer: Fold) -> Iterator[R
     cache, names = prepared.cache, config.thresholds.scores
     folds, parts = inner_folds(cache, config, outer)
     own = prepared._replace(folds={fold.name: fold for fold in folds})
-    table = fold_tables(config, own, f"seed {config.seed}, {outer.name}")["masked"]
+    table = fold_tables(config, own, f"seed {config.seed}, {outer.name}")["top-down"]
     outside, inside = table.where(table.folds == REFIT), table.where(table.folds != REFIT)
     hiding = inside.where(inside.folds != REFERENCE)
     measured = partial(rule_row, sub_to_super=np.asarray(cache.hierarchy.sub_to_super))
-    for name, carry in ((f"combination, {DEPLOYED}", DEPLOYED), (f"combination, {RAW}", "raw")):
+    for name, how in ((f"combination, {DEPLOYED}", DEPLOYED), (f"combination, {RAW}", "raw")):
         rows, answers = cross_fitted(
-            carried(hiding, names, carry), names, best_combination, parts=parts
+            normalise_by_fold(hiding, names, how), names, best_combination, parts=parts
         )
-        yield measured(name, rows, answers, goal="balanced", carry=carry) | {"kind": "estimate"}
-        chooses = hiding if carry == "raw" else carried_to(inside, names, REFERENCE)
+        yield measured(name, rows, answers, goal="balanced", normalisation=how) | {
+            "kind": "estimate"
+        }
+        chooses = hiding if how == "raw" else normalise_to_fold(inside, names, REFERENCE)
         rule, _ = best_combination(chooses, names)
         found = apply_rule(outside, rule)
-        yield measured(name, outside, found, goal="balanced", carry=carry) | {"kind": "found"}
+        yield measured(name, outside, found, goal="balanced", normalisation=how) | {"kind": "found"}
     found = apply_rule(outside, PAPER_RULE)
-    yield measured(PAPER, outside, found, goal="fixed", carry="raw") | {"kind": "found"}
+    yield measured(PAPER, outside, found, goal="fixed", normalisation="raw") | {"kind": "found"}
 
 
 def run_outsider(config: Config, *, n_folds: int, seeds: Sequence[int]) -> pd.DataFrame:

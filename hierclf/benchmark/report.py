@@ -10,7 +10,7 @@ import pandas as pd
 from hierclf.hierarchy import LEVELS
 from hierclf.io.atomic import draft_of
 from hierclf.reports.style import BLUE, ORANGE, new_figure, save_figure
-from hierclf.rules.score_transfer import DEPLOYED
+from hierclf.rules.normalisation import DEPLOYED
 
 _ACCURACIES = {
     "super_harmonic": "super H",
@@ -51,7 +51,7 @@ def summary(rows: pd.DataFrame) -> str:
 def markdown(rows: pd.DataFrame) -> str:
     """All tables; mean and standard deviation over the seeds, in per cent."""
     judged = rows[rows["super_harmonic"].notna() | rows["sub_harmonic"].notna()]
-    plain = (judged["decoding"] == "masked") & _as_deployed(judged)
+    plain = (judged["decoding"] == "top-down") & _as_deployed(judged)
     first = judged["goal"].iloc[int((judged["goal"] != "fixed").to_numpy().argmax())]
     parts = [
         "Mean and standard deviation over "
@@ -65,11 +65,11 @@ def markdown(rows: pd.DataFrame) -> str:
         "How thresholds carry from some networks to others:",
         _accuracy_table(
             judged[
-                judged["rule"].isin(_several(judged, "carry"))
+                judged["rule"].isin(_several(judged, "normalisation"))
                 & (judged["goal"] == first)
-                & (judged["decoding"] == "masked")
+                & (judged["decoding"] == "top-down")
             ],
-            ["rule", "carry"],
+            ["rule", "normalisation"],
         ),
     ]
     return "\n\n".join(parts) + "\n"
@@ -77,7 +77,7 @@ def markdown(rows: pd.DataFrame) -> str:
 
 def _as_deployed(rows: pd.DataFrame) -> pd.Series:
     """Which rows are of thresholds carried as a search's are, or of fixed ones."""
-    return (rows["carry"] == DEPLOYED) | (rows["goal"] == "fixed")
+    return (rows["normalisation"] == DEPLOYED) | (rows["goal"] == "fixed")
 
 
 def _several(rows: pd.DataFrame, key: str) -> list[str]:
@@ -87,7 +87,7 @@ def _several(rows: pd.DataFrame, key: str) -> list[str]:
 
 
 def _main(rows: pd.DataFrame) -> pd.DataFrame:
-    plain = rows[(rows["decoding"] == "masked") & _as_deployed(rows)]
+    plain = rows[(rows["decoding"] == "top-down") & _as_deployed(rows)]
     goals = [goal for goal in plain["goal"].unique() if goal != "fixed"]
     return plain[plain["goal"].isin(["fixed", goals[0]])]
 

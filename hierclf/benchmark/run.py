@@ -38,9 +38,9 @@ from hierclf.rules.decoding import DECODINGS, Decoding
 from hierclf.rules.exact import Scores
 from hierclf.rules.fusion import best_combination, best_singles
 from hierclf.rules.goals import BALANCED, Goal
+from hierclf.rules.normalisation import DEPLOYED, NORMALISATIONS, normalise_by_fold
 from hierclf.rules.rule import PAPER_RULE, apply_rule
 from hierclf.rules.score_table import Classes, ScoreTable
-from hierclf.rules.score_transfer import CARRIES, DEPLOYED, carried
 from hierclf.training.fold_run import FoldRun
 from hierclf.training.folds import sub_parts
 from hierclf.training.prepare import Prepared, plan, prepare
@@ -83,20 +83,20 @@ def benchmark_rows(
     scores and the combination, under the balanced goal.
     """
     names = config.thresholds.scores
-    raw, balanced = tables["masked"], next(iter(goals))
-    table = carried(raw, names, DEPLOYED)
+    raw, balanced = tables["top-down"], next(iter(goals))
+    table = normalise_by_fold(raw, names, DEPLOYED)
     sub_to_super = np.asarray(cache.hierarchy.sub_to_super)
     parts = sub_parts(cache.hierarchy, sub_folds=config.folds.sub, seed=config.seed)
     judge = partial(cross_fitted, parts=parts)
-    compared: tuple[Decoding, ...] = ("masked", "apart")
+    compared: tuple[Decoding, ...] = ("top-down", "independent")
     for decoding in compared:
         answers = apply_rule(tables[decoding], PAPER_RULE)
-        fixed = {"goal": "fixed", "carry": "raw", "decoding": decoding}
+        fixed = {"goal": "fixed", "normalisation": "raw", "decoding": decoding}
         yield rule_row(PAPER, tables[decoding], answers, sub_to_super, **fixed)
     novel = np.full(len(raw), NOVEL)
     constants = {"always novel": Classes(novel, novel), "never novel": table.predictions}
     for name, answers in constants.items():
-        yield rule_row(name, table, answers, sub_to_super, goal="fixed", carry="raw")
+        yield rule_row(name, table, answers, sub_to_super, goal="fixed", normalisation="raw")
     families: list[tuple[str, Scores]] = [(name, [name]) for name in names]
     families += [(BEST_SINGLE, names), (COMBINED, names)]
     for goal_name, goal in goals.items():
@@ -111,14 +111,14 @@ def benchmark_rows(
             quality = score_quality(table, name) if name in names else {}
             yield rule_row(name, rows, answers, sub_to_super, goal=goal_name) | quality
     for name in (BEST_SINGLE, COMBINED):
-        for decoding in [d for d in DECODINGS if d != "masked"]:
-            decoded = carried(tables[decoding], names, DEPLOYED)
+        for decoding in [d for d in DECODINGS if d != "top-down"]:
+            decoded = normalise_by_fold(tables[decoding], names, DEPLOYED)
             rows, answers = judge(decoded, names, _chooser(name, BALANCED))
             yield rule_row(name, rows, answers, sub_to_super, goal=balanced, decoding=decoding)
-        for carry in [c for c in CARRIES if c != DEPLOYED]:
-            moved = carried(raw, names, carry)
+        for how in [n for n in NORMALISATIONS if n != DEPLOYED]:
+            moved = normalise_by_fold(raw, names, how)
             rows, answers = judge(moved, names, _chooser(name, BALANCED))
-            yield rule_row(name, rows, answers, sub_to_super, goal=balanced, carry=carry)
+            yield rule_row(name, rows, answers, sub_to_super, goal=balanced, normalisation=how)
 
 
 def score_quality(table: ScoreTable, name: str) -> dict[str, float | None]:
@@ -153,8 +153,8 @@ def rule_row(
     sub_to_super: np.ndarray,
     *,
     goal: str,
-    decoding: str = "masked",
-    carry: str = DEPLOYED,
+    decoding: str = "top-down",
+    normalisation: str = DEPLOYED,
 ) -> Row:
     """Everything that is measured of one rule's answers."""
     truth = table.targets
@@ -167,7 +167,7 @@ def rule_row(
         "rule": name,
         "goal": goal,
         "decoding": decoding,
-        "carry": carry,
+        "normalisation": normalisation,
         **six_accuracies(*truth, *answers),
         "sub_unseen_near": share(near),
         "sub_unseen_far": share(far),
@@ -199,7 +199,7 @@ def run_benchmark(config: Config, seeds: Sequence[int], goals: dict[str, Goal]) 
         folds = {f.name: f for f in plan(prepared.cache, seeded) if len(f.held_out)}
         tables = fold_tables(seeded, prepared._replace(folds=folds), f"seed {seed}")
         n_rules = 4 + len(goals) * (len(config.thresholds.scores) + 2)
-        n_rules += 2 * (len(DECODINGS) + len(CARRIES) - 2)
+        n_rules += 2 * (len(DECODINGS) + len(NORMALISATIONS) - 2)
         with progress(f"seed {seed}: judging rules") as report:
             for i, row in enumerate(benchmark_rows(tables, seeded, prepared.cache, goals)):
                 rows.append(row | {"seed": seed})

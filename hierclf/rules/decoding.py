@@ -1,24 +1,27 @@
-"""From logits to classes: the best known super-class and sub-class, by one of three rules.
+"""From logits to classes: the most probable known super-class and sub-class of an image.
 
-Shape legend: N images, S known super-classes, C known sub-classes.
+Shape legend: N images, S known super-classes, C known sub-classes, K classes of one level.
 """
+
+from __future__ import annotations
 
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from scipy.special import softmax
 
-Decoding = Literal["apart", "masked", "joint"]
+Decoding = Literal["independent", "top-down", "joint"]
 DECODINGS: tuple[Decoding, ...] = get_args(Decoding)
 
 
 class Decoded(NamedTuple):
-    """The best known class of every image, before any threshold.
+    """The most probable known class of each image, before any threshold.
 
     Attributes:
-        super_pred, sub_pred: int64 [N], columns of the logits.
-        super_prob, sub_prob: float32 [N], softmax probability of that class over all known classes
-            of its level.
+        super_pred: int64 [N], columns of the super logits.
+        sub_pred: int64 [N], columns of the sub logits.
+        super_prob: float32 [N], softmax probability of `super_pred` among all S classes.
+        sub_prob: float32 [N], softmax probability of `sub_pred` among all C classes.
     """
 
     super_pred: np.ndarray
@@ -32,35 +35,36 @@ def decode(
     sub_logits: np.ndarray,
     sub_to_super: np.ndarray,
     *,
-    rule: Decoding = "masked",
+    decoding: Decoding = "top-down",
 ) -> Decoded:
-    """Take a known super-class and a known sub-class for every image.
+    """Predict a known super-class and a known sub-class for each image.
 
-    - `apart`: the most probable class of each level by itself; the two may contradict each other.
-    - `masked`: the most probable super-class, then the most probable sub-class that belongs to it.
+    - `independent`: the most probable class of each level; the two may contradict each other.
+    - `top-down`: the most probable super-class, then the most probable of its sub-classes.
     - `joint`: the sub-class with the highest p(its super-class) * p(sub-class), and its
-      super-class, so that a sure sub head can correct an unsure super head.
+      super-class, so that a confident sub head can correct an unsure super head.
 
     Args:
-        super_logits: float [N, S]. sub_logits: float [N, C].
+        super_logits: float [N, S].
+        sub_logits: float [N, C].
         sub_to_super: int64 [C], the column of `super_logits` that each sub-class belongs to.
-        rule: one of `DECODINGS`.
+        decoding: one of `DECODINGS`.
 
     Raises:
-        ValueError: an unknown rule.
+        ValueError: an unknown decoding.
     """
-    if rule == "apart":
+    if decoding == "independent":
         super_pred, sub_pred = super_logits.argmax(axis=1), sub_logits.argmax(axis=1)
-    elif rule == "masked":
+    elif decoding == "top-down":
         super_pred = super_logits.argmax(axis=1)
         belongs = sub_to_super[None, :] == super_pred[:, None]
         sub_pred = np.where(belongs, sub_logits, -np.inf).argmax(axis=1)
-    elif rule == "joint":
-        # Logits serve as log probabilities: the two differ by one number a row and level.
+    elif decoding == "joint":
+        # Logits are log probabilities up to a constant per image and level.
         sub_pred = (super_logits[:, sub_to_super] + sub_logits).argmax(axis=1)
         super_pred = sub_to_super[sub_pred]
     else:
-        raise ValueError(f"`rule` must be one of {', '.join(DECODINGS)}, but got {rule!r}")
+        raise ValueError(f"`decoding` must be one of {', '.join(DECODINGS)}, but got {decoding!r}")
     return Decoded(
         super_pred,
         sub_pred,

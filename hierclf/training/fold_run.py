@@ -155,8 +155,8 @@ class FoldRun:
         self, names: tuple[str, ...], states: State, *, calibrated: bool = True
     ) -> ScoreTable:
         """The score table of the fold's val and held_out images, with the named scores."""
-        tables = self.tables(names, states, decodings=("masked",), calibrated=calibrated)
-        return tables["masked"]
+        tables = self.tables(names, states, decodings=("top-down",), calibrated=calibrated)
+        return tables["top-down"]
 
     def tables(
         self,

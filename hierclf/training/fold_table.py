@@ -26,7 +26,7 @@ def fold_table(
     super_labels: np.ndarray,
     sub_labels: np.ndarray,
     hierarchy: Hierarchy,
-    decoding: Decoding = "masked",
+    decoding: Decoding = "top-down",
     calibrated: bool = True,
 ) -> ScoreTable:
     """One row an image.
@@ -50,7 +50,7 @@ def fold_table(
         inputs.super_logits,
         inputs.sub_logits,
         np.searchsorted(fold.known_super, sub_to_super),
-        rule=decoding,
+        decoding=decoding,
     )
     true_super, true_sub = super_labels[rows], sub_labels[rows]
     val = np.isin(rows, fold.val)

@@ -22,9 +22,9 @@ from hierclf.data.stream import ImageStream
 from hierclf.io.atomic import draft_of
 from hierclf.rules.calibration import calibrate_rule
 from hierclf.rules.goals import objective
+from hierclf.rules.normalisation import normalise_to_fold
 from hierclf.rules.rule import Rule
 from hierclf.rules.score_table import ScoreTable
-from hierclf.rules.score_transfer import carried_to
 from hierclf.training.folds import REFERENCE, REFIT
 from search.pipeline.run import Run, search_folds
 from search.pipeline.run_folder import read_json
@@ -128,7 +128,7 @@ def confirm_stage(run: Run, best: Best) -> ScoreTable:
     scored = pd.concat(tables, ignore_index=True).sort_values(["fold", "split"], kind="stable")
     with draft_of(run.folder.fold_scores) as draft:
         scored.to_parquet(draft, index=False)
-    table = carried_to(ScoreTable(scored), run.config.thresholds.scores, REFERENCE)
+    table = normalise_to_fold(ScoreTable(scored), run.config.thresholds.scores, REFERENCE)
     run.folder.write_table(run.folder.scores, table.frame)
     shutil.rmtree(job.storage)  # the folds' networks have served
     return table

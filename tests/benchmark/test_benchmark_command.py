@@ -7,7 +7,7 @@ import pytest
 
 from hierclf.benchmark.run import main
 from hierclf.rules.decoding import DECODINGS
-from hierclf.rules.score_transfer import CARRIES
+from hierclf.rules.normalisation import NORMALISATIONS
 
 pytestmark = pytest.mark.slow
 SCORES = ("msp", "energy", "knn")
@@ -44,7 +44,7 @@ def test_every_score_decoding_carry_and_goal_has_rows_of_every_seed(rows: pd.Dat
         assert set(mine["seed"]) == {0, 1}
     both = rows[rows["rule"] == "combination"]
     assert set(both["decoding"].dropna()) == set(DECODINGS)
-    assert set(both["carry"].dropna()) == set(CARRIES)
+    assert set(both["normalisation"].dropna()) == set(NORMALISATIONS)
 
 
 def test_a_goal_out_of_reach_is_a_note_and_not_the_end(rows: pd.DataFrame) -> None:
@@ -56,8 +56,8 @@ def test_heads_apart_may_contradict_each_other_and_a_masked_sub_head_never_does(
     rows: pd.DataFrame,
 ) -> None:
     by_decoding = rows[rows["rule"] == "combination"].groupby("decoding")["consistency"].min()
-    assert by_decoding["masked"] == by_decoding["joint"] == 1.0
-    assert by_decoding["apart"] < 1.0
+    assert by_decoding["top-down"] == by_decoding["joint"] == 1.0
+    assert by_decoding["independent"] < 1.0
 
 
 def test_the_table_and_the_plot_are_written(folder: Path) -> None:

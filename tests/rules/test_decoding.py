@@ -29,7 +29,7 @@ def test_joint_takes_the_leaf_of_the_highest_product_of_probabilities() -> None:
     super_logits = rng.normal(size=(200, 4)).astype(np.float32)
     sub_logits = 3 * rng.normal(size=(200, 9)).astype(np.float32)
     parents = np.array([0, 1, 2, 3, 0, 1, 2, 3, 0])
-    decoded = decode(super_logits, sub_logits, parents, rule="joint")
+    decoded = decode(super_logits, sub_logits, parents, decoding="joint")
     p_super = torch.from_numpy(super_logits).double().softmax(dim=1)
     p_sub = torch.from_numpy(sub_logits).double().softmax(dim=1)
     for i in range(200):
@@ -40,35 +40,40 @@ def test_joint_takes_the_leaf_of_the_highest_product_of_probabilities() -> None:
     assert (decoded.sub_pred != sub_logits.argmax(axis=1)).any()
 
 
-def test_apart_takes_the_best_class_of_each_level_even_if_they_contradict() -> None:
+def test_independent_takes_the_best_class_of_each_level_even_if_they_contradict() -> None:
     super_logits, sub_logits = np.array([[2.0, 1.0]]), np.array([[0.0, 1.0, 5.0]])
     parents = np.array([0, 0, 1])
     answers = {
-        rule: tuple(
-            int(pred[0]) for pred in decode(super_logits, sub_logits, parents, rule=rule)[:2]
+        decoding: tuple(
+            int(pred[0])
+            for pred in decode(super_logits, sub_logits, parents, decoding=decoding)[:2]
         )
-        for rule in DECODINGS
+        for decoding in DECODINGS
     }
-    assert answers == {"apart": (0, 2), "masked": (0, 1), "joint": (1, 2)}
+    assert answers == {"independent": (0, 2), "top-down": (0, 1), "joint": (1, 2)}
 
 
-def test_without_a_rule_the_sub_class_is_masked() -> None:
+def test_decoding_is_top_down_by_default() -> None:
     rng = np.random.default_rng(3)
     arrays = rng.normal(size=(50, 3)), rng.normal(size=(50, 6)), np.array([0, 0, 1, 1, 2, 2])
-    for default, masked in zip(decode(*arrays), decode(*arrays, rule="masked"), strict=True):
-        np.testing.assert_array_equal(default, masked)
+    for default, top_down in zip(
+        decode(*arrays), decode(*arrays, decoding="top-down"), strict=True
+    ):
+        np.testing.assert_array_equal(default, top_down)
 
 
-def test_an_unknown_rule_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="apart, masked, joint, but got 'best'"):
-        decode(np.zeros((1, 1)), np.zeros((1, 1)), np.zeros(1, int), rule=cast(Decoding, "best"))
+def test_an_unknown_decoding_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="independent, top-down, joint, but got 'best'"):
+        decode(
+            np.zeros((1, 1)), np.zeros((1, 1)), np.zeros(1, int), decoding=cast(Decoding, "best")
+        )
 
 
-@pytest.mark.parametrize("rule", DECODINGS)
-def test_probabilities_are_softmax_over_all_classes_of_the_level(rule: Decoding) -> None:
+@pytest.mark.parametrize("decoding", DECODINGS)
+def test_probabilities_are_softmax_over_all_classes_of_the_level(decoding: Decoding) -> None:
     rng = np.random.default_rng(1)
     super_logits, sub_logits = rng.normal(size=(20, 2)), rng.normal(size=(20, 5))
-    decoded = decode(super_logits, sub_logits, np.array([0, 0, 1, 1, 1]), rule=rule)
+    decoded = decode(super_logits, sub_logits, np.array([0, 0, 1, 1, 1]), decoding=decoding)
     for logits, chosen, prob in (
         (super_logits, decoded.super_pred, decoded.super_prob),
         (sub_logits, decoded.sub_pred, decoded.sub_prob),
@@ -79,9 +84,9 @@ def test_probabilities_are_softmax_over_all_classes_of_the_level(rule: Decoding)
         assert chosen.dtype == np.int64
 
 
-@pytest.mark.parametrize("rule", DECODINGS)
-def test_no_images_decode_to_no_classes(rule: Decoding) -> None:
-    decoded = decode(np.zeros((0, 2)), np.zeros((0, 3)), np.array([0, 0, 1]), rule=rule)
+@pytest.mark.parametrize("decoding", DECODINGS)
+def test_no_images_decode_to_no_classes(decoding: Decoding) -> None:
+    decoded = decode(np.zeros((0, 2)), np.zeros((0, 3)), np.array([0, 0, 1]), decoding=decoding)
     assert [len(column) for column in decoded] == [0, 0, 0, 0]
 
 

@@ -1,4 +1,4 @@
-"""Claims about carrying thresholds from network to network, counted by hand."""
+"""Claims about score normalisation across folds, counted by hand."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy.stats import percentileofscore
 
+from hierclf.rules.normalisation import NORMALISATIONS, normalise_by_fold, normalise_to_fold
 from hierclf.rules.score_table import ScoreTable
-from hierclf.rules.score_transfer import CARRIES, carried, carried_to
 
 
 def two_networks() -> pd.DataFrame:
@@ -26,18 +26,18 @@ def two_networks() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def moved(frame: pd.DataFrame, how: Any) -> pd.DataFrame:
-    return carried(ScoreTable(frame), ["knn"], how).frame
+def normalised(frame: pd.DataFrame, how: Any) -> pd.DataFrame:
+    return normalise_by_fold(ScoreTable(frame), ["knn"], how).frame
 
 
 def test_raw_changes_nothing() -> None:
     table = ScoreTable(two_networks())
-    assert carried(table, ["knn"], "raw") is table
+    assert normalise_by_fold(table, ["knn"], "raw") is table
 
 
 @pytest.mark.parametrize("how", ["standardised", "rank"])
 def test_networks_of_another_scale_agree_in_terms_of_their_own_known_images(how: str) -> None:
-    values = moved(two_networks(), how)["sub_knn"].to_numpy()
+    values = normalised(two_networks(), how)["sub_knn"].to_numpy()
     np.testing.assert_allclose(values[:60], values[60:], atol=1e-12)
 
 
@@ -45,7 +45,7 @@ def test_standardised_is_distance_from_the_median_of_val_images_in_their_spread(
     table = two_networks()
     val = table["super_knn"][:30]
     expected = (table["super_knn"][:60] - np.median(val)) / val.std(ddof=0)
-    values = moved(table, "standardised")["super_knn"][:60]
+    values = normalised(table, "standardised")["super_knn"][:60]
     np.testing.assert_allclose(values, expected)
 
 
@@ -53,7 +53,7 @@ def test_a_rank_is_the_share_of_val_images_below_and_keeps_the_order_beyond_them
     table = two_networks()
     val = table["super_knn"][:30].to_numpy()
     before = table["super_knn"][:60].to_numpy()
-    after = moved(table, "rank")["super_knn"][:60].to_numpy()
+    after = normalised(table, "rank")["super_knn"][:60].to_numpy()
     inside = before <= val.max()
     shares = [percentileofscore(val, value) / 100 for value in before[inside]]
     np.testing.assert_allclose(after[inside], shares, atol=1 / 29)
@@ -62,32 +62,34 @@ def test_a_rank_is_the_share_of_val_images_below_and_keeps_the_order_beyond_them
     assert (np.argsort(before[above]) == np.argsort(after[above])).all()
 
 
-def test_other_words_and_folds_without_val_images_are_refused() -> None:
+def test_unknown_normalisations_and_folds_without_val_images_are_refused() -> None:
     table = two_networks()
-    with pytest.raises(ValueError, match=f"must be one of {', '.join(CARRIES)}, but got 'by luck'"):
-        moved(table, "by luck")
+    with pytest.raises(
+        ValueError, match=f"must be one of {', '.join(NORMALISATIONS)}, but got 'by luck'"
+    ):
+        normalised(table, "by luck")
     with pytest.raises(ValueError, match="fold b must have val images"):
-        moved(table[(table["fold"] == "a") | (table["split"] != "val")], "rank")
+        normalised(table[(table["fold"] == "a") | (table["split"] != "val")], "rank")
 
 
-def test_carried_to_a_fold_all_scores_are_as_its_network_would_give_them() -> None:
+def test_normalised_to_a_fold_all_scores_are_as_its_network_would_give_them() -> None:
     table = two_networks()
-    found = carried_to(ScoreTable(table), ["knn"], "b").frame
+    found = normalise_to_fold(ScoreTable(table), ["knn"], "b").frame
     assert set(found["fold"]) == {"a"}
     expected = table.loc[table["fold"] == "b", "super_knn"].to_numpy()
     np.testing.assert_allclose(found["super_knn"], expected)
 
 
-def test_a_threshold_on_carried_scores_decides_as_one_on_standardised_scores() -> None:
+def test_a_threshold_on_scores_normalised_to_a_fold_decides_as_one_on_standardised_scores() -> None:
     table = two_networks()
-    single = moved(table, "standardised")
+    single = normalised(table, "standardised")
     cut = single.loc[table["fold"] == "a", "sub_knn"] > 0.7
     own = table.loc[(table["fold"] == "b") & (table["split"] == "val"), "sub_knn"]
     tau = own.median() + 0.7 * own.std(ddof=0)
-    found = carried_to(ScoreTable(table), ["knn"], "b").frame
+    found = normalise_to_fold(ScoreTable(table), ["knn"], "b").frame
     assert ((found["sub_knn"] > tau) == cut.to_numpy()).all()
 
 
-def test_a_fold_without_val_images_is_no_reference() -> None:
-    with pytest.raises(ValueError, match="fold all must have val images to carry to"):
-        carried_to(ScoreTable(two_networks()), ["knn"], "all")
+def test_a_fold_without_val_images_is_refused_as_target() -> None:
+    with pytest.raises(ValueError, match="fold all must have val images to normalise to"):
+        normalise_to_fold(ScoreTable(two_networks()), ["knn"], "all")
