@@ -144,7 +144,7 @@ def run_trials(
         plan=Plan(trials_at_a_time=1, workers=1, use_gpu=False, cpus_per_worker=1, gpus=0),
         storage=str(folder),
     )
-    space = {"lr": tune.grid_search([1e-3] * n_trials), "weight_decay": 1e-4, "strength": 0.2}
+    space = {"train.lr": tune.grid_search([1e-3] * n_trials), "train.strength": 0.2}
     results = run_experiment(
         job,
         n_trials=n_trials,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hierclf.config import Config, load_config, parse_config
+from hierclf.config import Config, Interval, load_config, parse_config
 from hierclf.rules.goals import BALANCED, Goal
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
@@ -47,10 +47,6 @@ def test_paper_yaml_is_the_papers_recipe() -> None:
         ("data.size=8", ["data.size", "greater than or equal to 16", "8"]),
         ("folds.val_fraction=0", ["folds.val_fraction", "greater than 0", "0"]),
         ("folds.sub=1", ["folds.sub", "greater than or equal to 2", "1"]),
-        ("search.lr={low: 1, high: 0.5}", ["search.lr", "low < high", "low=1.0, high=0.5"]),
-        ("search.lr.low=0", ["search", "high", "Field required"]),
-        ("search.weight_decay={low: 0, high: 1}", ["search", "weight_decay.low > 0", "0.0"]),
-        ("search.strength={low: 0, high: 4}", ["search", "strength", "0 to 3", "high=4.0"]),
         ("thresholds.scores=[msp, odin]", ["thresholds.scores", "max_logit", "odin"]),
         ("thresholds.scores=[msp, msp]", ["thresholds.scores", "each once", "['msp', 'msp']"]),
         ("thresholds.scores=[knn]", ["thresholds.scores", "with msp", "['knn']"]),
@@ -115,7 +111,8 @@ def test_overrides_win_over_the_file_and_the_last_one_wins(tmp_path: Path) -> No
 def test_every_way_to_write_a_small_number_is_a_number(text: str, tmp_path: Path) -> None:
     assert load_config(None, [f"train.lr={text}"]).train.lr == 1e-4
     assert load_config(None, [f"train.clip_norm={text}"]).train.clip_norm == 1e-4
-    assert load_config(None, [f"search.lr={{low: {text}, high: 1}}"]).search.lr.low == 1e-4
+    space = load_config(None, [f"search.space.train.lr.low={text}"]).search.space
+    assert space["train.lr"] == Interval(low=1e-4, high=1e-2, log=True)
     (tmp_path / "a.yaml").write_text(f"train: {{lr: {text}}}\n")
     assert load_config(tmp_path / "a.yaml").train.lr == 1e-4
 
@@ -144,16 +141,6 @@ def test_a_goal_comes_with_its_number() -> None:
 def test_a_frozen_backbone_needs_trained_weights() -> None:
     with pytest.raises(ValueError, match=r"^.*model: freeze=backbone .* got weights=none$"):
         parse_config({"model": {"freeze": "backbone", "weights": "none"}})
-
-
-def test_searched_values_are_replaced_and_checked() -> None:
-    config = Config().with_hyperparameters(lr=0.1, weight_decay=0.2, strength=0.3)
-    assert (config.train.lr, config.train.weight_decay, config.train.strength) == (0.1, 0.2, 0.3)
-    rest = config.model_dump()
-    rest["train"] |= {"lr": 1e-4, "weight_decay": 1e-4, "strength": 1.0}
-    assert rest == Config().model_dump()
-    with pytest.raises(ValueError, match="lr"):
-        Config().with_hyperparameters(lr=-1.0, weight_decay=0.2, strength=0.3)
 
 
 def test_a_configuration_cannot_be_changed_in_place() -> None:

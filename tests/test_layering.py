@@ -77,7 +77,7 @@ BELOW = {
     "training": {"", "io", "data", "scores", "metrics", "nets", "rules", "config", "bundle"},
     "predict": {"", "data", "scores", "metrics", "nets", "rules", "bundle"},
     "model": {"", "data", "scores", "nets", "rules", "bundle", "predict"},
-    "reports": {"", "io", "scores", "metrics", "rules"},
+    "reports": {"", "io", "scores", "metrics", "rules", "config"},
     "commands": {"", "io", "data", "scores", "metrics", "nets", "rules", "bundle", "predict"},
 }
 # Entry points stand above everything.

@@ -19,6 +19,7 @@ from hierclf.reports.style import (
     GREEN,
     ORANGE,
     RED,
+    STAR,
     draw_legend,
     iso_lines,
     log_axis,
@@ -38,7 +39,6 @@ _TITLES = {"super": "Super-class", "sub": "Sub-class"}
 _CURVES = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#B8A900", "#882255", "#333333")
 _OTHER: dict[str, Any] = {"color": "#A0A0A0", "lw": 0.9, "alpha": 0.7, "marker": ".", "ms": 4}
 _BEST: dict[str, Any] = {"color": RED, "lw": 2.2, "marker": ".", "ms": 7}
-_STAR: dict[str, Any] = {"marker": "*", "s": 240, "c": RED, "edgecolors": "white", "zorder": 6}
 _DIAMOND: dict[str, Any] = {"marker": "D", "s": 50, "c": "white", "edgecolors": "k", "zorder": 5}
 
 
@@ -71,7 +71,7 @@ def plot_learning_curves(history: pd.DataFrame, path: Path) -> None:
             left.plot(
                 best["epoch"], best[f"{level}_harmonic"], "--", marker=".", color=colour, label=name
             )
-    left.scatter(top["epoch"], top["objective"], **_STAR)
+    left.scatter(top["epoch"], top["objective"], **STAR)
     percent_axis(left.yaxis)
     left.set_ylabel("objective: mean of harmonic means")
     right.set_yscale("log")
@@ -79,46 +79,6 @@ def plot_learning_curves(history: pd.DataFrame, path: Path) -> None:
     right.set_ylabel("loss (log scale)")
     set_title(left, "Objective", f"best {percent(top['objective'])}, epoch {int(top['epoch'])}")
     set_title(right, "Training loss")
-    draw_legend(figure, panels)
-    save_figure(figure, path)
-
-
-def plot_parameters(trials: pd.DataFrame, path: Path) -> None:
-    """The objective of every trial against each value that the search varied.
-
-    Args:
-        trials: one row a trial: lr, weight_decay, strength, objective in [0, 1] (may be NaN) and
-            status (`finished`, `stopped early` or `failed`).
-    """
-    figure, panels = new_figure(3, (11, 4.2), sharey=True)
-    failed = trials["status"].eq("failed") | trials["objective"].isna()
-    early = trials["status"].eq("stopped early")
-    kinds = (("finished", ~failed & ~early, BLUE), ("stopped early", ~failed & early, "none"))
-    best = trials[~failed].nlargest(1, "objective")
-    words = ("Learning rate", "Weight decay", "Augmentation strength")
-    names = ("lr", "weight_decay", "strength")
-    for axes, name, word in zip(panels, names, words, strict=True):
-        for label, chosen, fill in (kind for kind in kinds if kind[1].any()):
-            part = trials[chosen]
-            style: dict[str, Any] = {"s": 36, "facecolors": fill, "edgecolors": BLUE, "alpha": 0.8}
-            axes.scatter(part[name], part["objective"], label=label, **style)
-        if failed.any():
-            # At the bottom whatever the scale: a failed trial has no objective.
-            x, place = trials.loc[failed, name], axes.get_xaxis_transform()
-            axes.plot(x, np.full(len(x), 0.04), "kx", label="failed", transform=place)
-        if len(best):
-            axes.scatter(best[name], best["objective"], label="best", **_STAR)
-        set_title(axes, word, f"best {best[name].iloc[0]:.3g}" if len(best) else "")
-        log = name != "strength" and (trials[name].dropna() > 0).all()
-        if log:
-            axes.set_xscale("log")
-            log_axis(axes.xaxis)
-        axes.set_xlabel(f"{name} (log scale)" if log else name)
-    panels[0].margins(y=0.15)
-    if best.empty:
-        panels[0].set_ylim(0.0, 1.0)
-    panels[0].set_ylabel("objective")
-    percent_axis(panels[0].yaxis)
     draw_legend(figure, panels)
     save_figure(figure, path)
 
@@ -139,7 +99,7 @@ def plot_trade_off(table: ScoreTable, rule: Rule, path: Path) -> None:
     # A weighted sum is no column; its own colour, and a name that fits into a legend.
     every = dict.fromkeys([*shown["super"], *shown["sub"], *own.values()])
     colours = {name: _CURVES[i % len(_CURVES)] for i, name in enumerate(every)}
-    points = [("chosen rule", rule, _STAR)]
+    points = [("chosen rule", rule, STAR)]
     if {"super_msp", "sub_msp"} <= set(table.frame.columns):
         points.append(("paper's rule", PAPER_RULE, _DIAMOND))
     found: list[tuple[str, dict[str, Any], dict[str, Any]]]
@@ -194,7 +154,7 @@ def plot_tau_map(table: ScoreTable, rule: Rule, path: Path) -> None:
     mesh = axes.pcolormesh(x.shares, y.shares, values, shading="nearest", **style)
     percent_axis(figure.colorbar(mesh, label="objective").ax.yaxis)
     own = np.searchsorted(x.taus, rule.super.tau), np.searchsorted(y.taus, rule.sub.tau)
-    axes.scatter(x.shares[own[0]], y.shares[own[1]], label="chosen rule", clip_on=False, **_STAR)
+    axes.scatter(x.shares[own[0]], y.shares[own[1]], label="chosen rule", clip_on=False, **STAR)
     for axis, grid in ((axes.xaxis, x), (axes.yaxis, y)):
         ticks = [int(np.abs(grid.shares - share).argmin()) for share in np.linspace(0, 1, 6)]
         axis.set_ticks(grid.shares[ticks], [f"{grid.taus[i]:.3g}" for i in ticks])

@@ -18,6 +18,7 @@ from hierclf.io.atomic import draft_of
 # Okabe and Ito's colours, which colour-blind people can tell apart too.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 GREY = "#666666"
+STAR: dict[str, Any] = {"marker": "*", "s": 240, "c": RED, "edgecolors": "white", "zorder": 6}
 _ISO_LABEL: dict[str, Any] = {"color": "#A0A0A0", "fontsize": 7.5, "backgroundcolor": "w"}
 _ISO_LABEL |= {"ha": "center", "va": "center"}
 
@@ -28,10 +29,28 @@ def new_figure(n: int, size: tuple[float, float], **options: Any) -> tuple[Figur
     FigureCanvasAgg(figure)
     panels = list(figure.subplots(1, n, squeeze=False, **options)[0])
     for axes in panels:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(color="#E6E6E6", lw=0.7)
-        axes.set_axisbelow(True)
+        _tidy(axes)
     return figure, panels
+
+
+def new_grid(n: int) -> tuple[Figure, list[Axes]]:
+    """A figure of n panels, three per row, that share the scale of y."""
+    columns, rows = min(n, 3), -(-n // 3)
+    figure = Figure(figsize=(max(3.7 * columns, 5.0), 4.2 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    every = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    for axes in every[n:]:
+        axes.remove()
+    panels = list(every[:n])
+    for axes in panels:
+        _tidy(axes)
+    return figure, panels
+
+
+def _tidy(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#E6E6E6", lw=0.7)
+    axes.set_axisbelow(True)
 
 
 def save_figure(figure: Figure, path: Path) -> None:

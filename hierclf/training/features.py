@@ -69,7 +69,7 @@ def _key(cache: ImageCache, backbone: Backbone, config: Config) -> str:
         "images": cache.fingerprint,
         "model": config.model.model_dump(exclude={"novel_output", "weights"}),
         "views": config.train.views,
-        "max_strength": config.search.strength.high,
+        "max_strength": config.max_strength,
         "seed": config.seed,
     }
     digest.update(json.dumps(inputs, sort_keys=True).encode())
@@ -84,7 +84,7 @@ def _compute(
     device: torch.device,
     progress: ProgressFn | None,
 ) -> None:
-    strengths = view_strengths(config.train.views, config.search.strength.high)
+    strengths = view_strengths(config.train.views, config.max_strength)
     module = fold_batch_norm(backbone.module).to(memory_format=torch.channels_last).to(device)
     mean = torch.tensor(backbone.mean, device=device).view(1, 3, 1, 1)
     std = torch.tensor(backbone.std, device=device).view(1, 3, 1, 1)

@@ -224,7 +224,7 @@ def _network_and_inputs(
         inputs = feature_inputs(
             features,
             strength=config.train.strength,
-            max_strength=config.search.strength.high,
+            max_strength=config.max_strength,
             device=device,
         )
         return heads.to(device), inputs

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from hierclf.config import Config
+from hierclf.config.space import short_names
 from hierclf.data.cache import default_cache_dir
 from search.pipeline.opening import existing_run, new_run, removed_on_error
 from search.pipeline.options import RunOptions
@@ -127,15 +128,22 @@ def _report_interruption(run: Run, results: Path, error: BaseException) -> None:
 def _run_stages(run: Run, started: float) -> None:
     folder = run.folder
     with folder.timed("search"):
+        search = run.config.search
+        varied = ", ".join(short_names(search.space).values())
         console.print(
-            f"[bold]search[/bold]  {run.config.search.trials} trials over learning rate, weight "
-            "decay and augmentation strength"
+            "[bold]search[/bold]  "
+            + (f"{search.trials} trials over {varied}" if search.trials else "none")
         )
         best = search_stage(run)
     with folder.timed("confirm"):
+        chosen = (
+            "the configuration as it is"
+            if best.objective is None
+            else f"the best trial ({100 * best.objective:.1f})"
+        )
         console.print(
-            f"[bold]confirm[/bold]  the best trial ({100 * best.objective:.1f}) on all "
-            f"{len(run.prepared.folds) - 2} class-holdout folds, epochs: {best.epochs}"
+            f"[bold]confirm[/bold]  {chosen} on all {len(run.prepared.folds) - 2} class-holdout "
+            f"folds, epochs: {best.epochs}"
         )
         table = confirm_stage(run, best)
     with folder.timed("thresholds"):
@@ -150,11 +158,12 @@ def _run_stages(run: Run, started: float) -> None:
         refit_stage(run, best, rule)
     with folder.timed("register"):
         console.print("[bold]register[/bold]")
-        save_plots(folder)
+        save_plots(folder, run.config.search.space)
         registered = register_stage(run, held_out)
     summary = write_summary(run, best, rule, held_out, seconds=time.monotonic() - started)
     figures = summary["held_out"]["chosen"]
     metrics = {f"held_out.{key}": value for key, value in figures.items() if value is not None}
-    kept = [folder.config, folder.trials.with_suffix(".csv"), folder.summary, folder.plots]
+    files = (folder.config, folder.trials.with_suffix(".csv"), folder.summary, folder.plots)
+    kept = [file for file in files if file.exists()]
     store.patiently(store.finish_search, run.mlflow_uri, run.parent_run_id, metrics, kept)
     print_summary(run, summary, registered)

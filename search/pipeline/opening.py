@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from hierclf.config import Config, load_config
+from hierclf.config import Choices, Config, load_config
 from hierclf.data.sources import is_demo
 from search.pipeline.options import RunOptions
 from search.pipeline.run_folder import RunFolder
@@ -90,6 +91,15 @@ def _absolute(config: Config) -> Config:
     data, model = config.data, config.model
     if not is_demo(data.path) and Path(data.path).exists():
         data = data.model_copy(update={"path": str(Path(data.path).resolve())})
-    if model.weights not in ("default", "none") and Path(model.weights).exists():
-        model = model.model_copy(update={"weights": str(Path(model.weights).resolve())})
-    return config.model_copy(update={"data": data, "model": model})
+    model = model.model_copy(update={"weights": _absolute_weights(model.weights)})
+    search, space = config.search, dict(config.search.space)
+    if isinstance(varied := space.get("model.weights"), Choices):
+        space["model.weights"] = Choices(choices=tuple(map(_absolute_weights, varied.choices)))
+        search = search.model_copy(update={"space": space})
+    return config.model_copy(update={"data": data, "model": model, "search": search})
+
+
+def _absolute_weights(weights: Any) -> Any:
+    if weights in ("default", "none") or not Path(weights).exists():
+        return weights
+    return str(Path(weights).resolve())

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from hierclf.config import Config
+from hierclf.config.space import FEATURE_KEYS
 from hierclf.data.sources import open_source
 from hierclf.data.stream_open import parquet_of
 from hierclf.nets.backbones import build_backbone
@@ -30,7 +31,8 @@ def check_early(config: Config) -> None:
     source = open_source(config.data.path)
     if config.data.stream:
         parquet_of(source)
-    build_backbone(config.model.backbone, config.model.weights)
+    for variant in config.variants(("model.backbone", "model.weights")):
+        build_backbone(variant.model.backbone, variant.model.weights)
 
 
 def start_cluster(config: Config, options: RunOptions) -> Plan:
@@ -49,16 +51,17 @@ def start_cluster(config: Config, options: RunOptions) -> Plan:
         available_gpus=capacity.get("GPU", 0),
         gpus=options.gpus,
         workers=options.gpus_per_trial,
-        n_trials=config.search.trials,
+        n_trials=config.search.trials or config.folds.sub,
     )
-    if config.train.batch_size < 2 * plan.workers:
+    smallest = int(min(config.tried("train.batch_size")))
+    if smallest < 2 * plan.workers:
         raise ValueError(
             f"train.batch_size must give each of the {plan.workers} workers of a trial 2 images or "
-            f"more, but got {config.train.batch_size}"
+            f"more, but got {smallest}"
         )
-    precision = config.train.precision
-    if precision != "auto":
-        pick_precision(precision, torch.device("cuda" if plan.use_gpu else "cpu"))
+    for precision in config.tried("train.precision"):
+        if precision != "auto":
+            pick_precision(precision, torch.device("cuda" if plan.use_gpu else "cpu"))
     waiting = config.search.trials - plan.trials_at_a_time
     console.print(
         f"  resources: {plan.describe()}"
@@ -68,12 +71,21 @@ def start_cluster(config: Config, options: RunOptions) -> Plan:
 
 
 def prepare_images(config: Config, folder: RunFolder, plan: Plan, cache_dir: Path) -> Prepared:
-    """Decode the images, plan the folds, compute frozen features; print what was found."""
+    """Decode the images, plan the folds, compute frozen features; print what was found.
+
+    Where the search varies what frozen features depend on, all their variants are computed.
+    """
     steps = Steps()
     over = partial(map_on_cluster, at_a_time=plan.cpus)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    variants = config.variants(FEATURE_KEYS) if config.model.freeze == "backbone" else [config]
+    if len(variants) > 1:
+        console.print(f"  features: {len(variants)} sets, one per variant of the backbone's input")
     try:
-        prepared = prepare(config, directory=cache_dir, device=device, over=over, progress=steps)
+        prepared, *_ = [
+            prepare(variant, directory=cache_dir, device=device, over=over, progress=steps)
+            for variant in variants
+        ]
     finally:
         steps.close()
     cache, hierarchy = prepared.cache, prepared.cache.hierarchy

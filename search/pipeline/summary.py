@@ -2,6 +2,7 @@
 
 import os
 import platform
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ import torch
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from hierclf.config import Space
+from hierclf.config.space import short_names, shown
 from hierclf.hierarchy import LEVELS
 from hierclf.reports import run_plots
+from hierclf.reports.parameter_plot import plot_parameters
 from hierclf.rules.rule import PAPER_RULE, Rule
 from search.pipeline.run import Run
 from search.pipeline.run_folder import RunFolder
@@ -22,6 +26,8 @@ from search.runtime.progress import console, duration
 
 _VERSIONS = ("hierclf", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy", "pandas")
 _PARTS = {"overall": "all", "seen": "seen", "unseen": "new", "harmonic": "H"}
+_COLUMNS = 4
+"""Searched values in the final table; trials.csv has all."""
 _ROWS = {
     "chosen": "this run",
     "paper": "paper 0.7/0.5",
@@ -37,7 +43,7 @@ def write_summary(
     summary = {
         "name": run.name,
         "config": run.config.model_dump(mode="json"),
-        "best_trial": best._asdict(),
+        "best_trial": asdict(best),
         "rule": rule.to_dict(),
         "paper_rule": PAPER_RULE.to_dict(),
         "held_out": held_out.accuracies,
@@ -52,19 +58,25 @@ def write_summary(
     return summary
 
 
-def save_plots(folder: RunFolder) -> None:
-    """Learning curves and the trials' parameters as pictures."""
+def save_plots(folder: RunFolder, space: Space) -> None:
+    """Draw the trials' learning curves and parameters, where there was a search."""
     folder.plots.mkdir(exist_ok=True)
+    if not folder.trials.is_file():
+        return
     run_plots.plot_learning_curves(
         pd.read_parquet(folder.history), folder.plots / "learning_curves.png"
     )
-    run_plots.plot_parameters(pd.read_parquet(folder.trials), folder.plots / "parameters.png")
+    plot_parameters(pd.read_parquet(folder.trials), space, folder.plots / "parameters.png")
 
 
 def print_summary(run: Run, summary: dict[str, Any], registered: str) -> None:
     """Best trials, thresholds, accuracies beside the paper's rule, and what to type next."""
     console.print()
-    console.print(_trials_table(pd.read_parquet(run.folder.trials).head(5)))
+    if run.folder.trials.is_file():
+        space = run.config.search.space
+        console.print(_trials_table(pd.read_parquet(run.folder.trials).head(5), list(space)))
+    else:
+        console.print("no search: the configuration as it is (search.trials is 0)")
     console.print(_accuracy_table(summary["held_out"]))
     rule = summary["rule"]
     console.print(
@@ -79,19 +91,19 @@ def print_summary(run: Run, summary: dict[str, Any], registered: str) -> None:
     console.print(f"  hierclf predict {_short(run.folder.model)} IMAGES --out predictions.csv")
 
 
-def _trials_table(trials: pd.DataFrame) -> Table:
+def _trials_table(trials: pd.DataFrame, keys: list[str]) -> Table:
+    keys = keys[:_COLUMNS]
     table = Table(
         title="best trials (objective on the search's own folds)",
         title_justify="left",
         box=SIMPLE_HEAD,
     )
-    for column in ("lr", "weight decay", "strength", "epochs", "objective", "status"):
+    names = [name.replace("_", " ") for name in short_names(keys).values()]
+    for column in (*names, "epochs", "objective", "status"):
         table.add_column(column, justify="left" if column == "status" else "right")
     for row in trials.to_dict("records"):
         table.add_row(
-            f"{row['lr']:.2e}",
-            f"{row['weight_decay']:.2e}",
-            f"{row['strength']:.2f}",
+            *(shown(row[key]) for key in keys),
             str(row["epochs"]),
             _percent(row["objective"]),
             str(row["status"]),

@@ -5,8 +5,9 @@ A stage whose file is there is not repeated: it is read.
 
 import io
 import shutil
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,7 @@ from search.pipeline.run_folder import read_json
 from search.pipeline.threshold_stage import HeldOut, class_parts, log_thresholds, reporting_rows
 from search.tracking import store
 from search.tracking.registry import register_model
+from search.trials.plan import FOLDS
 from search.tuning.experiment import (
     METRIC,
     KeepBest,
@@ -43,21 +45,36 @@ from search.tuning.halving import PersistentASHA
 from search.tuning.space import distributions, first_trials
 
 
-class Best(NamedTuple):
-    """What the hyper-parameter search decided."""
+@dataclass(frozen=True, kw_only=True)
+class Best:
+    """What the hyper-parameter search decided.
 
-    trial_id: str
-    lr: float
-    weight_decay: float
-    strength: float
+    Attributes:
+        trial_id: None where no search was made.
+        values: the searched values by dotted key; empty takes the configuration as it is.
+        epochs: to train for.
+        objective: of the trial, in [0, 1]; None where no search was made.
+    """
+
+    trial_id: str | None
+    values: dict[str, Any]
     epochs: int
-    objective: float
+    objective: float | None
 
 
 def search_stage(run: Run) -> Best:
-    """Ray Tune and Optuna over learning rate, weight decay and augmentation strength."""
+    """Ray Tune and Optuna over the search space; without trials, the configuration as it is."""
     if run.folder.best.is_file():
         return Best(**read_json(run.folder.best))
+    if run.config.search.trials:
+        best = _search(run)
+    else:
+        best = Best(trial_id=None, values={}, epochs=run.config.train.epochs, objective=None)
+    run.folder.write_json(run.folder.best, asdict(best))
+    return best
+
+
+def _search(run: Run) -> Best:
     config, epochs = run.config, run.config.train.epochs
     job = run.job("search", folds=search_folds(run), epochs=epochs, results=False)
     results = run_experiment(
@@ -80,7 +97,7 @@ def search_stage(run: Run) -> Best:
         callbacks=[KeepBest(job.storage), run.logger("search")],
         time_budget_s=run.time_budget_s,
     )
-    trials = trials_table(results, epochs=epochs)
+    trials = trials_table(results, epochs=epochs, keys=config.search.space)
     run.folder.write_table(run.folder.trials, trials)
     good = trials[(trials["status"] != "failed") & trials["objective"].notna()]
     if good.empty:
@@ -90,13 +107,13 @@ def search_stage(run: Run) -> Best:
         )
     run.folder.write_table(run.folder.history, history_table(results))
     top = good.iloc[0]
-    best = Best(
+    return Best(
         trial_id=str(top["trial_id"]),
-        **{key: float(top[key]) for key in ("lr", "weight_decay", "strength", "objective")},
+        # The table's columns would turn integers beside gaps into floats.
+        values=next(r.config or {} for r in results if Path(r.path).name == top["trial_id"]),
         epochs=int(top["best_epoch"]),
+        objective=float(top["objective"]),
     )
-    run.folder.write_json(run.folder.best, best._asdict())
-    return best
 
 
 def confirm_stage(run: Run, best: Best) -> ScoreTable:
@@ -118,7 +135,7 @@ def confirm_stage(run: Run, best: Best) -> ScoreTable:
         job,
         n_trials=n_jobs,
         stage="confirm",
-        param_space=_fixed(best) | {"folds": tune.grid_search(shares)},
+        param_space=best.values | {FOLDS: tune.grid_search(shares)},
         callbacks=[run.logger("confirm")],
     )
     tables = [
@@ -142,7 +159,7 @@ def refit_stage(run: Run, best: Best, rule: Rule) -> Path:
             job,
             n_trials=1,
             stage="refit",
-            param_space=_fixed(best),
+            param_space=best.values,
             callbacks=[run.logger("refit")],
         )
         (trial_id,) = _finished(results, best.epochs)
@@ -183,13 +200,9 @@ def register_stage(run: Run, held_out: HeldOut) -> str:
     return registered.message
 
 
-def _fixed(best: Best) -> dict[str, Any]:
-    return {"lr": best.lr, "weight_decay": best.weight_decay, "strength": best.strength}
-
-
 def _finished(results: tune.ResultGrid, epochs: int) -> list[str]:
     """Ids of the trials, all of which must have succeeded."""
-    trials = trials_table(results, epochs=epochs)
+    trials = trials_table(results, epochs=epochs, keys=())
     failed = trials[trials["status"] != "finished"]
     if len(failed):
         row = failed.iloc[0]

@@ -9,6 +9,9 @@ from ray.tune.experiment import Trial
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from hierclf.config.space import shown_values
+from search.trials.plan import searched
+
 console = Console(highlight=False, soft_wrap=True)
 PLAIN_LINE_EVERY_S = 30.0
 
@@ -120,8 +123,7 @@ class TrialProgress(Callback):
         each = (time.monotonic() - self._started) / len(self._done)
         left = each * (self._n_trials - done)
         words = [f"  {self._stage} {done}/{self._n_trials}{how or _outcome(result)}"]
-        tuned = {key: trial.config[key] for key in ("lr", "weight_decay", "strength")}
-        words.append(" ".join(f"{key}={value:.3g}" for key, value in tuned.items()))
+        words.append(shown_values(searched(trial.config)))
         if result.get("failure"):
             words.append(result["failure"])
         if done < self._n_trials:

@@ -12,12 +12,13 @@ import torch
 from ray import tune
 from ray.tune.result import RESULT_DUPLICATE, SHOULD_CHECKPOINT
 
-from hierclf.config import parse_config
+from hierclf.config import Config, parse_config
+from hierclf.config.space import FEATURE_KEYS
 from hierclf.training.fold_run import FoldRun
-from hierclf.training.prepare import prepare
+from hierclf.training.prepare import Prepared, prepare
 from search.trials.epochs import CHECKPOINT_EVERY_S, restore, run_epochs, save, write_results
 from search.trials.ledger import earlier_end
-from search.trials.plan import Job
+from search.trials.plan import FOLDS, Job, searched
 
 CPU = torch.device("cpu")
 
@@ -31,8 +32,7 @@ class HeadTrial(tune.Trainable):
     def setup(self, config: dict[str, Any], job: Job) -> None:
         torch.set_num_threads(job.plan.cpus_per_worker)
         self._job = job
-        config_of_all = parse_config(job.config)
-        self._prepared = prepare(config_of_all, directory=Path(job.cache_dir), device=CPU)
+        self._prepared_by: dict[tuple[Any, ...], Prepared] = {}
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -41,18 +41,26 @@ class HeadTrial(tune.Trainable):
         return True
 
     def _begin(self, config: dict[str, Any]) -> None:
-        tuned = {key: config[key] for key in ("lr", "weight_decay", "strength")}
-        self._config = parse_config(self._job.config).with_hyperparameters(**tuned)
+        self._config = parse_config(self._job.config).with_values(searched(config))
+        self._prepared = self._prepare(self._config)
         cache, folds, features, prior = self._prepared
         self._runs = [
             FoldRun(folds[name], cache, self._config, CPU, features=features, prior=prior)
-            for name in config.get("folds", self._job.folds)
+            for name in config.get(FOLDS, self._job.folds)
         ]
         self._metrics: dict[str, Any] = {}
         end = earlier_end(self._job.storage, self.trial_id)
         # Tune may have been killed before it had saved an end: then that is said again.
         self._epochs = iter([end]) if end else run_epochs(self._runs, last=self._job.epochs)
         self._saved = time.monotonic()
+
+    def _prepare(self, config: Config) -> Prepared:
+        """Images, folds and features, kept for later trials that use the same features."""
+        key = tuple(config.value(name) for name in FEATURE_KEYS)
+        if key not in self._prepared_by:
+            directory = Path(self._job.cache_dir)
+            self._prepared_by[key] = prepare(config, directory=directory, device=CPU)
+        return self._prepared_by[key]
 
     def step(self) -> dict[str, Any]:
         """One epoch. Nobody reads a searched network: only long trials are worth a checkpoint."""

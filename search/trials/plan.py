@@ -40,6 +40,15 @@ class Plan(NamedTuple):
         return f"{trials} at a time, {workers}, {each} a worker"
 
 
+FOLDS = "folds"
+"""Key of a trial's Tune configuration for folds in place of the job's; all others are values."""
+
+
+def searched(config: dict[str, Any]) -> dict[str, Any]:
+    """The searched values of a trial's Tune configuration, by dotted key."""
+    return {key: value for key, value in config.items() if key != FOLDS}
+
+
 class Job(NamedTuple):
     """What a trial does, apart from the values that the search varies.
 

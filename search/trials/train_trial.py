@@ -14,7 +14,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 from search.trials.checkpoints import drop_torn_snapshot
 from search.trials.ledger import earlier_end
-from search.trials.plan import Job
+from search.trials.plan import FOLDS, Job, searched
 from search.trials.reports import fit_reports
 
 # By default glibc returns every freed tensor above 32 MB to the system, and the next layer waits
@@ -37,7 +37,7 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
     """Tune's function: run Ray Train with these values and pass its reports on.
 
     Args:
-        config: lr, weight_decay, strength; optionally `folds` in place of the job's.
+        config: the searched values by dotted key; optionally `folds` in place of the job's.
         job: what every trial of the stage does.
     """
     trial_id = tune.get_context().get_trial_id()
@@ -53,13 +53,12 @@ def _trainer(
     config: dict[str, Any], job: Job, trial_id: str, callback: ray.train.UserCallback
 ) -> TorchTrainer:
     plan = job.plan
-    tuned = {key: config[key] for key in ("lr", "weight_decay", "strength")}
-    folds = tuple(config.get("folds", job.folds))
+    folds = tuple(config.get(FOLDS, job.folds))
     resources = {"CPU": plan.cpus_per_worker, "GPU": plan.gpu_share * plan.use_gpu}
     process_group = _NoProcessGroup if plan.workers == 1 else TorchConfig
     return TorchTrainer(
         train_loop,
-        train_loop_config={"job": job._replace(folds=folds), "tuned": tuned},
+        train_loop_config={"job": job._replace(folds=folds), "values": searched(config)},
         torch_config=process_group(backend="nccl" if plan.use_gpu else "gloo"),
         scaling_config=ray.train.ScalingConfig(
             num_workers=plan.workers,
@@ -93,8 +92,8 @@ def train_loop(config: dict[str, Any]) -> None:
     """Ray Train's function, run by every worker of a trial.
 
     Args:
-        config: `job`, a `Job`, and `tuned`, the searched values by name.
+        config: `job`, a `Job`, and `values`, the searched values by dotted key.
     """
     from search.trials.worker import train  # the waiting processes need none of it
 
-    train(config["job"], config["tuned"])
+    train(config["job"], config["values"])

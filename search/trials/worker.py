@@ -22,10 +22,10 @@ from search.trials.stream import map_on_cluster
 _SAID = "said"
 
 
-def train(job: Job, tuned: dict[str, Any]) -> None:
-    """Train the folds of a job with the searched values `tuned`."""
+def train(job: Job, values: dict[str, Any]) -> None:
+    """Train the folds of a job with the searched values, by dotted key."""
     context = ray.train.get_context()
-    config = parse_config(job.config).with_hyperparameters(**tuned)
+    config = parse_config(job.config).with_values(values)
     device = get_device()
     if device.type == "cpu":
         torch.set_num_threads(job.plan.cpus_per_worker)

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -141,14 +142,15 @@ def _fit(tuner: tune.Tuner, storage: str) -> tune.ResultGrid:
     return results
 
 
-def trials_table(results: tune.ResultGrid, *, epochs: int) -> pd.DataFrame:
+def trials_table(results: tune.ResultGrid, *, epochs: int, keys: Iterable[str]) -> pd.DataFrame:
     """One row a trial, best first, failed ones last.
 
     Args:
         epochs: of a trial that was not stopped early.
+        keys: dotted keys of the searched values.
 
-    Columns: trial_id, status (`finished`, `stopped early`, `failed`), lr, weight_decay, strength,
-    epochs, best_epoch, seconds, failure, then objective and the metrics of the best epoch.
+    Columns: trial_id, status (`finished`, `stopped early`, `failed`), the searched values, epochs,
+    best_epoch, seconds, failure, then objective and the metrics of the best epoch.
     """
     rows = []
     for result in _each(results):
@@ -157,7 +159,7 @@ def trials_table(results: tune.ResultGrid, *, epochs: int) -> pd.DataFrame:
         row: dict[str, Any] = {
             "trial_id": Path(result.path).name,
             "status": "finished",
-            **{key: (result.config or {}).get(key) for key in ("lr", "weight_decay", "strength")},
+            **{key: (result.config or {}).get(key) for key in keys},
             "epochs": int(metrics.get("epoch", 0)),
             "seconds": float(metrics.get("time_total_s", 0.0)),
             "failure": metrics.get("failure", ""),
@@ -173,7 +175,7 @@ def trials_table(results: tune.ResultGrid, *, epochs: int) -> pd.DataFrame:
             row["best_epoch"] = int(best["epoch"])
             row |= {key: float(best[key]) for key in _SHOWN if key in best}
         rows.append(row)
-    table = pd.DataFrame(rows, columns=[*_TRIAL, *_SHOWN])
+    table = pd.DataFrame(rows, columns=["trial_id", "status", *keys, *_OUTCOME, *_SHOWN])
     failed = table["status"] == "failed"
     order = table.assign(failed=failed).sort_values(
         ["failed", "objective"], ascending=[True, False], ignore_index=True
@@ -181,10 +183,7 @@ def trials_table(results: tune.ResultGrid, *, epochs: int) -> pd.DataFrame:
     return order.drop(columns="failed")
 
 
-_TRIAL = (
-    *("trial_id", "status", "lr", "weight_decay", "strength"),
-    *("epochs", "best_epoch", "seconds", "failure"),
-)
+_OUTCOME = ("epochs", "best_epoch", "seconds", "failure")
 _SHOWN = (
     "objective",
     "super_harmonic",

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from scipy.stats import qmc
 
-from hierclf.config import Config, load_config
+from hierclf.config import Config, Interval, load_config
 from hierclf.data.cache import default_cache_dir
 from hierclf.training.fold_run import FoldRun
 from hierclf.training.prepare import Prepared, prepare
@@ -25,16 +25,23 @@ from search.trials.epochs import run_epochs
 from tests.benchmarks.frame import threads
 
 TUNED = ("lr", "weight_decay", "strength")
-LOGARITHMIC = ("lr", "weight_decay")
 FOLDS = ("sub0", "super0")
+
+
+def interval_of(name: str, config: Config) -> Interval:
+    """What the search varies a value of `train` within."""
+    interval = config.search.space[f"train.{name}"]
+    assert isinstance(interval, Interval)
+    return interval
 
 
 def to_values(unit: np.ndarray, config: Config) -> dict[str, float]:
     """A point [3] of the unit cube as hyper-parameters within the search's ranges."""
     values = {}
     for name, u in zip(TUNED, unit, strict=True):
-        low, high = getattr(config.search, name).low, getattr(config.search, name).high
-        if name in LOGARITHMIC:
+        interval = interval_of(name, config)
+        low, high = interval.low, interval.high
+        if interval.log:
             values[name] = float(np.exp(np.log(low) + u * (np.log(high) - np.log(low))))
         else:
             values[name] = float(low + u * (high - low))
@@ -45,9 +52,10 @@ def to_unit(values: pd.DataFrame, config: Config) -> np.ndarray:
     """The inverse, for a table with the columns `TUNED`: [rows, 3]."""
     columns = []
     for name in TUNED:
-        low, high = getattr(config.search, name).low, getattr(config.search, name).high
+        interval = interval_of(name, config)
+        low, high = interval.low, interval.high
         column = values[name].to_numpy(float)
-        if name in LOGARITHMIC:
+        if interval.log:
             low, high, column = np.log(low), np.log(high), np.log(column)
         columns.append((column - low) / (high - low))
     return np.stack(columns, axis=1)
@@ -55,7 +63,7 @@ def to_unit(values: pd.DataFrame, config: Config) -> np.ndarray:
 
 def curve_of(values: dict[str, float], config: Config, prepared: Prepared) -> list[float]:
     """The objective after every epoch of one training; the worst from a failure on."""
-    tuned = config.with_hyperparameters(**values)
+    tuned = config.with_values({f"train.{name}": value for name, value in values.items()})
     cache, folds, features, prior = prepared
     device = torch.device("cpu")
     runs = [

@@ -71,7 +71,7 @@ def test_a_search_killed_at_seven_moments_ends_as_one_that_was_left_alone(
     assert len(trials) == trials["trial_id"].nunique() == 3
     assert set(trials["status"]) <= {"finished", "stopped early"}
     # The same sampler with its history: it suggests what it suggests when nobody kills it.
-    tuned = ["lr", "weight_decay", "strength"]
+    tuned = ["train.lr", "train.weight_decay", "train.strength"]
     both = [table[tuned].sort_values(tuned, ignore_index=True) for table in (trials, alone)]
     pd.testing.assert_frame_equal(*both)
     history = pd.read_parquet(folder / "history.parquet")
@@ -80,7 +80,7 @@ def test_a_search_killed_at_seven_moments_ends_as_one_that_was_left_alone(
         assert own == list(range(1, trial.epochs + 1))
 
     epochs = trained(log)
-    lr = trials.set_index("trial_id")["lr"]
+    lr = trials.set_index("trial_id")["train.lr"]
     for look in looks:
         for trial_id in look["ends"]:  # what has ended is never trained again
             later = epochs[len(look["epochs"]) :]

@@ -46,7 +46,7 @@ def troubled(apart: Place) -> Troubled:
 
 
 def by_lr(folder: Path) -> pd.DataFrame:
-    return pd.read_parquet(folder / "trials.parquet").set_index("lr")
+    return pd.read_parquet(folder / "trials.parquet").set_index("train.lr")
 
 
 def test_a_worker_that_died_goes_on_from_its_checkpoint(troubled: Troubled) -> None:
@@ -84,7 +84,7 @@ def test_a_locked_store_gets_everything_later_and_is_one_warning(
     assert parent.info.status == "FINISHED"
     assert stages(children).count("search") == 3
     status = {
-        float(run.data.params["lr"]): run.info.status
+        float(run.data.params["train.lr"]): run.info.status
         for run in children
         if run.data.tags.get("hierclf.stage") == "search"
     }
@@ -97,7 +97,7 @@ def test_a_locked_store_gets_everything_later_and_is_one_warning(
         rows = history[history["trial_id"] == run.data.tags["trial_id"]]
         logged = client.get_metric_history(run.info.run_id, "objective")
         assert {point.step for point in logged} == set(rows["epoch"])
-        errors[float(run.data.params["lr"])] = run.data.tags.get("error")
+        errors[float(run.data.params["train.lr"])] = run.data.tags.get("error")
     assert errors.pop(OWN_LR) == "epoch 1: out of memory: no room for 7 tensors"
     assert set(errors.values()) == {None}
     assert not (troubled.folder / "mlflow-outbox.jsonl").exists()

@@ -13,10 +13,11 @@ from matplotlib.text import Text
 from PIL import Image
 from sklearn.metrics import roc_curve
 
+from hierclf.config import Choices, Interval, Space
 from hierclf.reports.curves import MAX_CURVE_POINTS, tau_map, trade_off_table
+from hierclf.reports.parameter_plot import plot_parameters
 from hierclf.reports.run_plots import (
     plot_learning_curves,
-    plot_parameters,
     plot_score_histograms,
     plot_tau_map,
     plot_trade_off,
@@ -29,6 +30,12 @@ from hierclf.rules.trade_off import sweep
 from tests.drawn_tables import NOISE, draw_table
 
 RULE = Rule(LevelRule("knn", 0.22), LevelRule("energy", 6.0))
+SPACE: Space = {
+    "train.lr": Interval(low=1e-4, high=1e-2, log=True),
+    "train.weight_decay": Interval(low=1e-6, high=1e-2, log=True),
+    "train.batch_size": Interval(low=32, high=64, step=32),
+    "model.backbone": Choices(choices=("resnet18", "tf_efficientnet_lite2")),
+}
 Plot = Callable[[pd.DataFrame, Rule, Path], None]
 PLOTS: tuple[Plot, ...] = (plot_trade_off, plot_tau_map, plot_score_histograms)
 TABLES = {
@@ -63,8 +70,16 @@ def draw_trials() -> tuple[pd.DataFrame, pd.DataFrame]:
         part = {"trial_id": f"t{i}", "epoch": 1 + np.arange(len(value)), "objective": value}
         epochs.append(pd.DataFrame({**part, "loss": loss, "super_harmonic": value + 0.1}))
         status = "failed" if i == 6 else "stopped early" if length < 5 else "finished"
-        tuned = {"lr": 10 ** rng.uniform(-4, -2), "weight_decay": 10 ** rng.uniform(-6, -2)}
-        trials.append({**tuned, "strength": i / 8, "objective": value[-1], "status": status})
+        trials.append(
+            {
+                "train.lr": 10 ** rng.uniform(-4, -2),
+                "train.weight_decay": 10 ** rng.uniform(-6, -2),
+                "train.batch_size": 32 * (1 + i % 2),
+                "model.backbone": ("resnet18", "tf_efficientnet_lite2")[i % 2],
+                "objective": value[-1],
+                "status": status,
+            }
+        )
     history = pd.concat(epochs, ignore_index=True)
     return history.assign(sub_harmonic=history["super_harmonic"] - 0.2), pd.DataFrame(trials)
 
@@ -118,15 +133,15 @@ def test_learning_curves_without_a_finished_epoch_say_so(tmp_path: Path, texts: 
 @pytest.mark.parametrize("kept", ["index >= 0", "status == 'failed'", "status == 'finished'"])
 def test_parameters_are_drawn_whatever_became_of_the_trials(kept: str, tmp_path: Path) -> None:
     _, trials = draw_trials()
-    plot_parameters(trials.query(kept), tmp_path / "plot.png")
+    plot_parameters(trials.query(kept), SPACE, tmp_path / "plot.png")
     size_of(tmp_path / "plot.png")
 
 
 def test_a_failed_trial_is_never_the_best(tmp_path: Path, texts: list[str]) -> None:
     _, trials = draw_trials()
-    trials.loc[6, ["objective", "lr"]] = 0.99, 0.5
-    trials.loc[3, ["objective", "lr"]] = 0.90, 0.25
-    plot_parameters(trials, tmp_path / "plot.png")
+    trials.loc[6, ["objective", "train.lr"]] = 0.99, 0.5
+    trials.loc[3, ["objective", "train.lr"]] = 0.90, 0.25
+    plot_parameters(trials, SPACE, tmp_path / "plot.png")
     assert "best 0.25" in texts
     assert "best 0.5" not in texts
 
@@ -134,15 +149,39 @@ def test_a_failed_trial_is_never_the_best(tmp_path: Path, texts: list[str]) -> N
 def test_failed_trials_are_in_view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved: list[Figure] = []
     monkeypatch.setattr(
-        "hierclf.reports.run_plots.save_figure", lambda figure, path: saved.append(figure)
+        "hierclf.reports.parameter_plot.save_figure", lambda figure, path: saved.append(figure)
     )
     _, trials = draw_trials()
-    trials.loc[6, ["lr", "weight_decay", "strength"]] = 10.0, 1e-9, 5.0
-    plot_parameters(trials, tmp_path / "plot.png")
+    trials.loc[6, ["train.lr", "train.weight_decay", "train.batch_size"]] = 10.0, 1e-9, 500
+    plot_parameters(trials, SPACE, tmp_path / "plot.png")
     limits = [axes.get_xlim() for axes in saved[0].axes]
     assert limits[0][1] > 10.0
     assert limits[1][0] < 1e-9
-    assert limits[2][1] > 5.0
+    assert limits[2][1] > 500
+
+
+def test_a_choice_has_its_place_on_an_axis_with_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[Figure] = []
+    monkeypatch.setattr(
+        "hierclf.reports.parameter_plot.save_figure", lambda figure, path: saved.append(figure)
+    )
+    _, trials = draw_trials()
+    plot_parameters(trials, SPACE, tmp_path / "plot.png")
+    axes = saved[0].axes[3]
+    assert axes.get_xlabel() == "model.backbone"
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["resnet18", "...ntnet_lite2"]
+    offsets = np.concatenate([np.asarray(each.get_offsets()) for each in axes.collections])
+    assert set(offsets[:, 0]) == {0.0, 1.0}
+    assert saved[0].axes[0].get_xscale() == "log"
+    assert saved[0].axes[2].get_xscale() == "linear"
+
+
+def test_one_searched_value_is_one_panel(tmp_path: Path) -> None:
+    _, trials = draw_trials()
+    plot_parameters(trials, {"train.lr": SPACE["train.lr"]}, tmp_path / "plot.png")
+    size_of(tmp_path / "plot.png")
 
 
 @pytest.mark.parametrize("level", ["super", "sub"])

@@ -40,7 +40,7 @@ def config_of(weights: Path, **train: object) -> Config:
         {
             "model": model | {"image_size": 16, "crop_fraction": 0.8},
             "train": {"views": 2, "eval_batch_size": 5} | train,
-            "search": {"strength": {"low": 0, "high": 2}},
+            "search": {"space": {"train.strength": {"low": 0, "high": 2}}},
         }
     )
 
@@ -135,7 +135,7 @@ def test_the_same_bank_is_computed_again_from_the_same_seed(
         {"train": {"views": 1}},
         {"model": {"image_size": 20}},
         {"model": {"crop_fraction": 1.0}},
-        {"search": {"strength": {"low": 0, "high": 1}}},
+        {"search": {"space": {"train.strength": {"low": 0, "high": 1}}}},
         {"seed": 1},
     ],
     ids=str,

@@ -22,7 +22,7 @@ from tests.searches import Ended, Place, environment, execute, runs_of, stages
 
 pytestmark = pytest.mark.slow
 FOLDS = {"sub0", "sub1", "super0", "super1"}
-TUNED = ["lr", "weight_decay", "strength"]
+TUNED = ["train.lr", "train.weight_decay", "train.strength"]
 
 
 # --- what a person sees --------------------------------------------------------------------------

@@ -33,7 +33,7 @@ def test_two_workers_a_trial_go_on_after_kill_9_in_the_same_runs(apart: Place) -
     assert "balanced thresholds instead" in ended.out
     trials = pd.read_parquet(apart.run("killed") / "trials.parquet")
     assert trials["status"].tolist() == ["finished", "finished"]
-    assert sorted(trials["lr"]) == [1e-4, 2e-3]
+    assert sorted(trials["train.lr"]) == [1e-4, 2e-3]
     assert read_json(apart.run("killed") / "summary.json")["plan"]["workers"] == 2
     parent, children = runs_of(apart, "killed")
     assert parent.info.status == "FINISHED"
@@ -44,7 +44,14 @@ def test_two_workers_a_trial_go_on_after_kill_9_in_the_same_runs(apart: Place) -
 
 
 def test_a_search_in_which_every_loss_is_nan_fails_in_one_line(apart: Place, run: Path) -> None:
-    options = tiny(apart, "nan", "--trials", "1", "--set", "search.lr={low: 1e30, high: 1e32}")
+    options = tiny(
+        apart,
+        "nan",
+        "--trials",
+        "1",
+        "--set",
+        "search.space.train.lr={low: 1e30, high: 1e32, log: true}",
+    )
     ended = tune(*options, cache=apart.cache)
     assert ended.code == 2, ended
     (line,) = ended.err.splitlines()
@@ -59,5 +66,5 @@ def test_a_search_in_which_every_loss_is_nan_fails_in_one_line(apart: Place, run
     assert "the loss must stay finite" in children[0].data.tags["error"]
     # The same seed suggests the same: both searches share the ranges of these two, not lr's.
     both = [pd.read_parquet(folder / "trials.parquet") for folder in (run, apart.run("nan"))]
-    suggested = [set(zip(t["weight_decay"], t["strength"], strict=True)) for t in both]
+    suggested = [set(zip(t["train.weight_decay"], t["train.strength"], strict=True)) for t in both]
     assert suggested[0] & suggested[1]

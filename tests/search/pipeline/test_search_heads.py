@@ -38,7 +38,8 @@ def heads(place: Place) -> Heads:
     torch.manual_seed(0)
     save_file(build_backbone("smallnet", "none").module.state_dict(), weights)
     options = ["--set", "model.freeze=backbone", "--set", f"model.weights={weights}"]
-    options += ["--set", "train.views=1", "--set", "search.lr={low: 1.0e-3, high: 1.0e+38}"]
+    options += ["--set", "train.views=1", "--set", "search.space.train.lr.low=1.0e-3"]
+    options += ["--set", "search.space.train.lr.high=1.0e+38"]
     ended = tune(*tiny(apart, "heads", "--trials", "5", *options), cache=place.cache)
     assert ended.code == 0, ended
     assert ended.err == ""
@@ -56,7 +57,7 @@ def test_a_broken_configuration_harms_no_other(heads: Heads) -> None:
 
 def test_a_trial_finds_what_its_folds_find_without_ray(heads: Heads) -> None:
     config = load_config(heads.run / "config.yaml")
-    (row,) = heads.trials[heads.trials["lr"] == config.train.lr].to_dict("records")
+    (row,) = heads.trials[heads.trials["train.lr"] == config.train.lr].to_dict("records")
     cpu = torch.device("cpu")
     cache, folds, features, prior = prepare(config, directory=heads.place.cache, device=cpu)
     runs = [FoldRun(folds[n], cache, config, cpu, features=features, prior=prior) for n in FOLDS]

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from hierclf.config import Config
 from search.pipeline import summary
 from search.pipeline.run_folder import RunFolder
 
@@ -29,7 +30,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
     folder = RunFolder(tmp_path / "results" / "runs" / "one")
     folder.path.mkdir(parents=True)
-    row = {"lr": 1.234e-05, "weight_decay": 1.234e-06, "strength": 2.345, "epochs": 10_000}
+    row = {"train.lr": 1.234e-05, "train.weight_decay": 1.234e-06, "train.strength": 2.345}
+    row |= {"epochs": 10_000}
     status = ["finished", "stopped early", "failed", "finished", "finished", "finished"]
     objective = [1.0, 0.5, None, 0.25, 0.125, 0.0625]
     trials = pd.DataFrame(
@@ -38,7 +40,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     trials.to_parquet(folder.trials)
     folder.write_json(folder.path / "timings.json", {"search": 3600.0, "refit": 65.0})
     uri = f"sqlite:///{tmp_path}/results/mlflow.db"
-    return SimpleNamespace(folder=folder, mlflow_uri=uri)
+    return SimpleNamespace(folder=folder, config=Config(), mlflow_uri=uri)
 
 
 def figures(**held_out: float | None) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def trial(name: str, *, done: bool, **result: Any) -> Any:
-    config = {"lr": 1e-3, "weight_decay": 0.01, "strength": 1.0}
+    config = {"train.lr": 1e-3, "train.weight_decay": 0.01, "train.strength": 1.0}
     return SimpleNamespace(
         trial_id=name, config=config, last_result=result, is_finished=lambda: done
     )

@@ -17,9 +17,9 @@ from search.trials.head_trial import RESULT_DUPLICATE, HeadTrial
 from search.trials.plan import Job, Plan
 
 FOLDS = ("sub0", "super0")
-GOOD = {"lr": 3e-3, "weight_decay": 1e-4, "strength": 0.3}
-OTHER = {"lr": 1e-3, "weight_decay": 1e-2, "strength": 1.0}
-BROKEN = {"lr": 1e30, "weight_decay": 1e-4, "strength": 0.3}
+GOOD = {"train.lr": 3e-3, "train.weight_decay": 1e-4, "train.strength": 0.3}
+OTHER = {"train.lr": 1e-3, "train.weight_decay": 1e-2, "train.strength": 1.0}
+BROKEN = {"train.lr": 1e30, "train.weight_decay": 1e-4, "train.strength": 0.3}
 TIMES = ("epoch_seconds", "should_checkpoint")
 
 
@@ -68,7 +68,7 @@ def to_the_end(trial: HeadTrial) -> list[dict[str, Any]]:
 
 def trained_alone(job: Job, values: dict[str, float]) -> list[dict[str, Any]]:
     """The reference: the folds trained without any trial around them."""
-    config = Config.model_validate(job.config).with_hyperparameters(**values)
+    config = Config.model_validate(job.config).with_values(values)
     cpu = torch.device("cpu")
     cache, folds, features, prior = prepare(config, directory=Path(job.cache_dir), device=cpu)
     runs = [FoldRun(folds[n], cache, config, cpu, features=features, prior=prior) for n in FOLDS]
@@ -89,6 +89,17 @@ def test_a_process_that_goes_on_to_another_trial_carries_nothing_over(job: Job) 
     assert broken["best_objective"] == 0.0
     assert trial.reset_config(OTHER)
     assert to_the_end(trial) == trained_alone(job, OTHER)
+
+
+def test_a_trial_that_varies_the_features_input_uses_its_own_features(job: Job) -> None:
+    space = {"model.image_size": {"choices": [24, 32]}}
+    job = job._replace(config=job.config | {"search": {"trials": 4, "space": space}})
+    trial = begun(job, GOOD | {"model.image_size": 24})
+    small = to_the_end(trial)
+    assert trial.reset_config(GOOD | {"model.image_size": 32})
+    assert to_the_end(trial) == trained_alone(job, GOOD | {"model.image_size": 32}) != small
+    assert trial.reset_config(GOOD | {"model.image_size": 24})
+    assert to_the_end(trial) == small == trained_alone(job, GOOD | {"model.image_size": 24})
 
 
 def test_a_trial_goes_on_from_its_checkpoint_as_if_it_had_never_stopped(

@@ -62,9 +62,9 @@ job = Job(
     cache_dir=str(out / "tables"), plan=Plan(2, 1, False, 1, 0), storage=str(out / "trials"),
 )
 Path(job.storage).mkdir()
-space = {"lr": tune.grid_search([1e-3, 2e-3]), "weight_decay": 1e-4, "strength": 0.2}
+space = {"train.lr": tune.grid_search([1e-3, 2e-3]), "train.strength": 0.2}
 results = run_experiment(job, n_trials=2, stage="trial", callbacks=[], param_space=space)
-trials = trials_table(results, epochs=2)
+trials = trials_table(results, epochs=2, keys=space)
 tables = [str(final_checkpoint(job, name) / "scores.parquet") for name in trials["trial_id"]]
 named = [("name", "=", "MapBatches(_decode)")]
 named.append(("state", "=", "FINISHED"))  # one that is called off at the end may have no node

@@ -63,7 +63,7 @@ def result(name: str, history: list[dict[str, float]], **metrics: Any) -> Any:
         path=f"/storage/{name}",
         metrics={"epoch": len(history), "time_total_s": 5.0, **metrics},
         metrics_dataframe=pd.DataFrame(history),
-        config={"lr": 0.1, "weight_decay": 0.2, "strength": 0.3},
+        config={"train.lr": 0.1, "model.backbone": "resnet18"},
         error=None,
     )
 
@@ -80,7 +80,9 @@ def test_a_trial_counts_with_its_best_epoch_and_failed_ones_come_last() -> None:
             result("whole", epochs(0.3, 0.6, 0.4)),
         ),
         epochs=3,
+        keys=["train.lr", "model.backbone"],
     )
+    assert table["model.backbone"].tolist() == ["resnet18"] * 3
     assert table["trial_id"].tolist() == ["whole", "stopped", "failed"]
     assert table["status"].tolist() == ["finished", "stopped early", "failed"]
     assert table["objective"].tolist() == [0.6, 0.2, 0.9]
@@ -89,7 +91,7 @@ def test_a_trial_counts_with_its_best_epoch_and_failed_ones_come_last() -> None:
 
 
 def test_no_trials_at_all_are_an_empty_table() -> None:
-    table = trials_table(grid(), epochs=3)
+    table = trials_table(grid(), epochs=3, keys=[])
     assert table.empty
     assert {"status", "objective", "failure"} <= set(table.columns)
 

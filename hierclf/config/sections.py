@@ -1,23 +1,27 @@
-"""The configuration: strict pydantic models read from YAML, with `key=value` overrides.
+"""The sections of the configuration, each a strict pydantic model."""
 
-Unknown keys and values out of range are refused in one line that names the key, the rule and the
-value received.
-"""
-
-from pathlib import Path
+import warnings
+from collections.abc import Iterable, Mapping
+from itertools import product
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
     model_validator,
 )
 
-from hierclf.recipes import config_file
+from hierclf.config.space import (
+    DEFAULT_SPACE,
+    FEATURE_KEYS,
+    Choices,
+    Interval,
+    Scalar,
+    Space,
+    Strict,
+    check_parameter,
+)
 from hierclf.rules.goals import Goal, Kind
 from hierclf.scores import SCORES
 
@@ -25,11 +29,7 @@ Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class DataConfig(_Strict):
+class DataConfig(Strict):
     """Where the images are and how they are stored once decoded."""
 
     path: str = "demo"
@@ -42,7 +42,7 @@ class DataConfig(_Strict):
     """Read Parquet files anew in every epoch instead of keeping their images decoded."""
 
 
-class ModelConfig(_Strict):
+class ModelConfig(Strict):
     """The network."""
 
     backbone: str = "resnet50"
@@ -66,7 +66,7 @@ class ModelConfig(_Strict):
         return self
 
 
-class TrainConfig(_Strict):
+class TrainConfig(Strict):
     """One training run. lr, weight_decay and strength are what the search varies."""
 
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 30
@@ -87,7 +87,7 @@ class TrainConfig(_Strict):
     """Augmented views an image whose features are cached; used with freeze: backbone only."""
 
 
-class FoldConfig(_Strict):
+class FoldConfig(Strict):
     """Class-holdout folds."""
 
     sub: Annotated[int, Field(ge=2)] = 5
@@ -101,42 +101,47 @@ class FoldConfig(_Strict):
     val_fraction: Annotated[float, Field(gt=0, lt=0.9)] = 0.15
 
 
-class Range(_Strict):
-    """A closed interval."""
-
-    low: float
-    high: float
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "Range":
-        if not self.low < self.high:
-            raise ValueError(f"low < high must hold, but got low={self.low}, high={self.high}")
-        return self
+# Keys of `search` before there was `search.space`, and whether they were searched in log.
+_OLD_SPACE = {"lr": True, "weight_decay": True, "strength": False}
 
 
-class SearchConfig(_Strict):
+class SearchConfig(Strict):
     """The hyper-parameter search."""
 
-    trials: Annotated[int, Field(ge=1)] = 20
-    lr: Range = Range(low=1e-5, high=1e-2)
-    weight_decay: Range = Range(low=1e-6, high=1e-1)
-    strength: Range = Range(low=0.0, high=2.0)
+    trials: Annotated[int, Field(ge=0)] = 20
+    """0 skips the search: the configuration is taken as it is."""
+    space: Space = DEFAULT_SPACE
+    """What a trial varies: values of `model` and `train` by their dotted keys."""
     grace_epochs: Annotated[int, Field(ge=1)] = 3
     """Epochs that every trial runs before early stopping may end it."""
     reduction_factor: Annotated[int, Field(ge=2)] = 3
 
-    @model_validator(mode="after")
-    def _logarithmic(self) -> "SearchConfig":
-        for name in ("lr", "weight_decay"):
-            low = getattr(self, name).low
-            if low <= 0:
-                raise ValueError(f"{name}.low > 0 must hold (it is searched in log), but got {low}")
-        if not (self.strength.low >= 0 and self.strength.high <= 3):
-            raise ValueError(f"strength must lie within 0 to 3, but got {self.strength}")
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _from_old_keys(cls, tree: Any) -> Any:
+        old = [key for key in _OLD_SPACE if isinstance(tree, dict) and key in tree]
+        if not old:
+            return tree
+        if "space" in tree:
+            raise ValueError(f"give train.{old[0]} in search.space, but not search.{old[0]} too")
+        rest = {key: value for key, value in tree.items() if key not in old}
+        space: dict[str, Any] = dict(DEFAULT_SPACE)
+        for key in old:
+            interval = tree[key]
+            space[f"train.{key}"] = (
+                {**interval, "log": _OLD_SPACE[key]} if isinstance(interval, dict) else interval
+            )
+        names = ", ".join(f"search.{key}" for key in old)
+        warnings.warn(
+            f"{names}: now an entry of search.space, such as "
+            f"train.{old[0]}: {{low: ..., high: ..., log: {str(_OLD_SPACE[old[0]]).lower()}}}",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return {**rest, "space": space}
 
 
-class ThresholdConfig(_Strict):
+class ThresholdConfig(Strict):
     """The search for score and tau of each head."""
 
     scores: tuple[str, ...] = ("msp", "max_logit", "energy", "knn", "mahalanobis")
@@ -172,7 +177,7 @@ class ThresholdConfig(_Strict):
         return scores
 
 
-class Config(_Strict):
+class Config(Strict):
     """Everything that a run depends on."""
 
     data: DataConfig = DataConfig()
@@ -192,76 +197,70 @@ class Config(_Strict):
             )
         return self
 
-    def with_hyperparameters(self, *, lr: float, weight_decay: float, strength: float) -> "Config":
-        """The same configuration with the three searched values replaced."""
-        tuned = {"lr": lr, "weight_decay": weight_decay, "strength": strength}
-        return Config.model_validate(self.model_dump() | {"train": self.train.model_dump() | tuned})
+    @model_validator(mode="after")
+    def _space_can_be_searched(self) -> "Config":
+        space = self.search.space
+        if not space and self.search.trials:
+            raise ValueError("search.space must name a value, or search.trials be 0, but is empty")
+        alone = self.model_copy(update={"search": SearchConfig(trials=0, space={})})
+        for key, parameter in space.items():
+            check_parameter(Config, key, parameter)
+            frozen = self.model.freeze == "backbone" and key in FEATURE_KEYS
+            if frozen and isinstance(parameter, Interval):
+                raise ValueError(
+                    f"search.space: {key} changes the features of a frozen backbone, which are "
+                    "computed before the first trial: give choices, but got low and high"
+                )
+            for value in self.tried(key):
+                _try(alone, key, value)
+        return self
 
+    @property
+    def max_strength(self) -> float:
+        """The strongest augmentation of any trial."""
+        return max(self.tried("train.strength"))
 
-def load_config(path: str | Path | None, overrides: list[str] | None = None) -> Config:
-    """Read a YAML file and apply overrides such as `train.lr=3e-4`.
+    def tried(self, key: str) -> tuple[Any, ...]:
+        """What a search tries for a dotted key: the ends of its interval, or its choices.
 
-    Args:
-        path: a YAML file or the name of a recipe (see `recipes`); None for the defaults.
-        overrides: `section.key=value`; the value is read as YAML.
+        The configuration's own value where the search does not vary it.
+        """
+        parameter = self.search.space.get(key)
+        if parameter is None:
+            return (self.value(key),)
+        if isinstance(parameter, Interval):
+            return parameter.low, parameter.high
+        return parameter.choices
 
-    Raises:
-        ValueError: the file is missing or no YAML mapping; a key is unknown; a value breaks a rule.
-    """
-    tree: dict[str, Any] = {}
-    if path is not None:
-        tree = _read_yaml(config_file(path))
-    for override in overrides or []:
-        _apply_override(tree, override)
-    return parse_config(tree, origin=str(path) if path else "the configuration")
+    def variants(self, keys: Iterable[str]) -> list["Config"]:
+        """The configuration with every combination of the choices of some dotted keys."""
+        varied = [key for key in keys if isinstance(self.search.space.get(key), Choices)]
+        combinations = product(*(self.tried(key) for key in varied))
+        return [self.with_values(dict(zip(varied, each, strict=True))) for each in combinations]
 
+    def value(self, key: str) -> Any:
+        """The value at a dotted key, such as `train.lr`."""
+        section, name = key.split(".")
+        return getattr(getattr(self, section), name)
 
-def parse_config(tree: dict[str, Any], *, origin: str = "the configuration") -> Config:
-    """Validate a nested mapping; errors become one line of ValueError."""
-    try:
+    def with_values(self, values: Mapping[str, Scalar]) -> "Config":
+        """The same configuration with the values at some dotted keys replaced.
+
+        Raises:
+            ValidationError: the configuration refuses a value.
+        """
+        tree = self.model_dump()
+        for key, value in values.items():
+            section, name = key.split(".")
+            tree[section][name] = value
         return Config.model_validate(tree)
+
+
+def _try(config: Config, key: str, value: Scalar) -> None:
+    """Let a configuration without a space refuse a value that a trial would take."""
+    try:
+        config.with_values({key: value})
     except ValidationError as error:
-        raise ValueError(f"{origin}: {_one_line(error)}") from None
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} must be valid YAML: {' '.join(str(error).split())}") from None
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise ValueError(f"{path} must hold a mapping of sections, got {type(tree).__name__}")
-    return tree
-
-
-def _apply_override(tree: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise ValueError(f"--set takes section.key=value, but got {override!r}")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ValueError(f"--set {key}: the value must be YAML, but got {text!r}") from None
-    *sections, last = key.split(".")
-    for section in sections:
-        tree = tree.setdefault(section, {})
-        if not isinstance(tree, dict):
-            raise ValueError(f"--set {key}: {section} is not a section")
-    tree[last] = value
-
-
-def _one_line(error: ValidationError) -> str:
-    parts = []
-    for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"]) or "value"
-        if item["type"] == "extra_forbidden":
-            parts.append(f"unknown key {key}")
-        elif item["type"] == "value_error":  # our own rules say what they got
-            rule = str(item["ctx"]["error"])
-            # One about several sections names its keys itself.
-            parts.append(f"{key}: {rule}" if item["loc"] else rule)
-        else:
-            parts.append(f"{key}: {item['msg']}, but got {item.get('input')!r}")
-    return "; ".join(parts)
+        item = error.errors()[0]
+        rule = item["ctx"]["error"] if item["type"] == "value_error" else item["msg"]
+        raise ValueError(f"search.space: {key} cannot be {value}: {rule}") from None

@@ -1,0 +1,32 @@
+"""The configuration: strict pydantic models read from YAML, with `key=value` overrides.
+
+Unknown keys and values out of range are refused in one line that names the key, the rule and the
+value received.
+"""
+
+from hierclf.config.reading import load_config, parse_config
+from hierclf.config.sections import (
+    Config,
+    DataConfig,
+    FoldConfig,
+    ModelConfig,
+    SearchConfig,
+    ThresholdConfig,
+    TrainConfig,
+)
+from hierclf.config.space import Choices, Interval, Space
+
+__all__ = [
+    "Choices",
+    "Config",
+    "DataConfig",
+    "FoldConfig",
+    "Interval",
+    "ModelConfig",
+    "SearchConfig",
+    "Space",
+    "ThresholdConfig",
+    "TrainConfig",
+    "load_config",
+    "parse_config",
+]
