@@ -14,6 +14,7 @@ from hierclf.config import load_config
 from hierclf.nets.backbones import build_backbone
 from hierclf.training.fold_run import FoldRun
 from hierclf.training.prepare import prepare
+from search.pipeline.run_folder import read_json
 from search.tracking import store
 from search.trials.epochs import run_epochs
 from tests.searches import Place, runs_of, stages, tiny, tune
@@ -30,16 +31,27 @@ class Heads(NamedTuple):
     trials: pd.DataFrame
 
 
+def frozen(place: Place) -> list[str]:
+    """Options of a tiny search with a frozen smallnet."""
+    weights = place.cache.parent / "smallnet.safetensors"
+    torch.manual_seed(0)
+    save_file(build_backbone("smallnet", "none").module.state_dict(), weights)
+    options = ("model.freeze=backbone", f"model.weights={weights}", "train.views=1")
+    return [word for option in options for word in ("--set", option)]
+
+
 @pytest.fixture(scope="module")
 def heads(place: Place) -> Heads:
     """Five trials of three epochs; of some the learning rate is absurd."""
     apart = place._replace(results=place.results.with_name("results of heads"))
-    weights = place.cache.parent / "smallnet.safetensors"
-    torch.manual_seed(0)
-    save_file(build_backbone("smallnet", "none").module.state_dict(), weights)
-    options = ["--set", "model.freeze=backbone", "--set", f"model.weights={weights}"]
-    options += ["--set", "train.views=1", "--set", "search.space.train.lr.low=1.0e-3"]
-    options += ["--set", "search.space.train.lr.high=1.0e+38"]
+    options = frozen(place)
+    for change in (
+        "train.lr.low=1.0e-3",
+        "train.lr.high=1.0e+38",
+        "train.batch_size={choices: [64, 128]}",
+        "model.crop_fraction={choices: [0.75, 1.0]}",
+    ):
+        options += ["--set", f"search.space.{change}"]
     ended = tune(*tiny(apart, "heads", "--trials", "5", *options), cache=place.cache)
     assert ended.code == 0, ended
     assert ended.err == ""
@@ -63,6 +75,43 @@ def test_a_trial_finds_what_its_folds_find_without_ray(heads: Heads) -> None:
     runs = [FoldRun(folds[n], cache, config, cpu, features=features, prior=prior) for n in FOLDS]
     alone = [metrics["objective"] for metrics in run_epochs(runs, last=config.train.epochs)]
     assert row["objective"] == pytest.approx(max(alone[: row["epochs"]]), abs=1e-6)
+
+
+def test_the_space_is_what_tables_plots_and_mlflow_show(heads: Heads) -> None:
+    keys = [
+        *("train.lr", "train.weight_decay", "train.strength"),
+        *("train.batch_size", "model.crop_fraction"),
+    ]
+    assert heads.trials.columns[2:7].tolist() == keys
+    assert set(heads.trials["train.batch_size"]) <= {64, 128}
+    assert set(heads.trials["model.crop_fraction"]) == {0.75, 1.0}
+    best = read_json(heads.run / "best.json")["values"]
+    assert list(best) == keys
+    assert isinstance(best["train.batch_size"], int)
+    _, children = runs_of(heads.place, "heads")
+    for run in children:
+        if "trial_id" in run.data.tags:
+            assert set(keys) <= set(run.data.params)
+    model = load_bundle(heads.run / "model")
+    assert model.preprocessing.crop_fraction == best["model.crop_fraction"]
+    assert (heads.run / "plots" / "parameters.png").is_file()
+
+
+def test_without_trials_the_configuration_is_taken_as_it_is(place: Place) -> None:
+    apart = place._replace(results=place.results.with_name("results without trials"))
+    ended = tune(*tiny(apart, "plain", "--trials", "0", *frozen(place)), cache=place.cache)
+    assert ended.code == 0, ended
+    assert ended.err == ""
+    assert "search  none" in ended.out
+    assert "no search: the configuration as it is" in ended.out
+    run = apart.run("plain")
+    best = read_json(run / "summary.json")["best_trial"]
+    assert best == {"trial_id": None, "values": {}, "epochs": 3, "objective": None}
+    assert not (run / "trials.csv").exists()
+    assert load_bundle(run / "model").backbone == "smallnet"
+    parent, children = runs_of(apart, "plain")
+    assert parent.info.status == "FINISHED"
+    assert set(stages(children)) == {"confirm", "refit", "thresholds"}
 
 
 def test_trials_share_processes(heads: Heads) -> None:
