@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from hierclf.scores import SCORES, Labels, Prior, ScoreInputs, State
+from hierclf.scores import SCORES, Labels, PretrainedHead, ScoreInputs, State
 
 # Six sub-classes of three super-classes; super-class 1 and sub-class 4 are not among them.
 SUBS = np.array([0, 1, 2, 3, 5, 6])
@@ -53,5 +53,5 @@ def _inputs(features: np.ndarray, centres: np.ndarray) -> ScoreInputs:
     maxima = np.maximum.reduceat(sub, [0, 2, 4], axis=1)
     # The weights' own classifier also knows a class for what lies aside.
     weight = (np.vstack([centres, _aside(centres)]) / 8).astype(np.float32)
-    prior = Prior(weight, np.zeros(len(weight), dtype=np.float32))
-    return ScoreInputs(*(array.astype(np.float32) for array in (features, maxima, sub)), prior)
+    head = PretrainedHead(weight, np.zeros(len(weight), dtype=np.float32))
+    return ScoreInputs(*(array.astype(np.float32) for array in (features, maxima, sub)), head)

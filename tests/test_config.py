@@ -138,6 +138,12 @@ def test_a_goal_comes_with_its_number() -> None:
         load_config(None, ["thresholds.goal=seen-at-least", "thresholds.seen=1.5"])
 
 
+def test_a_former_score_name_loads_with_one_line_that_names_the_new_one() -> None:
+    with pytest.warns(FutureWarning, match="^the score 'prior_kl' is now called 'pretrained_kl'$"):
+        config = load_config(None, ["thresholds.scores=[msp,prior_kl]"])
+    assert config.thresholds.scores == ("msp", "pretrained_kl")
+
+
 def test_a_frozen_backbone_needs_trained_weights() -> None:
     with pytest.raises(ValueError, match=r"^.*model: freeze=backbone .* got weights=none$"):
         parse_config({"model": {"freeze": "backbone", "weights": "none"}})

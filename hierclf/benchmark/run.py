@@ -64,7 +64,7 @@ def fold_tables(config: Config, prepared: Prepared, title: str) -> Tables:
                 config,
                 pick_device("auto"),
                 features=prepared.features,
-                prior=prepared.prior,
+                pretrained_head=prepared.pretrained_head,
             )
             for epoch in range(1, config.train.epochs + 1):
                 run.train_epoch(epoch)

@@ -47,6 +47,7 @@ from hierclf.nets.two_heads import TwoHeadNet, TwoHeads
 from hierclf.rules.calibration import Calibration
 from hierclf.rules.rule import Rule
 from hierclf.scores import SCORES, State
+from hierclf.scores.renamed import current_names, warn_of_former_names
 from hierclf.version import package_version
 
 SCHEMA = 3
@@ -203,7 +204,7 @@ def _load(directory: Path, description: dict[str, Any]) -> Bundle:
         preprocessing=preprocessing,
         hierarchy=hierarchy,
         scores=scores,
-        states={key: np.asarray(array) for key, array in states.items()},
+        states={current_names(key): np.asarray(array) for key, array in states.items()},
         rule=found.rule,
         calibration=found.calibration,
     )
@@ -233,7 +234,9 @@ def _load_rule(directory: Path, description: dict[str, Any], scores: Sequence[st
 def _score_names(description: dict[str, Any]) -> tuple[str, ...]:
     if not isinstance(description["scores"], list):
         raise ValueError(f"`scores` must be a list, but got {description['scores']!r}")
-    unknown = sorted(set(description["scores"]) - set(SCORES))
+    warn_of_former_names(map(str, description["scores"]))
+    names = [current_names(str(name)) for name in description["scores"]]
+    unknown = sorted(set(names) - set(SCORES))
     if unknown:
         raise ValueError(f"its scores must be among {sorted(SCORES)}, not {unknown}")
-    return tuple(description["scores"])
+    return tuple(names)

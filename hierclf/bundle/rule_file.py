@@ -12,6 +12,7 @@ from hierclf.hierarchy import LEVELS
 from hierclf.io.atomic import read_json_object, write_json_object
 from hierclf.rules.calibration import Calibration
 from hierclf.rules.rule import Rule
+from hierclf.scores.renamed import current_names
 from hierclf.scores.sums import score_terms
 
 RULE_FILE = "thresholds.json"
@@ -46,7 +47,9 @@ def load_rule(directory: Path, scores: Sequence[str]) -> RuleFile:
         return RuleFile(None, None)
     content = read_json_object(path)
     calibration = content.pop("calibration", None)
-    rule = Rule.from_dict(content)
+    rule = Rule.from_dict(
+        {key: current_names(x) if isinstance(x, str) else x for key, x in content.items()}
+    )
     for level in LEVELS:
         for _, _, name in score_terms(rule[level].score, level):
             if name not in scores:

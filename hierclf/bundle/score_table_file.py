@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from hierclf.errors import one_line
 from hierclf.hierarchy import LEVELS, Hierarchy
 from hierclf.io.atomic import read_json_object
 from hierclf.rules.score_table import ScoreTable
+from hierclf.scores.renamed import FORMER
 
 # Equal values take no room in a file, but do in memory.
 _MAX_ROWS = 20_000_000
@@ -128,20 +130,28 @@ def _read(path: Path, card: Card) -> pa.Table:
         found = parquet.schema_arrow
         if (found.metadata or {}).get(_HIERARCHY) != expected.metadata[_HIERARCHY]:
             raise ValueError("it was made for another hierarchy of classes")
-        for name, kind in zip(expected.names, expected.types, strict=True):
+        stored = [_stored_name(name, found.names) for name in expected.names]
+        for name, kind in zip(stored, expected.types, strict=True):
             if found.names.count(name) != 1:
                 raise ValueError(f"it has {found.names.count(name)} columns {name!r}")
             if found.field(name).type != kind:
                 raise ValueError(f"its {name!r} is {found.field(name).type}, not {kind}")
         if parquet.metadata.num_rows > _MAX_ROWS:
             raise ValueError(f"it has {parquet.metadata.num_rows} rows, more than {_MAX_ROWS}")
-        table = parquet.read(columns=expected.names)
+        table = parquet.read(columns=stored).rename_columns(expected.names)
     for name in expected.names:
         if table[name].null_count:
             raise ValueError(f"its {name!r} has {table[name].null_count} empty cells")
     if not table.num_rows:
         raise ValueError("it has no rows")
     return table
+
+
+def _stored_name(column: str, stored: Sequence[str]) -> str:
+    """The name of a column in the file: its score may have had another name when it was written."""
+    level, _, score = column.partition("_")
+    former = f"{level}_{FORMER.get(score, score)}"
+    return former if column not in stored and former in stored else column
 
 
 def _check_values(arrays: dict[str, np.ndarray], hierarchy: Hierarchy) -> None:

@@ -24,6 +24,7 @@ from hierclf.config.space import (
 )
 from hierclf.rules.goals import Goal, Kind
 from hierclf.scores import SCORES
+from hierclf.scores.renamed import current_names, warn_of_former_names
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -168,7 +169,9 @@ class ThresholdConfig(Strict):
 
     @field_validator("scores")
     @classmethod
-    def _are_known(cls, scores: tuple[str, ...]) -> tuple[str, ...]:
+    def _are_known(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        warn_of_former_names(given)
+        scores = tuple(current_names(name) for name in given)
         if not set(scores) <= set(SCORES) or len(set(scores)) < len(scores) or "msp" not in scores:
             raise ValueError(
                 f"scores must be among {', '.join(SCORES)}, each once, with msp, "

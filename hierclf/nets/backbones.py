@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from hierclf.scores.base import Prior
+from hierclf.scores.base import PretrainedHead
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _HEAD_PREFIXES = ("fc.", "classifier.", "head.", "super_head.", "sub_head.", "heads.")
@@ -28,7 +28,7 @@ class Backbone(NamedTuple):
         n_features: D.
         mean, std: normalisation of images in [0, 1].
         interpolation: how evaluation images are resized.
-        prior: the weights' own classifier, where they come with one.
+        pretrained_head: the classifier head in the weights, if there is one.
     """
 
     module: nn.Module
@@ -36,7 +36,7 @@ class Backbone(NamedTuple):
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     interpolation: Literal["bilinear", "bicubic"]
-    prior: Prior | None = None
+    pretrained_head: PretrainedHead | None = None
 
 
 def build_backbone(name: str, weights: str) -> Backbone:
@@ -62,7 +62,7 @@ def build_backbone(name: str, weights: str) -> Backbone:
     else:
         backbone = _timm_backbone(name, published)
     if weights not in ("default", "none"):
-        backbone = backbone._replace(prior=_load_file(backbone, Path(weights), name))
+        backbone = backbone._replace(pretrained_head=_load_file(backbone, Path(weights), name))
     return backbone
 
 
@@ -108,8 +108,8 @@ def _torchvision_resnet(name: str, published: bool) -> Backbone:
         raise _no_download(name, error) from None
     classifier, module.fc = module.fc, nn.Identity()
     n_features = int(classifier.in_features)
-    prior = _prior(classifier.state_dict(), n_features) if published else None
-    return Backbone(module, n_features, IMAGENET_MEAN, IMAGENET_STD, "bilinear", prior)
+    head = _pretrained_head(classifier.state_dict(), n_features) if published else None
+    return Backbone(module, n_features, IMAGENET_MEAN, IMAGENET_STD, "bilinear", head)
 
 
 def _timm_backbone(name: str, published: bool) -> Backbone:
@@ -134,9 +134,9 @@ def _timm_backbone(name: str, published: bool) -> Backbone:
     )
     # What comes out of the pooled, headless model; num_features may be of an earlier layer.
     n_features = cast(int, module.head_hidden_size)
-    prior = _prior(module.state_dict(), n_features) if published else None
+    head = _pretrained_head(module.state_dict(), n_features) if published else None
     module.reset_classifier(0)  # type: ignore[operator]
-    return Backbone(module, n_features, cfg["mean"], cfg["std"], interpolation, prior)
+    return Backbone(module, n_features, cfg["mean"], cfg["std"], interpolation, head)
 
 
 def _no_download(name: str, error: Exception) -> ValueError:
@@ -147,7 +147,7 @@ def _no_download(name: str, error: Exception) -> ValueError:
     )
 
 
-def _load_file(backbone: Backbone, path: Path, name: str) -> Prior | None:
+def _load_file(backbone: Backbone, path: Path, name: str) -> PretrainedHead | None:
     """Load a state dict into the backbone, heads left out; returns the classifier in it, if any."""
     module = backbone.module
     loaded = {_bare_key(key): tensor for key, tensor in read_state(path).items()}
@@ -169,17 +169,17 @@ def _load_file(backbone: Backbone, path: Path, name: str) -> Prior | None:
     if complaints:
         raise ValueError(f"{path} must hold the weights of {name}, but: {', '.join(complaints)}")
     module.load_state_dict(found, strict=False)
-    return _prior(loaded, backbone.n_features)
+    return _pretrained_head(loaded, backbone.n_features)
 
 
-def _prior(state: Mapping[str, Tensor], n_features: int) -> Prior | None:
+def _pretrained_head(state: Mapping[str, Tensor], n_features: int) -> PretrainedHead | None:
     """The linear classifier of a state dict, under one of the names that libraries give it."""
     for name in _CLASSIFIERS:
         weight, bias = state.get(f"{name}.weight"), state.get(f"{name}.bias")
         if weight is None or bias is None or weight.ndim != 2 or weight.shape[1] != n_features:
             continue
         if bias.shape == weight.shape[:1] and len(bias) > 1:
-            return Prior(*(tensor.detach().float().numpy() for tensor in (weight, bias)))
+            return PretrainedHead(*(tensor.detach().float().numpy() for tensor in (weight, bias)))
     return None
 
 

@@ -7,7 +7,7 @@ them all, `compute` fits and computes a set of them.
 from hierclf.scores.base import (
     Floats,
     Labels,
-    Prior,
+    PretrainedHead,
     Score,
     ScoreInputs,
     State,
@@ -19,17 +19,17 @@ from hierclf.scores.knn import KNN_BANK_LIMIT, KNN_K, fit_knn, knn_score, score_
 from hierclf.scores.logit import energy, energy_score, entropy, gen, max_logit, msp
 from hierclf.scores.mahalanobis import fit_mahalanobis, mahalanobis_score, score_mahalanobis
 from hierclf.scores.nnguide import guide_score
-from hierclf.scores.registry import PRIOR_SCORES, SCORES
+from hierclf.scores.registry import PRETRAINED_SCORES, SCORES
 from hierclf.scores.rows import unit_rows
 
 __all__ = [
     "KNN_BANK_LIMIT",
     "KNN_K",
-    "PRIOR_SCORES",
+    "PRETRAINED_SCORES",
     "SCORES",
     "Floats",
     "Labels",
-    "Prior",
+    "PretrainedHead",
     "Score",
     "ScoreInputs",
     "State",

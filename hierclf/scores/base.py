@@ -21,8 +21,10 @@ Floats = NDArray[np.float32]
 State = dict[str, np.ndarray]
 
 
-class Prior(NamedTuple):
-    """The classifier that the backbone's weights were trained with: features @ weight.T + bias.
+class PretrainedHead(NamedTuple):
+    """The classifier head that the backbone's weights were published with.
+
+    Its logits are features @ weight.T + bias.
 
     Attributes:
         weight: float32 [P, D]. bias: float32 [P].
@@ -37,13 +39,13 @@ class ScoreInputs(NamedTuple):
 
     Attributes:
         features: [N, D]. super_logits: [N, S]. sub_logits: [N, C].
-        prior: the classifier that the backbone's weights came with; only fits look at it.
+        pretrained_head: the classifier head of the published weights; only fits use it.
     """
 
     features: np.ndarray
     super_logits: np.ndarray
     sub_logits: np.ndarray
-    prior: Prior | None = None
+    pretrained_head: PretrainedHead | None = None
 
 
 class Labels(NamedTuple):

@@ -1,6 +1,6 @@
-"""The weights' own classifier, adapted to images that look otherwise than those it was trained on.
+"""Adaptation of the pretrained classifier head to images unlike those it was trained on.
 
-Shape legend: M training images, K known sub-classes, P classes of the prior, D features.
+Shape legend: M training images, K known sub-classes, P classes of the pretrained head, D features.
 """
 
 from __future__ import annotations
@@ -11,38 +11,37 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch.nn.functional import cross_entropy
 
-from hierclf.scores.base import Prior
+from hierclf.scores.base import PretrainedHead
 from hierclf.scores.rows import stratified_rows
 
 ADAPT_LIMIT = 20_000
 _EPOCHS, _BATCH, _LR, _PENALTY = 15, 128, 2e-3, 1e-3
 
 
-def adapt_prior(
-    prior: Prior, features: np.ndarray, labels: np.ndarray, means: NDArray[np.float64]
-) -> Prior:
-    """The prior, adapted to images unlike those it was trained on: smaller, blurred, drawn.
+def adapt_head(
+    head: PretrainedHead, features: np.ndarray, labels: np.ndarray, means: NDArray[np.float64]
+) -> PretrainedHead:
+    """Adapt a pretrained head to images unlike those it was trained on: smaller, blurred, drawn.
 
-    Every known class is matched with one class of the prior (a one-to-one assignment by mean log
-    probability). Then each feature gets a scale and a shift, trained so that the prior, otherwise
-    as it was, answers with the matched classes; what helps it to read these images helps it with
-    novel classes, too. Scale and shift alone: Lian et al. 2022, "Scaling & Shifting Your Features".
-    Adam, 15 epochs, a quadratic penalty; seeded. (AUROC of held-out sub-classes of known
-    super-classes, 64 px animals and ImageNet's classifier: 86.9 % without, 89.6 % with it.)
+    Each known class is matched with one class of the head (one-to-one assignment by mean log
+    probability). Then a scale and a shift per feature are trained so that the otherwise fixed head
+    predicts the matched classes (Lian et al. 2022, "Scaling & Shifting Your Features"); this also
+    improves its reading of novel classes. Adam, 15 epochs, a quadratic penalty; seeded.
 
     Args:
-        features: float [M, D]. labels: int [M], any values. Of more than 20,000 images a
-            stratified part is used.
-        means: float64 [K, P], the prior's mean probabilities over each label's images.
+        head: the head as published.
+        features: float [M, D].
+        labels: int [M], any values. Of more than 20,000 images a stratified sample is used.
+        means: float64 [K, P], mean probabilities of the head over each label's images.
 
     Returns:
-        The prior for features as they are: scale and shift are folded into weight and bias.
+        The adapted head, for unchanged features: scale and shift are folded into weight and bias.
     """
     rows = stratified_rows(labels, limit=ADAPT_LIMIT, seed=0)
     _, index = np.unique(labels, return_inverse=True)
     target = torch.from_numpy(_matched(means)[index[rows]])
     x = torch.from_numpy(np.ascontiguousarray(features[rows], dtype=np.float32))
-    weight, bias = torch.from_numpy(prior.weight), torch.from_numpy(prior.bias)
+    weight, bias = torch.from_numpy(head.weight), torch.from_numpy(head.bias)
     scale, shift = (torch.zeros(x.shape[1], requires_grad=True) for _ in range(2))
     optimizer = torch.optim.Adam([scale, shift], lr=_LR)
     generator = torch.Generator().manual_seed(0)
@@ -54,12 +53,13 @@ def adapt_prior(
             (cross_entropy(logits, target[batch]) + penalty).backward()
             optimizer.step()
     with torch.no_grad():
-        return Prior((weight * (1.0 + scale)).numpy(), (bias + weight @ shift).numpy())
+        weight, bias = weight * (1.0 + scale), bias + weight @ shift
+        return PretrainedHead(weight.numpy(), bias.numpy())
 
 
 def _matched(means: NDArray[np.float64]) -> NDArray[np.int64]:
-    """A class of the prior for every known class [K], from mean probabilities [K, P]."""
-    if len(means) > means.shape[1]:  # one each is not to be had
+    """A class of the head for each known class, int64 [K], from mean probabilities [K, P]."""
+    if len(means) > means.shape[1]:  # more known classes than the head has: not one-to-one
         return means.argmax(axis=1)
     _, columns = linear_sum_assignment(np.log(means + 1e-6), maximize=True)
     return columns.astype(np.int64)

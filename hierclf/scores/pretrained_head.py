@@ -1,10 +1,10 @@
-"""Scores that ask the classifier which the backbone's weights came with: ImageNet's, say.
+"""Scores from the classifier head that the backbone's weights were published with, ImageNet's say.
 
-It knows classes of its own. Images of one known class spread over these in much the same way; an
-image of a novel class spreads in another one, even where the known classes' own head sees a
-familiar shape.
+The head has classes of its own. Images of one known class spread over them in a typical way; an
+image of a novel class spreads differently, even where the network's own heads see a familiar shape.
 
-Shape legend: N images, M training images, K known sub-classes, P classes of the prior, D features.
+Shape legend: N images, M training images, K known sub-classes, P classes of the pretrained head,
+D features.
 """
 
 from __future__ import annotations
@@ -16,81 +16,108 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
 from hierclf.hierarchy import Level
-from hierclf.scores.base import Floats, Labels, Prior, Score, ScoreInputs, State
+from hierclf.scores.base import Floats, Labels, PretrainedHead, Score, ScoreInputs, State
 from hierclf.scores.rows import check_width
 
 CHUNK = 4096
-# Mean probabilities are estimated from tens of images: below this they say nothing.
+# Mean probabilities are estimated from tens of images: below this they are noise.
 _SMALLEST = 1e-6
-# A prior class counts as used in full from this mean probability on.
+# A class of the head counts as fully used from this mean probability on.
 _USED = 0.2
 
 
-def fit_prior_kl(inputs: ScoreInputs, labels: Labels, level: Level) -> State:
-    """The adapted classifier, and its mean probabilities over the images of every known sub-class.
+def fit_pretrained_kl(inputs: ScoreInputs, labels: Labels, level: Level) -> State:
+    """Adapt the pretrained head, and average its probabilities over each known sub-class.
 
     Args:
-        inputs: of M training images, with the prior.
+        inputs: of M training images, with the pretrained head.
+        labels: of the same images.
+        level: not used; both levels share the score.
 
     Returns:
-        weight [P, D], bias [P]: see `adapt_prior`; log_means [K, P]; float32.
+        weight [P, D] and bias [P] of the adapted head (see `adapt_head`) and log_means [K, P], all
+        float32.
 
     Raises:
-        ValueError: no prior.
+        ValueError: no pretrained head.
     """
-    # It trains, which takes torch; whoever only names scores must not wait for that.
-    from hierclf.scores.head_adaptation import adapt_prior
+    # Imports torch, which code that only lists scores does not need.
+    from hierclf.scores.head_adaptation import adapt_head
 
-    before = _given(inputs)
-    raw = mean_probabilities(before, inputs.features, labels.sub_labels)
-    prior = adapt_prior(before, inputs.features, labels.sub_labels, raw)
-    means = mean_probabilities(prior, inputs.features, labels.sub_labels)
-    return prior._asdict() | {"log_means": np.log(means + _SMALLEST).astype(np.float32)}
+    original = _head_of(inputs)
+    means = mean_probabilities(original, inputs.features, labels.sub_labels)
+    head = adapt_head(original, inputs.features, labels.sub_labels, means)
+    adapted = mean_probabilities(head, inputs.features, labels.sub_labels)
+    return head._asdict() | {"log_means": np.log(adapted + _SMALLEST).astype(np.float32)}
 
 
-def score_prior_kl(state: State, inputs: ScoreInputs, level: Level) -> Floats:
+def score_pretrained_kl(state: State, inputs: ScoreInputs, level: Level) -> Floats:
     """Kullback-Leibler divergence, in nats, to the nearest known class's mean probabilities.
 
-    Hendrycks et al. 2022, "Scaling Out-of-Distribution Detection for Real-World Settings" (KL
-    matching), with the probabilities of the weights' own classifier in place of those of the
-    network's head: min_k sum_j p_j (log p_j - log mean_kj).
+    KL matching (Hendrycks et al. 2022, "Scaling Out-of-Distribution Detection for Real-World
+    Settings") with the probabilities of the pretrained head in place of those of the network's own:
+    min_k sum_j p_j (log p_j - log mean_kj).
+
+    Args:
+        state: from `fit_pretrained_kl`.
+        inputs: of N images.
+        level: not used.
+
+    Returns:
+        float32 [N], about 0 or more; 0 for a known class's mean probabilities.
     """
     log_means = state["log_means"].astype(np.float64)
     parts = []
-    for logits in _logits(Prior(state["weight"], state["bias"]), inputs.features):
+    for logits in _logits(PretrainedHead(state["weight"], state["bias"]), inputs.features):
         log_p = log_softmax(logits, axis=1)
         p = np.exp(log_p)
         parts.append((p * log_p).sum(axis=1) - (p @ log_means.T).max(axis=1))
     return np.concatenate(parts or [np.empty(0)]).astype(np.float32)
 
 
-def fit_prior_mass(inputs: ScoreInputs, labels: Labels, level: Level) -> State:
-    """The prior as it came, and which of its classes known images use: used [P], in [0, 1].
+def fit_pretrained_mass(inputs: ScoreInputs, labels: Labels, level: Level) -> State:
+    """Find the classes of the pretrained head that known images use.
 
-    The largest mean probability that any known sub-class gives to a class, in full from 0.2 on.
+    Args:
+        inputs: of M training images, with the pretrained head.
+        labels: of the same images.
+        level: not used; both levels share the score.
+
+    Returns:
+        weight [P, D] and bias [P] of the head, and used [P] in [0, 1]: the largest mean probability
+        that any known sub-class gives to a class, divided by 0.2 and at most 1. All float32.
 
     Raises:
-        ValueError: no prior.
+        ValueError: no pretrained head.
     """
-    prior = _given(inputs)
-    largest = mean_probabilities(prior, inputs.features, labels.sub_labels).max(axis=0)
-    return prior._asdict() | {"used": np.minimum(largest / _USED, 1.0).astype(np.float32)}
+    head = _head_of(inputs)
+    largest = mean_probabilities(head, inputs.features, labels.sub_labels).max(axis=0)
+    return head._asdict() | {"used": np.minimum(largest / _USED, 1.0).astype(np.float32)}
 
 
-def score_prior_mass(state: State, inputs: ScoreInputs, level: Level) -> Floats:
-    """-log of the probability that the prior gives to classes that known images use, in nats."""
+def score_pretrained_mass(state: State, inputs: ScoreInputs, level: Level) -> Floats:
+    """-log of the probability that the pretrained head gives to classes known images use, in nats.
+
+    Args:
+        state: from `fit_pretrained_mass`.
+        inputs: of N images.
+        level: not used.
+
+    Returns:
+        float32 [N], in [0, 20.8].
+    """
     used = state["used"].astype(np.float64)
-    prior = Prior(state["weight"], state["bias"])
-    parts = [softmax(logits, axis=1) @ used for logits in _logits(prior, inputs.features)]
+    head = PretrainedHead(state["weight"], state["bias"])
+    parts = [softmax(logits, axis=1) @ used for logits in _logits(head, inputs.features)]
     mass = np.concatenate(parts or [np.empty(0)])
     return -np.log(np.clip(mass, 1e-9, 1.0)).astype(np.float32)
 
 
-def prior_score(
+def pretrained_score(
     fit: Callable[[ScoreInputs, Labels, Level], State],
     score: Callable[[State, ScoreInputs, Level], Floats],
 ) -> Score:
-    """A score of the prior; fitted on sub-classes, the same for both levels."""
+    """A score of the pretrained head: fitted on sub-classes, the same for both levels."""
 
     def checked(state: State, inputs: ScoreInputs, level: Level) -> Floats:
         check_width(inputs.features, state["weight"].shape[1])
@@ -99,28 +126,34 @@ def prior_score(
     return Score(fit=fit, score=checked, per_level=False)
 
 
-def _given(inputs: ScoreInputs) -> Prior:
-    if inputs.prior is None:
-        raise ValueError("`prior` must be given to fit a score of the prior, but is not")
-    check_width(inputs.features, inputs.prior.weight.shape[1])
-    return inputs.prior
-
-
 def mean_probabilities(
-    prior: Prior, features: np.ndarray, labels: np.ndarray
+    head: PretrainedHead, features: np.ndarray, labels: np.ndarray
 ) -> NDArray[np.float64]:
-    """Mean probabilities [K, P] of each label's images, labels ascending."""
+    """Mean probabilities [K, P] over the images of each label, labels ascending.
+
+    Args:
+        head: a classifier of features.
+        features: float [M, D].
+        labels: int [M], any values.
+    """
     classes, index = np.unique(labels, return_inverse=True)
-    sums = np.zeros((len(classes), len(prior.bias)))
+    sums = np.zeros((len(classes), len(head.bias)))
     start = 0
-    for logits in _logits(prior, features):
+    for logits in _logits(head, features):
         np.add.at(sums, index[start : start + len(logits)], softmax(logits, axis=1))
         start += len(logits)
     return sums / np.bincount(index)[:, None]
 
 
-def _logits(prior: Prior, features: np.ndarray) -> Iterator[NDArray[np.float64]]:
-    """The prior's logits, some rows at a time."""
+def _head_of(inputs: ScoreInputs) -> PretrainedHead:
+    if inputs.pretrained_head is None:
+        raise ValueError("`pretrained_head` must be given to fit a score of it, but is not")
+    check_width(inputs.features, inputs.pretrained_head.weight.shape[1])
+    return inputs.pretrained_head
+
+
+def _logits(head: PretrainedHead, features: np.ndarray) -> Iterator[NDArray[np.float64]]:
+    """The head's logits, chunk by chunk."""
     for start in range(0, len(features), CHUNK):
         rows = np.asarray(features[start : start + CHUNK], dtype=np.float32)
-        yield (rows @ prior.weight.T + prior.bias).astype(np.float64)
+        yield (rows @ head.weight.T + head.bias).astype(np.float64)

@@ -18,11 +18,11 @@ from hierclf.scores.mixture import fit_mixture, score_mixture
 from hierclf.scores.nnguide import guide_score
 from hierclf.scores.one_class import fit_one_class, score_one_class
 from hierclf.scores.pretrained_head import (
-    fit_prior_kl,
-    fit_prior_mass,
-    prior_score,
-    score_prior_kl,
-    score_prior_mass,
+    fit_pretrained_kl,
+    fit_pretrained_mass,
+    pretrained_score,
+    score_pretrained_kl,
+    score_pretrained_mass,
 )
 from hierclf.scores.subspace import fit_residual, fit_vim, score_residual, score_vim
 
@@ -41,8 +41,8 @@ SCORES: dict[str, Score] = {
     "mixture": feature_score(fit_mixture, score_mixture),
     "one_class": feature_score(fit_one_class, score_one_class),
     "nnguide": guide_score(),
-    "prior_kl": prior_score(fit_prior_kl, score_prior_kl),
-    "prior_mass": prior_score(fit_prior_mass, score_prior_mass),
+    "pretrained_kl": pretrained_score(fit_pretrained_kl, score_pretrained_kl),
+    "pretrained_mass": pretrained_score(fit_pretrained_mass, score_pretrained_mass),
 }
-# Those that are fitted with `ScoreInputs.prior`.
-PRIOR_SCORES = ("prior_kl", "prior_mass")
+# Those that are fitted with `ScoreInputs.pretrained_head`.
+PRETRAINED_SCORES = ("pretrained_kl", "pretrained_mass")

@@ -19,7 +19,7 @@ from hierclf.nets.preprocessing import Preprocessing
 from hierclf.nets.two_heads import Outputs, TwoHeadNet, TwoHeads, score_inputs
 from hierclf.rules.decoding import DECODINGS, Decoding
 from hierclf.rules.score_table import ScoreTable
-from hierclf.scores import SCORES, Prior, ScoreInputs, State, fit_scores, score_columns
+from hierclf.scores import SCORES, PretrainedHead, ScoreInputs, State, fit_scores, score_columns
 from hierclf.training.fold_table import fold_table
 from hierclf.training.folds import Fold
 from hierclf.training.inputs import Inputs, feature_inputs, image_inputs
@@ -39,7 +39,7 @@ class FoldRun:
 
     Args:
         features: the feature bank when the backbone is frozen, else None.
-        prior: the classifier that came with the frozen backbone, if scores are fitted with it.
+        pretrained_head: the classifier head of the frozen backbone's weights, if a score uses it.
         wrap: called once on the network before training; distributed training passes its own.
         rank, world: which share of every batch this process computes.
 
@@ -55,13 +55,13 @@ class FoldRun:
         device: torch.device,
         *,
         features: np.ndarray | None = None,
-        prior: Prior | None = None,
+        pretrained_head: PretrainedHead | None = None,
         wrap: Wrap | None = None,
         rank: int = 0,
         world: int = 1,
     ) -> None:
         self.fold, self.cache, self.config, self.device = fold, cache, config, device
-        self.rank, self.world, self.prior = rank, world, prior
+        self.rank, self.world, self.pretrained_head = rank, world, pretrained_head
         self.precision = pick_precision(config.train.precision, device)
         torch.manual_seed(config.seed)
         self.net, self.inputs = _network_and_inputs(fold, cache, config, device, features)
@@ -145,7 +145,7 @@ class FoldRun:
         scores = {name: SCORES[name] for name in names}
         rows = self.fold.train
         return fit_scores(
-            self.outputs(rows)._replace(prior=self.prior),
+            self.outputs(rows)._replace(pretrained_head=self.pretrained_head),
             self.cache.super_labels[rows],
             self.cache.sub_labels[rows],
             scores=scores,

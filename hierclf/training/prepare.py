@@ -14,7 +14,7 @@ from hierclf.data.sources import open_source
 from hierclf.data.stream import MapGroups, map_here
 from hierclf.data.stream_open import open_stream
 from hierclf.nets.backbones import Backbone, build_backbone
-from hierclf.scores import PRIOR_SCORES, Prior
+from hierclf.scores import PRETRAINED_SCORES, PretrainedHead
 from hierclf.training.features import open_features
 from hierclf.training.folds import Fold, plan_folds, reference_fold, refit_fold
 
@@ -27,13 +27,13 @@ class Prepared(NamedTuple):
     Attributes:
         folds: by name, in the planned order; the last two, `reference` and `all`, hide nothing.
         features: float32 [V + 1, N, D] memory map, or None unless the backbone is frozen.
-        prior: the classifier that the weights came with, where scores look at it.
+        pretrained_head: the classifier head in the weights, if a score uses it.
     """
 
     cache: ImageCache
     folds: dict[str, Fold]
     features: np.ndarray | None
-    prior: Prior | None
+    pretrained_head: PretrainedHead | None
 
 
 def prepare(
@@ -74,7 +74,7 @@ def prepare(
     folds = plan(cache, config)
     # Whoever calls this first is told of a wrong backbone, before any training is started.
     backbone = build_backbone(config.model.backbone, config.model.weights)
-    prior = _prior_for_scores(config, backbone)
+    head = _pretrained_head(config, backbone)
     features = None
     if config.model.freeze == "backbone":
         features = open_features(
@@ -85,7 +85,7 @@ def prepare(
             device=device,
             progress=report("computing features"),
         )
-    return Prepared(cache, {fold.name: fold for fold in folds}, features, prior)
+    return Prepared(cache, {fold.name: fold for fold in folds}, features, head)
 
 
 def _warn_of_images(cache: ImageCache) -> None:
@@ -122,19 +122,23 @@ def plan(cache: ImageCache, config: Config) -> list[Fold]:
     return [*folds, reference, refit_fold(*labels)]
 
 
-def _prior_for_scores(config: Config, backbone: Backbone) -> Prior | None:
-    """The weights' own classifier if a score looks at it; ValueError where there is none to use."""
-    names = [name for name in config.thresholds.scores if name in PRIOR_SCORES]
+def _pretrained_head(config: Config, backbone: Backbone) -> PretrainedHead | None:
+    """The classifier head in the weights, if a score uses it.
+
+    Raises:
+        ValueError: a score needs it and there is none, or the backbone is trained.
+    """
+    names = [name for name in config.thresholds.scores if name in PRETRAINED_SCORES]
     if not names:
         return None
     if config.model.freeze != "backbone":
-        # Its input are the features that it was trained on; those of a network trained on differ.
+        # The head fits the features of the published weights, not those of a network trained on.
         raise ValueError(
             f"the score {names[0]} needs model.freeze=backbone, but got {config.model.freeze}"
         )
-    if backbone.prior is None:
+    if backbone.pretrained_head is None:
         raise ValueError(
-            f"the score {names[0]} needs weights that hold their own classifier, but those of "
+            f"the score {names[0]} needs weights with a classifier head, but those of "
             f"{config.model.backbone} ({config.model.weights}) hold none"
         )
-    return backbone.prior
+    return backbone.pretrained_head

@@ -43,9 +43,9 @@ class HeadTrial(tune.Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         self._config = parse_config(self._job.config).with_values(searched(config))
         self._prepared = self._prepare(self._config)
-        cache, folds, features, prior = self._prepared
+        cache, folds, features, head = self._prepared
         self._runs = [
-            FoldRun(folds[name], cache, self._config, CPU, features=features, prior=prior)
+            FoldRun(folds[name], cache, self._config, CPU, features=features, pretrained_head=head)
             for name in config.get(FOLDS, self._job.folds)
         ]
         self._metrics: dict[str, Any] = {}

@@ -40,7 +40,7 @@ def train(job: Job, values: dict[str, Any]) -> None:
             config,
             device,
             features=prepared.features,
-            prior=prepared.prior,
+            pretrained_head=prepared.pretrained_head,
             wrap=prepare_model if world > 1 else None,
             rank=context.get_world_rank(),
             world=world,

@@ -10,7 +10,7 @@ from PIL import Image
 
 from hierclf.bundle.directory import save_bundle
 from hierclf.rules.rule import LevelRule, Rule
-from hierclf.scores import PRIOR_SCORES, SCORES, ScoreInputs, fit_scores
+from hierclf.scores import PRETRAINED_SCORES, SCORES, ScoreInputs, fit_scores
 from tests.tiny_models import HIERARCHY, SIZE, picture, save_tiny_model, tiny_bundle
 
 MODEL_FILES = (
@@ -66,7 +66,7 @@ def models(folder: Path) -> list[dict[str, bytes]]:
         rng.normal(size=(80, HIERARCHY.n_super)).astype(np.float32),
         rng.normal(size=(80, HIERARCHY.n_sub)).astype(np.float32),
     )
-    scores = {name: score for name, score in SCORES.items() if name not in PRIOR_SCORES}
+    scores = {name: score for name, score in SCORES.items() if name not in PRETRAINED_SCORES}
     states = fit_scores(inputs, np.asarray(HIERARCHY.sub_to_super)[sub], sub, scores=scores)
     rule = Rule(LevelRule("0.5*msp + 0.2*knn", 0.3), LevelRule("energy + 2*super.mahalanobis", 0.5))
     whole = replace(bundle, scores=tuple(scores), states=states, rule=rule)

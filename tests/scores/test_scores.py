@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from hierclf.scores import (
-    PRIOR_SCORES,
+    PRETRAINED_SCORES,
     SCORES,
-    Prior,
+    PretrainedHead,
     ScoreInputs,
     energy,
     fit_scores,
@@ -22,14 +22,16 @@ from tests.drawn_scores import drawn, far, score, stored
 
 OF_LOGITS = {"msp", "max_logit", "energy", "entropy", "gen"}
 LOOKS_AT_FEATURES = sorted(set(SCORES) - OF_LOGITS)
-NEEDS_SPREAD = sorted(set(LOOKS_AT_FEATURES) - {"knn", "nnguide", *PRIOR_SCORES})
+NEEDS_SPREAD = sorted(set(LOOKS_AT_FEATURES) - {"knn", "nnguide", *PRETRAINED_SCORES})
 
 
 def draw_inputs(n: int, *, seed: int = 0) -> ScoreInputs:
     rng = np.random.default_rng(seed)
     arrays = [rng.normal(size=(n, width)).astype(np.float32) for width in (16, 3, 8)]
-    prior = Prior(rng.normal(size=(9, 16)).astype(np.float32), np.zeros(9, dtype=np.float32))
-    return ScoreInputs(arrays[0], arrays[1], arrays[2], prior)
+    head = PretrainedHead(
+        rng.normal(size=(9, 16)).astype(np.float32), np.zeros(9, dtype=np.float32)
+    )
+    return ScoreInputs(arrays[0], arrays[1], arrays[2], head)
 
 
 @pytest.mark.parametrize("level", ["super", "sub"])
@@ -59,7 +61,7 @@ def test_few_images_of_many_features_and_a_class_of_one_image_are_enough(name: s
     (train, labels), (test, _) = drawn(13, 40), drawn(5, 40, seed=1)
     one_of_six = np.flatnonzero(labels.sub_labels == 6)[0]
     rows = np.append(np.flatnonzero(labels.sub_labels != 6), one_of_six)
-    few = ScoreInputs(*(array[rows] for array in train[:3]), train.prior)
+    few = ScoreInputs(*(array[rows] for array in train[:3]), train.pretrained_head)
     columns = score_columns(
         fit_scores(few, *(array[rows] for array in labels), scores={name: SCORES[name]}),
         test,

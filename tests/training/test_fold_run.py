@@ -14,12 +14,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from hierclf.config import Config, load_config, parse_config
 from hierclf.data.cache import ImageCache
 from hierclf.data.demo import DEMO_HIERARCHY
-from hierclf.scores import PRIOR_SCORES, SCORES
+from hierclf.scores import PRETRAINED_SCORES, SCORES
 from hierclf.training.fold_run import FoldRun
 from hierclf.training.folds import Fold, plan_folds, refit_fold
 
 CPU = torch.device("cpu")
-ALL_SCORES = tuple(name for name in SCORES if name not in PRIOR_SCORES)
+ALL_SCORES = tuple(name for name in SCORES if name not in PRETRAINED_SCORES)
 # Model indices that the demo hierarchy gives its 16 known sub-classes.
 PARENTS = np.array(DEMO_HIERARCHY.sub_to_super)
 
