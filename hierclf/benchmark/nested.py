@@ -59,6 +59,8 @@ def outer_folds(cache: ImageCache, config: Config, *, n: int, seed: int) -> list
         super_folds=0,
         val_fraction=config.folds.val_fraction,
         seed=seed,
+        groups=cache.groups,
+        is_val=cache.is_val,
     )
 
 
@@ -76,6 +78,8 @@ def inner_folds(cache: ImageCache, config: Config, outer: Fold) -> tuple[list[Fo
         cache,
         super_labels=np.searchsorted(supers, cache.super_labels[rows]),
         sub_labels=np.searchsorted(subs, cache.sub_labels[rows]),
+        groups=None if cache.groups is None else cache.groups[rows],
+        is_val=None,  # the outer fold took these images to judge with
         hierarchy=hierarchy,
     )
     folds = [

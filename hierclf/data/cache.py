@@ -13,7 +13,7 @@ import json
 import mmap
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ __all__ = ["ImageCache", "ProgressFn", "default_cache_dir", "load_cache", "open_
 
 # Raise it when the files of a cache change.
 _SCHEMA = 2
+_ARRAYS = ("super_labels", "sub_labels", "groups", "is_val")  # one value per image each
 KEPT_BYTES = 1 << 30
 """Of a larger memory map, what was read does not stay in the process."""
 
@@ -109,6 +110,11 @@ def load_cache(path: Path) -> ImageCache:
         raise ValueError(f"{path} is not a complete image cache: {error}") from error
 
 
+def _reload(path: Path, groups: NDArray[np.int64] | None) -> ImageCache:
+    """Unpickle a cache: groups may have been found after it was opened."""
+    return replace(load_cache(path), groups=groups)
+
+
 def read_rows(images: NDArray[np.uint8], rows: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
     """A copy of some rows, uint8 [B, H, W, 3]; memory does not grow with what was read before.
 
@@ -161,9 +167,9 @@ def read_tables(
     """
     meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
     shape = tuple(meta["shape"])
-    labels = [np.load(path / f"{level}_labels.npy", allow_pickle=False) for level in LEVELS]
-    if not all(array.shape == shape[:1] and array.dtype == np.int64 for array in labels):
-        raise ValueError("the labels do not match the images")
+    arrays = {name: _read_array(path / f"{name}.npy", shape[0]) for name in _ARRAYS}
+    if arrays["super_labels"] is None or arrays["sub_labels"] is None:
+        raise ValueError("the labels are missing")
     if len(meta["names"]) != shape[0]:
         raise ValueError("the names do not match the images")
     quarantine = _read_list(path / "quarantine.csv", QUARANTINE, meta["quarantined"])
@@ -171,14 +177,28 @@ def read_tables(
     return ImageCache(
         images=images_of(meta),
         names=meta["names"],
-        super_labels=labels[0],
-        sub_labels=labels[1],
+        super_labels=arrays["super_labels"],
+        sub_labels=arrays["sub_labels"],
         hierarchy=Hierarchy.from_dict(meta["hierarchy"]),
         fingerprint=meta["fingerprint"],
         quarantine=quarantine,
         repeats=repeats,
         path=path,
+        groups=arrays["groups"],
+        is_val=arrays["is_val"],
     )
+
+
+def _read_array(path: Path, n_images: int) -> NDArray[Any] | None:
+    """One value per image; None where there is no such file."""
+    if not path.is_file():
+        return None
+    array = np.load(path, allow_pickle=False)
+    if array.shape != (n_images,) or array.dtype != (
+        np.bool_ if path.stem == "is_val" else np.int64
+    ):
+        raise ValueError(f"{path.name} does not match the images")
+    return array
 
 
 def _read_list(path: Path, columns: list[str], rows: int) -> pd.DataFrame:
@@ -226,6 +246,9 @@ class ImageCache:
         quarantine: columns image and reason: what could not be read and is left out.
         path: the cache's folder; None for one that was made in memory.
         repeats: columns image and same_as: what shows the same pixels as an earlier image.
+        groups: int64 [N], the same number for images that every split keeps on one side; None
+            where each image is on its own.
+        is_val: bool [N], the images that the user keeps for validation; None where there are none.
     """
 
     images: NDArray[np.uint8] | ImageStream
@@ -237,9 +260,11 @@ class ImageCache:
     quarantine: pd.DataFrame
     path: Path | None = None
     repeats: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=REPEATS))
+    groups: NDArray[np.int64] | None = None
+    is_val: NDArray[np.bool_] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.path is not None and isinstance(self.images, np.ndarray):
-            return load_cache, (self.path,)
+            return _reload, (self.path, self.groups)
         fields = (getattr(self, name) for name in self.__dataclass_fields__)
         return ImageCache, tuple(fields)

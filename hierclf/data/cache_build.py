@@ -1,6 +1,7 @@
 """Write the files of an image cache: all of them or none.
 
 images.u8 holds the raw pixels, row after row; super_labels.npy and sub_labels.npy the labels;
+groups.npy and is_val.npy what a table's columns `group` and `split` say, if it has them;
 quarantine.csv what could not be read; repeats.csv what shows the same pixels as an earlier image;
 meta.json the rest. They are written beside their place, flushed to disk and renamed: a folder of
 the final name is complete. An interrupted build leaves its images there with progress.json, and the
@@ -181,10 +182,17 @@ def write_tables(
             f"first: {quarantine.image[0]}: {quarantine.reason[0]}"
         )
     kept = np.delete(np.arange(len(source.images)), [index for index, _ in bad])
-    for level, labels in zip(LEVELS, (source.super_labels, source.sub_labels), strict=True):
-        with (folder / f"{level}_labels.npy").open("wb") as file:
-            np.save(file, labels[kept].astype(np.int64), allow_pickle=False)
-            _flush(file)
+    arrays = {
+        "super_labels": source.super_labels,
+        "sub_labels": source.sub_labels,
+        "groups": source.groups,
+        "is_val": source.is_val,
+    }
+    for name, array in arrays.items():
+        if array is not None:
+            with (folder / f"{name}.npy").open("wb") as file:
+                np.save(file, array[kept], allow_pickle=False)
+                _flush(file)
     names = [source.images[i] for i in kept]
     pairs = [(names[row], names[earlier]) for row, earlier in repeated_rows(digests)]
     repeats = pd.DataFrame(pairs, columns=REPEATS)

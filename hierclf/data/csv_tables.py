@@ -102,7 +102,7 @@ def read_mapping(path: Path, problems: list[Problem]) -> ClassNames:
 
 def label_ids(
     where: str, texts: Sequence[str], levels: Sequence[ClassNames], problems: list[Problem]
-) -> list[int] | None:
+) -> tuple[int, int] | None:
     """The (super, sub) ids of a row's label cells, or None after naming each problem."""
     ids: list[int] = []
     for kind, text, level in zip(("superclass", "subclass"), texts, levels, strict=True):
@@ -119,4 +119,4 @@ def label_ids(
             problems.append(Problem(where, what, True))
         else:
             ids.append(value)
-    return ids if len(ids) == 2 else None
+    return (ids[0], ids[1]) if len(ids) == 2 else None

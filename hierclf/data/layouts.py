@@ -12,6 +12,7 @@ from hierclf.data.csv_tables import (
     read_header,
     read_mapping,
 )
+from hierclf.data.grouping import GROUP, SPLIT
 from hierclf.data.image_store import Entry, ImageStore, read_loose, unsafe_reason, walk_files
 from hierclf.data.images import FORMATS, SUFFIXES
 from hierclf.data.listing import (
@@ -40,13 +41,16 @@ def list_release(root: Path, problems: list[Problem]) -> Listing | None:
         return None
     store = ImageStore(root, problems)
     rows = []
-    for where, (image, *labels) in read_csv(table, COLUMNS, problems):
-        ids = label_ids(where, labels, levels, problems)
+    extra = [column for column in (GROUP, SPLIT) if column in read_header(table)]
+    for where, (image, *cells) in read_csv(table, [*COLUMNS, *extra], problems):
+        ids = label_ids(where, cells[:2], levels, problems)
         entry = _locate(store, where, image, problems)
         if ids is None or entry is None:
             continue
         missing = entry if isinstance(entry, str) else ""
-        rows.append(Row(where, image, ids[0], ids[1], None if missing else entry, missing))
+        key, division = None if missing else entry, dict(zip(extra, cells[2:], strict=True))
+        groups = division.get(GROUP), division.get(SPLIT)
+        rows.append(Row(where, image, *ids, key, missing, *groups))
     return Listing(rows, *levels, read=store.read, stamp=_stamp)
 
 

@@ -32,6 +32,8 @@ class Row(NamedTuple):
     sub_id: int
     key: Any  # what the listing's `read` and `stamp` take; equal keys are the same image
     missing: str = ""  # the reason why the image cannot be found
+    group: str | None = None  # the cell of the `group` column; None without that column
+    split: str | None = None  # the cell of the `split` column; None without that column
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hierclf.data.csv_tables import label_ids, read_mapping
+from hierclf.data.grouping import GROUP, SPLIT
 from hierclf.data.listing import (
     ClassNames,
     Listing,
@@ -47,6 +48,7 @@ class _Cells(NamedTuple):
     name: Any
     labels: tuple[Any, Any]
     place: _Place
+    division: dict[str, str]  # the cells of the columns `group` and `split`, where there are any
 
 
 def list_parquet(path: Path, problems: list[Problem]) -> Listing | None:
@@ -57,7 +59,7 @@ def list_parquet(path: Path, problems: list[Problem]) -> Listing | None:
     """
     files = _files(path, problems)
     cells: list[_Cells] = []
-    kinds: set[tuple[str, str]] = set()
+    kinds: set[tuple[str, ...]] = set()
     columns: list[str] = []
     for number, file in enumerate(files):
         try:
@@ -65,7 +67,7 @@ def list_parquet(path: Path, problems: list[Problem]) -> Listing | None:
                 chosen = _choose(parquet.schema_arrow, file.name, problems)
                 if chosen is None:
                     return None
-                kinds.add(chosen.labels)
+                kinds.add((*chosen.labels, *chosen.division))
                 columns.append(chosen.image)
                 cells += _read_cells(parquet, file.name, number, chosen)
         except (pa.ArrowException, OSError) as error:
@@ -73,16 +75,18 @@ def list_parquet(path: Path, problems: list[Problem]) -> Listing | None:
             problems.append(Problem(file.name, f"cannot be read as Parquet: {reason}", True))
             return None
     if len(kinds) > 1:
-        problems.append(Problem(path.name, "its files have different label columns", True))
+        what = f"its files have different columns of labels, {GROUP} or {SPLIT}"
+        problems.append(Problem(path.name, what, True))
         return None
     if not cells:
         problems.append(Problem(path.name, "no images at all", True))
         return None
-    levels = _levels(path, cells, kinds == {TEXT_LABELS}, problems)
+    text = next(iter(kinds))[:2] == TEXT_LABELS
+    levels = _levels(path, cells, text, problems)
     reader = _Reader(files, columns)
     stamps = [(file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return Listing(
-        rows=_rows(cells, levels, kinds == {TEXT_LABELS}, problems),
+        rows=_rows(cells, levels, text, problems),
         super_level=levels[0],
         sub_level=levels[1],
         read=reader.read,
@@ -111,6 +115,7 @@ class _Columns(NamedTuple):
     image: str  # "image", or "image.bytes" for a struct
     labels: tuple[str, str]
     name: str | None
+    division: tuple[str, ...] = ()  # those of the columns `group` and `split` that there are
 
 
 def _files(path: Path, problems: list[Problem]) -> list[Path]:
@@ -148,7 +153,8 @@ def _choose(schema: Any, file: str, problems: list[Problem]) -> _Columns | None:
     if image is None:
         return None
     path = f"{image}.bytes" if pa.types.is_struct(types[image]) else image
-    return _Columns(path, labels, next((name for name in NAME_COLUMNS if name in types), None))
+    name = next((name for name in NAME_COLUMNS if name in types), None)
+    return _Columns(path, labels, name, tuple(c for c in (GROUP, SPLIT) if c in types))
 
 
 def _holds_bytes(kind: Any) -> bool:
@@ -166,19 +172,30 @@ def _is_text(kind: Any) -> bool:
 
 
 def _read_cells(parquet: Any, file: str, number: int, columns: _Columns) -> list[_Cells]:
-    wanted = [*columns.labels, *([columns.name] if columns.name else [])]
+    wanted = [*columns.labels, *([columns.name] if columns.name else []), *columns.division]
     table = parquet.read(columns=wanted)
-    values = [table.column(name).to_pylist() for name in wanted]
+    values = {name: table.column(name).to_pylist() for name in wanted}
     places = [
         _Place(number, group, row)
         for group in range(parquet.num_row_groups)
         for row in range(parquet.metadata.row_group(group).num_rows)
     ]
-    names = values[2] if columns.name else [None] * len(places)
+    names = values[columns.name] if columns.name else [None] * len(places)
+    super_cells, sub_cells = (values[name] for name in columns.labels)
     return [
-        _Cells(f"{file} row {row}", names[row], (values[0][row], values[1][row]), place)
+        _Cells(
+            f"{file} row {row}",
+            names[row],
+            (super_cells[row], sub_cells[row]),
+            place,
+            {column: _text(values[column][row]) for column in columns.division},
+        )
         for row, place in enumerate(places)
     ]
+
+
+def _text(cell: Any) -> str:
+    return "" if cell is None else str(cell).strip()
 
 
 def _levels(
@@ -216,7 +233,7 @@ def _rows(
     ids = [{name: i for i, name in level.names.items()} for level in levels]
     rows = []
     for cell, name in zip(cells, names, strict=True):
-        texts = ["" if label is None else str(label).strip() for label in cell.labels]
+        texts = [_text(label) for label in cell.labels]
         if text:
             # Text becomes the id that its level gave it, so that one check serves both kinds.
             texts = [
@@ -225,7 +242,8 @@ def _rows(
             ]
         found = label_ids(cell.where, texts, levels, problems)
         if found is not None:
-            rows.append(Row(cell.where, name, found[0], found[1], cell.place))
+            groups = cell.division.get(GROUP), cell.division.get(SPLIT)
+            rows.append(Row(cell.where, name, *found, cell.place, "", *groups))
     return rows
 
 

@@ -31,6 +31,9 @@ class Source:
         problems: what is wrong but does not stop.
         missing: position -> reason of the images that are named but cannot be found.
         parquet: where the images are in Parquet files; None for other layouts.
+        groups: int64 [N], the same number for images that every split keeps on one side; None
+            where the data do not name groups.
+        is_val: bool [N], the images that the data keep for validation; None where they keep none.
     """
 
     name: str
@@ -43,3 +46,5 @@ class Source:
     problems: list[Problem]
     missing: Mapping[int, str] = field(default_factory=dict)
     parquet: ParquetImages | None = None
+    groups: NDArray[np.int64] | None = None
+    is_val: NDArray[np.bool_] | None = None

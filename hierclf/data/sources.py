@@ -17,6 +17,7 @@ import json
 from pathlib import Path
 
 from hierclf.data.demo import demo_source
+from hierclf.data.grouping import check_rows, row_groups, row_is_val
 from hierclf.data.layouts import SUB_MAPPING, SUPER_MAPPING, list_release, list_tree
 from hierclf.data.listing import (
     Listing,
@@ -59,7 +60,8 @@ def inspect_source(path: str) -> tuple[Source | None, list[Problem]]:
         if listing is None:
             return None, problems
         rows, hierarchy = settle(listing, problems)
-        if hierarchy is None:
+        check_rows(rows, listing.sub_level.names, problems)
+        if hierarchy is None or any(problem.fatal for problem in problems):
             return None, problems
         return _source(path, listing, rows, hierarchy, problems), problems
     except OSError as error:
@@ -107,7 +109,10 @@ def _source(
     digest = hashlib.sha256(json.dumps(hierarchy.to_dict()).encode())
     for row in rows:
         stamp = None if row.missing else listing.stamp(row.key)
-        digest.update(json.dumps([row.image, row.super_id, row.sub_id, stamp]).encode())
+        # Tables without these columns keep the digest that they had before there were any.
+        division = [] if row.group is row.split is None else [row.group, row.split]
+        parts = [row.image, row.super_id, row.sub_id, stamp, *division]
+        digest.update(json.dumps(parts).encode())
     keys = [row.key for row in rows]
 
     def read(index: int) -> bytes:
@@ -126,4 +131,6 @@ def _source(
         problems=problems,
         missing=missing,
         parquet=listing.parquet and listing.parquet(keys),
+        groups=row_groups(rows),
+        is_val=row_is_val(rows),
     )

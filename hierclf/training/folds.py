@@ -14,10 +14,12 @@ Shapes: N images, S super-classes, C sub-classes.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from hierclf.hierarchy import Hierarchy
+from hierclf.training.split import draw_val
 
 REFERENCE, REFIT = "reference", "all"
 """Names of the two folds that hide no class."""
@@ -77,6 +79,8 @@ def plan_folds(
     seed: int,
     mixed_folds: int = 0,
     mixed_share: float = 0.4,
+    groups: np.ndarray | None = None,
+    is_val: np.ndarray | None = None,
 ) -> list[Fold]:
     """Plan the sub folds, then the super folds, then the mixed folds.
 
@@ -86,11 +90,16 @@ def plan_folds(
             of the largest super-class.
         super_folds: upper limit; there are at most S. With S <= 2 there is none, since a
             super-class head needs two known super-classes.
-        val_fraction: share of every known sub-class's images that goes to val, at least one image.
+        val_fraction: fraction of every known sub-class's images that goes to val, at least one
+            image.
         seed: same seed, same folds.
         mixed_folds: upper limit; at most one for each super-class, and none with S <= 2.
         mixed_share: in (0, 1), the share of the sub-classes of every super-class left that a mixed
             fold hides; at least one is hidden and at least one stays, where there are two.
+        groups: int64 [N], the same number for images that are all in train or all in val; None
+            where each image is on its own.
+        is_val: bool [N], images that are val in every fold that knows their class, whatever
+            `val_fraction`; None where there are none.
 
     A super-class with a single sub-class is never hidden by a sub fold: that would hide the
     super-class too.
@@ -112,8 +121,11 @@ def plan_folds(
     hidden += [(f"super{i}", sub_to_super == s) for i, s in enumerate(order)]
     n_mixed_folds = min(mixed_folds, hierarchy.n_super) if hierarchy.n_super > 2 else 0
     hidden += _mixed(sub_to_super, n_mixed_folds, share=mixed_share, seed=seed)
+    make = partial(
+        _make_fold, super_labels, sub_labels, fraction=val_fraction, groups=groups, is_val=is_val
+    )
     return [
-        _make_fold(name, mask, super_labels, sub_labels, val_fraction, [seed, 2, number])
+        make(name, mask, seed=[seed, 2, number])
         for number, (name, mask) in enumerate(hidden)
         if mask.any()
     ]
@@ -137,11 +149,26 @@ def _mixed(
 
 
 def reference_fold(
-    super_labels: np.ndarray, sub_labels: np.ndarray, *, val_fraction: float, seed: int
+    super_labels: np.ndarray,
+    sub_labels: np.ndarray,
+    *,
+    val_fraction: float,
+    seed: int,
+    groups: np.ndarray | None = None,
+    is_val: np.ndarray | None = None,
 ) -> Fold:
     """The fold that hides nothing and keeps val images; arguments as of `plan_folds`."""
     nothing = np.zeros(sub_labels.max() + 1, dtype=bool)
-    return _make_fold(REFERENCE, nothing, super_labels, sub_labels, val_fraction, [seed, 4])
+    return _make_fold(
+        super_labels,
+        sub_labels,
+        REFERENCE,
+        nothing,
+        fraction=val_fraction,
+        seed=[seed, 4],
+        groups=groups,
+        is_val=is_val,
+    )
 
 
 def refit_fold(super_labels: np.ndarray, sub_labels: np.ndarray) -> Fold:
@@ -158,20 +185,25 @@ def refit_fold(super_labels: np.ndarray, sub_labels: np.ndarray) -> Fold:
 
 
 def _make_fold(
-    name: str,
-    hidden_sub: np.ndarray,
     super_labels: np.ndarray,
     sub_labels: np.ndarray,
-    val_fraction: float,
+    name: str,
+    hidden_sub: np.ndarray,
+    *,
+    fraction: float,
     seed: list[int],
+    groups: np.ndarray | None,
+    is_val: np.ndarray | None,
 ) -> Fold:
     held_out = hidden_sub[sub_labels]
-    rng = np.random.default_rng(seed)
-    in_val = np.zeros(len(sub_labels), dtype=bool)
-    for sub in np.unique(sub_labels[~held_out]):
-        rows = rng.permutation(np.flatnonzero(sub_labels == sub))
-        n_val = min(max(1, round(val_fraction * len(rows))), len(rows) - 1)
-        in_val[rows[:n_val]] = True
+    in_val = draw_val(
+        sub_labels,
+        ~held_out,
+        fraction=fraction,
+        rng=np.random.default_rng(seed),
+        groups=groups,
+        is_val=is_val,
+    )
     return Fold(
         name=name,
         known_super=np.unique(super_labels[~held_out]),

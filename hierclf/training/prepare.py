@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import torch
 
 from hierclf.config import Config
 from hierclf.data.cache import ImageCache, open_cache
+from hierclf.data.grouping import division_problems, groups_by_name
 from hierclf.data.sources import open_source
 from hierclf.data.stream import MapGroups, map_here
 from hierclf.data.stream_open import open_stream
@@ -71,6 +73,7 @@ def prepare(
     else:
         cache = open_cache(source, **options, progress=report("decoding images"))
     _warn_of_images(cache)
+    cache = _with_named_groups(cache, config)
     folds = plan(cache, config)
     # Whoever calls this first is told of a wrong backbone, before any training is started.
     backbone = build_backbone(config.model.backbone, config.model.weights)
@@ -104,10 +107,29 @@ def _warn_of_images(cache: ImageCache) -> None:
             warnings.warn(f"{len(table)} images {what} (first: {first}){place}", stacklevel=3)
 
 
+def _with_named_groups(cache: ImageCache, config: Config) -> ImageCache:
+    """The cache with the groups that the configuration names, if it does; both are checked."""
+    if config.data.group_by is not None:
+        cache = replace(cache, groups=groups_by_name(cache.names, config.data.group_by))
+    for problem in division_problems(
+        cache.sub_labels, cache.hierarchy.sub_name, groups=cache.groups, is_val=cache.is_val
+    ):
+        line = f"{config.data.path}: {problem.where}: {problem.what}"
+        if problem.fatal:
+            raise ValueError(line)
+        warnings.warn(line, stacklevel=3)
+    return cache
+
+
 def plan(cache: ImageCache, config: Config) -> list[Fold]:
     """The folds of a configuration: those that hide classes, the reference, the refit."""
     labels = cache.super_labels, cache.sub_labels
-    val_fraction, seed = config.folds.val_fraction, config.seed
+    division: dict[str, Any] = {
+        "val_fraction": config.folds.val_fraction,
+        "seed": config.seed,
+        "groups": cache.groups,
+        "is_val": cache.is_val,
+    }
     folds = plan_folds(
         *labels,
         cache.hierarchy,
@@ -115,10 +137,9 @@ def plan(cache: ImageCache, config: Config) -> list[Fold]:
         super_folds=config.folds.super,
         mixed_folds=config.folds.mixed,
         mixed_share=config.folds.mixed_share,
-        val_fraction=val_fraction,
-        seed=seed,
+        **division,
     )
-    reference = reference_fold(*labels, val_fraction=val_fraction, seed=seed)
+    reference = reference_fold(*labels, **division)
     return [*folds, reference, refit_fold(*labels)]
 
 

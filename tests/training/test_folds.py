@@ -162,6 +162,32 @@ def test_fewer_super_folds_can_be_asked_for() -> None:
         assert sum(fold.name.startswith("super") for fold in folds) == made
 
 
+def test_no_fold_divides_a_group_whatever_it_hides() -> None:
+    hierarchy = hierarchy_of([3, 2, 3])
+    labels = labels_of(hierarchy, [20] * 8)
+    groups = np.random.default_rng(0).integers(0, 60, 160)
+    options = {"val_fraction": 0.15, "seed": 0, "groups": groups}
+    folds = plan_folds(*labels, hierarchy, sub_folds=2, super_folds=3, mixed_folds=1, **options)
+    for fold in [*folds, reference_fold(*labels, **options)]:
+        assert len(fold.val)
+        assert not set(groups[fold.train]) & set(groups[fold.val])
+
+
+def test_the_users_validation_images_validate_in_every_fold_that_knows_their_class() -> None:
+    hierarchy = hierarchy_of([3, 2, 3])
+    labels = labels_of(hierarchy, [10] * 8)
+    is_val = np.zeros(80, dtype=bool)
+    for sub in range(8):
+        is_val[np.flatnonzero(labels[1] == sub)[:3]] = True
+    options = {"val_fraction": 0.5, "seed": 0, "is_val": is_val}
+    folds = plan_folds(*labels, hierarchy, sub_folds=2, super_folds=3, mixed_folds=1, **options)
+    for fold in [*folds, reference_fold(*labels, **options)]:
+        known = np.isin(labels[1], fold.known_sub)
+        np.testing.assert_array_equal(fold.val, np.flatnonzero(is_val & known))
+        np.testing.assert_array_equal(fold.train, np.flatnonzero(~is_val & known))
+    assert refit_fold(*labels).train.tolist() == list(range(80))
+
+
 def test_where_nothing_can_be_hidden_there_are_no_folds_but_a_reason() -> None:
     with pytest.raises(ValueError, match="2 sub-classes or more, but all have 1"):
         plan(hierarchy_of([1, 1, 1]), [4] * 3)

@@ -128,6 +128,36 @@ def test_a_wrong_path_is_named(tmp_path: Path) -> None:
         run(config_of(tmp_path / "nowhere"), tmp_path)
 
 
+def with_group_by(config: Config, pattern: str) -> Config:
+    return config.model_copy(update={"data": config.data.model_copy(update={"group_by": pattern})})
+
+
+def test_a_pattern_on_names_keeps_bursts_on_one_side_of_every_fold(tmp_path: Path) -> None:
+    images = [
+        f"{sub}/{burst}_{i}.png" for sub in ("a/b", "a/c", "d/e") for burst in "pqr" for i in "01"
+    ]
+    config = with_group_by(config_of(tree(tmp_path / "data", images)), "(.+)_")
+    prepared = run(config, tmp_path)
+    burst = np.array([name[:-6] for name in prepared.cache.names])
+    for fold in prepared.folds.values():
+        assert not set(burst[fold.train]) & set(burst[fold.val])
+        assert len(fold.val) == (0 if fold.name == "all" else 2 * len(fold.known_sub))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("x(.)", "data.group_by='x.* must match every image name, but 6 of 6 do not"),
+        (r"(\w+)/", "sub-class 'hen': all its images are in one group"),
+    ],
+)
+def test_a_pattern_that_leaves_nothing_to_validate_is_said(
+    tmp_path: Path, pattern: str, said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        run(with_group_by(config_of(tree(tmp_path / "data", TREE)), pattern), tmp_path)
+
+
 def test_unreadable_and_repeated_images_are_warned_of_each_time(tmp_path: Path) -> None:
     root = three_supers(tmp_path / "data")
     (root / "cat" / "puma" / "z.png").write_bytes((root / "bird" / "owl" / "a.png").read_bytes())
