@@ -31,7 +31,7 @@ from hierclf.data.cache_build import (
 from hierclf.data.images import CONVERSION_VERSION
 from hierclf.data.source import Source
 from hierclf.data.stream import ImageStream
-from hierclf.hierarchy import LEVELS, Hierarchy
+from hierclf.hierarchy import Hierarchy
 from hierclf.io.atomic import locked
 
 __all__ = ["ImageCache", "ProgressFn", "default_cache_dir", "load_cache", "open_cache", "read_rows"]

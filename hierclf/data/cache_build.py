@@ -28,7 +28,6 @@ from numpy.typing import NDArray
 
 from hierclf.data.images import fit_square, map_ordered, pixel_digest, read_rgb, repeated_rows
 from hierclf.data.source import Source
-from hierclf.hierarchy import LEVELS
 
 ProgressFn = Callable[[int, int], None]
 
