@@ -1,10 +1,16 @@
 """The application: searches with Ray, Optuna and MLflow around the core `hierclf`.
 
+    result = search.run("demo", trials=2, gpus=0)
+    model = hierclf.load(result.model)
+
 Importing it sets environment variables that Ray and MLflow read when they are imported, since any
 module of this package may be the first to import them. Variables that are set already are kept.
 """
 
 import os
+from typing import TYPE_CHECKING
+
+__all__ = ["RunResult", "resume", "run"]
 
 _ENVIRONMENT = {
     # What a cluster started by `ray start` asks for, and what keeps others out of a local one; set
@@ -38,3 +44,14 @@ _ENVIRONMENT = {
 }
 for _name, _value in _ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)
+
+if TYPE_CHECKING:
+    from search.pipeline.api import RunResult, resume, run
+else:
+    # Ray's workers import this package, too, and need none of these.
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from search.pipeline import api
+
+        return getattr(api, name)

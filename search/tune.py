@@ -4,7 +4,6 @@ python search/tune.py                                  # the demo set
 python search/tune.py --data PATH --config configs/paper.yaml --gpus 4
 """
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,11 +13,8 @@ import typer
 if not __package__:  # run as a file: Python's path begins with search/ itself
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from hierclf.config import load_config
-from hierclf.data.sources import is_demo
+import search
 from hierclf.errors import one_line_errors
-from search.pipeline.options import RunOptions
-from search.runtime.installed import require_search_packages
 
 Option = typer.Option
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -49,35 +45,29 @@ def tune(
 ) -> None:
     """Search hyper-parameters and thresholds, and register the best model."""
     with one_line_errors("tune.py", debug=debug):
-        require_search_packages()
-        options = RunOptions(
+        if resume is not None:
+            fixed = (data, config, set_, name, trials, time_budget, gpus, mlflow_uri, seed)
+            if any(value is not None for value in fixed) or gpus_per_trial != 1:
+                raise ValueError(
+                    "--resume takes the run's own options: beside it, give none but --results, "
+                    "--address and --debug"
+                )
+            search.resume(resume, address=address, results=results)
+            return
+        search.run(
+            data,
+            config=config,
+            overrides=set_ or (),
+            name=name,
+            trials=trials,
+            seed=seed,
             time_budget=time_budget,
             gpus=gpus,
             gpus_per_trial=gpus_per_trial,
             address=address,
             mlflow_uri=mlflow_uri,
+            results=results,
         )
-        given = {"data.path": data, "search.trials": trials, "seed": seed}
-        # As JSON: a path such as 2024 or `a: b` stays text.
-        changes = [f"{key}={json.dumps(v)}" for key, v in given.items() if v is not None]
-        changes = [*(set_ or []), *changes]
-        if resume is not None:
-            if changes or config or name or options != RunOptions(address=address):
-                raise ValueError(
-                    "--resume takes the run's own options: beside it, give none but --results, "
-                    "--address and --debug"
-                )
-            # Ray, MLflow and torch take seconds to import: after the command line has been checked.
-            from search.pipeline.job import resume_job
-
-            resume_job(resume, results=results, address=address)
-            return
-        if config is None:
-            config = Path("demo" if data is None or is_demo(data) else "paper")
-        settings = load_config(config, changes)
-        from search.pipeline.job import run_job
-
-        run_job(settings, name=name, results=results, options=options)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,9 @@ from search.pipeline.training_stages import (
     register_stage,
     search_stage,
 )
+from search.runtime.cluster import ray_left_at_the_end
 from search.runtime.progress import console
-from search.runtime.signals import CODES, end_on_signals
+from search.runtime.signals import CODES, ended_by_signals
 from search.tracking import store
 from search.tracking.entries import Abandon
 
@@ -32,22 +33,26 @@ LAST_REPORTS_S = 10.0
 """How long an interrupted run waits for MLflow before it ends."""
 
 
-def run_job(config: Config, *, name: str | None, results: Path, options: RunOptions) -> None:
+def run_job(config: Config, *, name: str | None, results: Path, options: RunOptions) -> Path:
     """Run every stage of a new search.
 
     Args:
         name: of the run and of its folder; None names it after the current time.
         results: folder of all runs and of the local MLflow store.
 
+    Returns:
+        The run's folder.
+
     Raises:
         ValueError: what the user can correct, in one line.
     """
-    end_on_signals()
-    folder, config = new_run(config, name=name, results=results, options=options)
-    _run(folder, config, options, results=results, resumed=False)
+    with ended_by_signals(), ray_left_at_the_end():
+        folder, config = new_run(config, name=name, results=results, options=options)
+        _run(folder, config, options, results=results, resumed=False)
+    return folder.path
 
 
-def resume_job(name: str, *, results: Path, address: str | None = None) -> None:
+def resume_job(name: str, *, results: Path, address: str | None = None) -> Path:
     """Run the stages of a search that are not finished yet, with the run's own options.
 
     Args:
@@ -55,12 +60,16 @@ def resume_job(name: str, *, results: Path, address: str | None = None) -> None:
         results: folder of all runs and of the local MLflow store.
         address: of a running Ray cluster; None starts Ray on this machine.
 
+    Returns:
+        The run's folder.
+
     Raises:
         ValueError: what the user can correct, in one line.
     """
-    end_on_signals()
-    folder, config, options = existing_run(name, results=results, address=address)
-    _run(folder, config, options, results=results, resumed=True)
+    with ended_by_signals(), ray_left_at_the_end():
+        folder, config, options = existing_run(name, results=results, address=address)
+        _run(folder, config, options, results=results, resumed=True)
+    return folder.path
 
 
 def _run(

@@ -5,6 +5,8 @@ import os
 import secrets
 import socket
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
@@ -65,6 +67,24 @@ def start_ray(address: str | None) -> None:
             "Ray's state service must answer, or stopped trials never free their resources; "
             f"install ray[default] and start the head node with its dashboard ({error})"
         ) from None
+
+
+@contextmanager
+def ray_left_at_the_end() -> Iterator[None]:
+    """Stop the Ray that is started within it, or leave the cluster that is joined.
+
+    Raises:
+        ValueError: Ray runs already in this process.
+    """
+    if ray.is_initialized():
+        raise ValueError(
+            "a search must start or join Ray itself, but Ray runs in this process already: "
+            "call ray.shutdown() before it"
+        )
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 def _let_workers_import_this() -> None:

@@ -2,7 +2,8 @@
 
 import os
 import signal
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import psutil
@@ -21,6 +22,22 @@ def end_on_signals() -> None:
     """
     for number in CODES:
         signal.signal(number, _end)
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Within it, signals end the process as `end_on_signals` says; then the former handlers return.
+
+    Only the main thread can use it.
+    """
+    before = {number: signal.getsignal(number) for number in CODES}
+    end_on_signals()
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # None: not installed from Python, and cannot be put back
+                signal.signal(number, handler)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -1,0 +1,140 @@
+"""The main job from Python; the command line is a thin layer over these two functions.
+
+Ray, MLflow and torch take seconds to import: they are imported after the arguments were checked.
+"""
+
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hierclf.config import load_config
+from hierclf.data.sources import is_demo
+from search.pipeline.options import RunOptions
+from search.runtime.installed import require_search_packages
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run.
+
+    Attributes:
+        name: of the run.
+        folder: everything that the run wrote, RESULTS/runs/NAME.
+        model: the model directory, for `hierclf.load`.
+        accuracies: on classes that did not choose the thresholds, in [0, 1], None without images:
+            super_overall, super_seen, super_unseen, super_harmonic, and the same for sub.
+        summary: the content of summary.json in the folder.
+    """
+
+    name: str
+    folder: Path
+    model: Path
+    accuracies: dict[str, float | None]
+    summary: dict[str, Any]
+
+
+def run(
+    data: str | Path | None = None,
+    *,
+    config: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    name: str | None = None,
+    trials: int | None = None,
+    seed: int | None = None,
+    time_budget: float | None = None,
+    gpus: int | None = None,
+    gpus_per_trial: float = 1.0,
+    address: str | None = None,
+    mlflow_uri: str | None = None,
+    results: str | Path = "results",
+) -> RunResult:
+    """Search hyper-parameters and thresholds, and register the best model.
+
+    The same as `python search/tune.py`. It prints its progress, starts or joins Ray and leaves it
+    at the end, and handles SIGINT and SIGTERM meanwhile.
+
+    Args:
+        data: a folder, a Parquet file, or "demo"; None takes the configuration's.
+        config: a YAML file or the name of a recipe; None takes "demo" for the demo set and "paper"
+            for other data.
+        overrides: changes to the configuration, each as "section.key=value".
+        name: of the run and of its folder; None names it after the current time.
+        trials: number of trials of the search; None takes the configuration's.
+        seed: None takes the configuration's.
+        time_budget: seconds for the search's trials; None sets no limit.
+        gpus: GPUs to use; None uses all that Ray sees, 0 trains on CPUs.
+        gpus_per_trial: training processes per trial, one GPU each; below 1, the fraction of a GPU
+            that the trial's one process uses.
+        address: a running Ray cluster, such as "auto"; None starts Ray on this machine.
+        mlflow_uri: an MLflow server or database; None uses an SQLite store in `results`.
+        results: folder of all runs and of the local MLflow store.
+
+    Raises:
+        ValueError: what the user can correct, in one line.
+
+    Example::
+
+        result = search.run("demo", trials=2, gpus=0)
+        model = hierclf.load(result.model)
+    """
+    _check_process()
+    options = RunOptions(
+        time_budget=time_budget,
+        gpus=gpus,
+        gpus_per_trial=gpus_per_trial,
+        address=address,
+        mlflow_uri=mlflow_uri,
+    )
+    given = {
+        "data.path": None if data is None else str(data),
+        "search.trials": trials,
+        "seed": seed,
+    }
+    # As JSON: a path such as 2024 or `a: b` stays text.
+    changes = [f"{key}={json.dumps(v)}" for key, v in given.items() if v is not None]
+    if config is None:
+        config = "demo" if data is None or is_demo(str(data)) else "paper"
+    settings = load_config(config, [*overrides, *changes])
+    from search.pipeline.job import run_job
+
+    folder = run_job(settings, name=name, results=Path(results), options=options)
+    return _result(folder)
+
+
+def resume(name: str, *, address: str | None = None, results: str | Path = "results") -> RunResult:
+    """Run the stages of an interrupted run that are not finished, with the run's own options.
+
+    Args:
+        name: of the run.
+        address: a running Ray cluster; None starts Ray on this machine.
+        results: folder of all runs and of the local MLflow store.
+
+    Raises:
+        ValueError: there is no such run, or what the user can correct, in one line.
+    """
+    _check_process()
+    from search.pipeline.job import resume_job
+
+    return _result(resume_job(name, results=Path(results), address=address))
+
+
+def _check_process() -> None:
+    require_search_packages()
+    thread = threading.current_thread()
+    if thread is not threading.main_thread():
+        raise ValueError(
+            "a search handles signals and must run in the main thread, "
+            f"but got the thread {thread.name!r}"
+        )
+
+
+def _result(folder: Path) -> RunResult:
+    from search.pipeline.run_folder import RunFolder, read_json
+
+    run = RunFolder(folder)
+    summary = read_json(run.summary)
+    accuracies = summary["held_out"]["chosen"]
+    return RunResult(run.path.name, run.path, run.model, accuracies, summary)

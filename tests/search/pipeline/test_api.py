@@ -1,0 +1,45 @@
+"""Claims about `search.run` and `search.resume`: what they refuse before anything is started."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import search
+
+
+def test_the_package_offers_its_names_and_no_others() -> None:
+    assert search.__all__ == ["RunResult", "resume", "run"]
+    assert all(callable(getattr(search, name)) for name in search.__all__)
+    with pytest.raises(AttributeError, match="module 'search' has no attribute 'nothing'"):
+        getattr(search, "nothing")  # noqa: B009
+
+
+@pytest.mark.parametrize("start", [lambda: search.run("demo"), lambda: search.resume("one")])
+def test_another_thread_than_the_main_one_is_refused(start: Callable[[], object]) -> None:
+    with ThreadPoolExecutor(1, thread_name_prefix="worker") as pool:
+        started = pool.submit(start)
+    with pytest.raises(ValueError, match="must run in the main thread, but got the thread 'worker"):
+        started.result()
+
+
+def test_wrong_arguments_are_refused_before_a_folder_is_made(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"search\.trials: .* but got -1"):
+        search.run("demo", trials=-1, results=tmp_path / "results")
+    with pytest.raises(ValueError, match=r"a recipe .* but none does not exist"):
+        search.run("demo", config="none", results=tmp_path / "results")
+    with pytest.raises(ValueError, match="--gpus must be at least 0"):
+        search.run("demo", gpus=-1, results=tmp_path / "results")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("started_ray")
+def test_a_process_in_which_ray_runs_is_refused(tmp_path: Path) -> None:
+    import ray
+
+    with pytest.raises(ValueError, match=r"call ray\.shutdown\(\) before it$"):
+        search.run("demo", results=tmp_path / "results")
+    assert ray.is_initialized()
+    assert list(tmp_path.iterdir()) == []
