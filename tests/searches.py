@@ -129,17 +129,23 @@ def run_trials(
     n_trials: int = 1,
 ) -> None:
     """Run trials of one fold, one after another, in this process's Tune; Ray must be there."""
+    import torch
     from ray import tune  # Ray takes seconds to import, and few tests need it
 
     from hierclf.config import load_config
+    from hierclf.training.prepare import prepare
+    from hierclf.training.reopen import files_of
     from search.trials.plan import Job, Plan
     from search.tuning.experiment import run_experiment
 
+    config = load_config(place.config)
+    prepared = prepare(config, directory=place.cache, device=torch.device("cpu"))
     job = Job(
-        config=load_config(place.config).model_dump(),
+        config=config.model_dump(),
         folds=("sub0",),
         epochs=epochs,
         results=False,
+        prepared=files_of([(config, prepared)]),
         cache_dir=str(place.cache),
         plan=Plan(trials_at_a_time=1, workers=1, use_gpu=False, cpus_per_worker=1, gpus=0),
         storage=str(folder),

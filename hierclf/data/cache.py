@@ -13,7 +13,7 @@ import json
 import mmap
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -108,11 +108,6 @@ def load_cache(path: Path) -> ImageCache:
         return _load(path)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not a complete image cache: {error}") from error
-
-
-def _reload(path: Path, groups: NDArray[np.int64] | None) -> ImageCache:
-    """Unpickle a cache: groups may have been found after it was opened."""
-    return replace(load_cache(path), groups=groups)
 
 
 def read_rows(images: NDArray[np.uint8], rows: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
@@ -234,8 +229,6 @@ def check_quarantine(source: Source, quarantine: pd.DataFrame, max_bad_share: fl
 class ImageCache:
     """The decoded images of a source with their labels; read-only.
 
-    Pickling one of these, as Ray does, carries its path and not its pixels.
-
     Attributes:
         images: uint8 [N, H, W, 3], a read-only memory map; or a stream, which has that shape.
         names: N image names as in the data.
@@ -262,9 +255,3 @@ class ImageCache:
     repeats: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=REPEATS))
     groups: NDArray[np.int64] | None = None
     is_val: NDArray[np.bool_] | None = None
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        if self.path is not None and isinstance(self.images, np.ndarray):
-            return _reload, (self.path, self.groups)
-        fields = (getattr(self, name) for name in self.__dataclass_fields__)
-        return ImageCache, tuple(fields)

@@ -102,7 +102,7 @@ def _prepare(
     experiment_id = store.open_store(uri, EXPERIMENT, results / "mlartifacts")
     # Of a stream only tables are kept: in the run's folder, which all nodes see.
     cache_dir = folder.path / "images" if config.data.stream else default_cache_dir()
-    prepared = prepare_images(config, folder, plan, cache_dir)
+    prepared, files = prepare_images(config, folder, plan, cache_dir)
     parent = store.start_search(
         uri,
         experiment_id,
@@ -116,6 +116,7 @@ def _prepare(
         folder=folder,
         config=config,
         prepared=prepared,
+        files=files,
         plan=plan,
         cache_dir=cache_dir,
         time_budget_s=options.time_budget,

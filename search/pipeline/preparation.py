@@ -13,6 +13,7 @@ from hierclf.nets.backbones import build_backbone
 from hierclf.training.folds import REFERENCE, REFIT
 from hierclf.training.loop import pick_precision
 from hierclf.training.prepare import Prepared, prepare
+from hierclf.training.reopen import PreparedFiles, files_of
 from search.pipeline.options import RunOptions
 from search.pipeline.run_folder import RunFolder
 from search.runtime.cluster import plan_resources, start_ray
@@ -70,10 +71,15 @@ def start_cluster(config: Config, options: RunOptions) -> Plan:
     return plan
 
 
-def prepare_images(config: Config, folder: RunFolder, plan: Plan, cache_dir: Path) -> Prepared:
+def prepare_images(
+    config: Config, folder: RunFolder, plan: Plan, cache_dir: Path
+) -> tuple[Prepared, PreparedFiles]:
     """Decode the images, plan the folds, compute frozen features; print what was found.
 
     Where the search varies what frozen features depend on, all their variants are computed.
+
+    Returns:
+        The first variant, and the files of all.
     """
     steps = Steps()
     over = partial(map_on_cluster, at_a_time=plan.cpus)
@@ -82,12 +88,13 @@ def prepare_images(config: Config, folder: RunFolder, plan: Plan, cache_dir: Pat
     if len(variants) > 1:
         console.print(f"  features: {len(variants)} sets, one per variant of the backbone's input")
     try:
-        prepared, *_ = [
+        all_prepared = [
             prepare(variant, directory=cache_dir, device=device, over=over, progress=steps)
             for variant in variants
         ]
     finally:
         steps.close()
+    prepared = all_prepared[0]
     cache, hierarchy = prepared.cache, prepared.cache.hierarchy
     folder.list_images(cache)
     height, width = cache.images.shape[1:3]
@@ -107,4 +114,4 @@ def prepare_images(config: Config, folder: RunFolder, plan: Plan, cache_dir: Pat
         )
         + (f", {n_mixed} hide both" if n_mixed else "")
     )
-    return prepared
+    return prepared, files_of(zip(variants, all_prepared, strict=True))

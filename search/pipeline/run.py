@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hierclf.config import Config
 from hierclf.training.prepare import Prepared
+from hierclf.training.reopen import PreparedFiles
 from search.pipeline.run_folder import RunFolder
 from search.tracking.outbox import Outbox, outbox_at
 from search.tracking.trial_logger import TrialLogger
@@ -17,6 +18,7 @@ class Run:
     """A prepared run; what its stages read.
 
     Attributes:
+        files: where the trials' processes find what is prepared.
         plan: what runs at the same time.
         cache_dir: folder of decoded images and features.
         time_budget_s: for the search's trials; None sets no limit.
@@ -27,6 +29,7 @@ class Run:
     folder: RunFolder
     config: Config
     prepared: Prepared
+    files: PreparedFiles
     plan: Plan
     cache_dir: Path
     time_budget_s: float | None
@@ -43,6 +46,7 @@ class Run:
             folds=tuple(folds),
             epochs=epochs,
             results=results,
+            prepared=self.files,
             cache_dir=str(self.cache_dir),
             plan=self.plan,
             storage=str(storage),

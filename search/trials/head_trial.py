@@ -13,12 +13,13 @@ from ray import tune
 from ray.tune.result import RESULT_DUPLICATE, SHOULD_CHECKPOINT
 
 from hierclf.config import Config, parse_config
-from hierclf.config.space import FEATURE_KEYS
 from hierclf.training.fold_run import FoldRun
-from hierclf.training.prepare import Prepared, prepare
+from hierclf.training.prepare import Prepared
+from hierclf.training.reopen import feature_key
 from search.trials.epochs import CHECKPOINT_EVERY_S, restore, run_epochs, save, write_results
 from search.trials.ledger import earlier_end
 from search.trials.plan import FOLDS, Job, searched
+from search.trials.prepared import open_prepared
 
 CPU = torch.device("cpu")
 
@@ -56,10 +57,9 @@ class HeadTrial(tune.Trainable):
 
     def _prepare(self, config: Config) -> Prepared:
         """Images, folds and features, kept for later trials that use the same features."""
-        key = tuple(config.value(name) for name in FEATURE_KEYS)
+        key = feature_key(config)
         if key not in self._prepared_by:
-            directory = Path(self._job.cache_dir)
-            self._prepared_by[key] = prepare(config, directory=directory, device=CPU)
+            self._prepared_by[key] = open_prepared(self._job, config, device=CPU)
         return self._prepared_by[key]
 
     def step(self) -> dict[str, Any]:

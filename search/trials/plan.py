@@ -1,9 +1,8 @@
-"""What trials are told: what runs at the same time, and what each of them does.
-
-Imports nothing: Ray's processes read it before they know whether they need torch at all.
-"""
+"""What runs at the same time, and what each trial does."""
 
 from typing import Any, NamedTuple
+
+from hierclf.training.reopen import PreparedFiles
 
 
 class Plan(NamedTuple):
@@ -50,25 +49,29 @@ def searched(config: dict[str, Any]) -> dict[str, Any]:
 
 
 class Job(NamedTuple):
-    """What a trial does, apart from the values that the search varies.
+    """What each trial of a stage does, apart from the values that the search varies.
 
     Attributes:
         config: the resolved configuration.
         folds: names of the folds to train on.
         epochs: how many epochs of the configuration's schedule are run.
         results: write the score table (or, for the fold that hides nothing, the model) at the end.
+        prepared: images, folds and features, prepared by the main process.
+        cache_dir: folder of decoded images and features, on each machine.
+        storage: folder of the stage, which all machines see.
     """
 
     config: dict[str, Any]
     folds: tuple[str, ...]
     epochs: int
     results: bool
+    prepared: PreparedFiles
     cache_dir: str
     plan: Plan
     storage: str
 
     @property
     def only_heads(self) -> bool:
-        """Whether its trials are `HeadTrial`s: a frozen backbone, one process a trial, no GPU."""
+        """Whether its trials are `HeadTrial`s: a frozen backbone, one process per trial, no GPU."""
         frozen = self.config["model"]["freeze"] == "backbone"
         return frozen and self.plan.workers == 1 and not self.plan.use_gpu

@@ -58,7 +58,7 @@ def _trainer(
     process_group = _NoProcessGroup if plan.workers == 1 else TorchConfig
     return TorchTrainer(
         train_loop,
-        train_loop_config={"job": job._replace(folds=folds), "values": searched(config)},
+        train_loop_config={"job": _only(folds, job), "values": searched(config)},
         torch_config=process_group(backend="nccl" if plan.use_gpu else "gloo"),
         scaling_config=ray.train.ScalingConfig(
             num_workers=plan.workers,
@@ -79,6 +79,12 @@ def _trainer(
             ),
         ),
     )
+
+
+def _only(folds: tuple[str, ...], job: Job) -> Job:
+    """The job on some of its folds; the rows of the others need not travel to the workers."""
+    own = {name: job.prepared.folds[name] for name in folds}
+    return job._replace(folds=folds, prepared=job.prepared._replace(folds=own))
 
 
 def _worker_environment(*, use_gpu: bool) -> dict[str, Any]:

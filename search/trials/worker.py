@@ -12,10 +12,11 @@ from ray.train.torch import get_device, prepare_model
 
 from hierclf.config import Config, parse_config
 from hierclf.training.fold_run import FoldRun
-from hierclf.training.prepare import Prepared, prepare
+from hierclf.training.prepare import Prepared
 from search.trials.checkpoints import latest_whole
 from search.trials.epochs import CHECKPOINT_EVERY_S, restore, run_epochs, save, write_results
 from search.trials.plan import Job
+from search.trials.prepared import open_prepared
 from search.trials.stream import map_on_cluster
 
 # Of a checkpoint's metrics: those of every epoch up to it.
@@ -31,7 +32,7 @@ def train(job: Job, values: dict[str, Any]) -> None:
         torch.set_num_threads(job.plan.cpus_per_worker)
     # Two at least: one is read while the other is decoded.
     over = partial(map_on_cluster, at_a_time=max(2, job.plan.cpus_per_worker))
-    prepared = prepare(config, directory=Path(job.cache_dir), device=device, over=over)
+    prepared = open_prepared(job, config, device=device, over=over)
     world = context.get_world_size()
     runs = [
         FoldRun(

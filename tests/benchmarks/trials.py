@@ -15,6 +15,7 @@ from hierclf.config import load_config, parse_config
 from hierclf.data.cache import default_cache_dir
 from hierclf.nets.backbones import build_backbone
 from hierclf.training.prepare import prepare
+from hierclf.training.reopen import files_of
 from search.tracking.trial_runs import Place
 from search.trials.plan import Job, Plan
 from tests.benchmarks.frame import Rounds, Skip, figure, seconds
@@ -77,12 +78,13 @@ def head_trial_overhead_s(device: torch.device) -> Rounds:
 def _job(folder: Path, tree: dict[str, Any], kind: type[Job]) -> Job:
     config = parse_config(tree)
     cache_dir = default_cache_dir()
-    prepare(config, directory=cache_dir, device=torch.device("cpu"))
+    prepared = prepare(config, directory=cache_dir, device=torch.device("cpu"))
     return kind(
         config=config.model_dump(),
         folds=("sub0", "super0"),
         epochs=config.train.epochs,
         results=False,
+        prepared=files_of([(config, prepared)]),
         cache_dir=str(cache_dir),
         plan=Plan(trials_at_a_time=1, workers=1, use_gpu=False, cpus_per_worker=1, gpus=0),
         storage=str(folder / "ray"),
@@ -145,9 +147,18 @@ def search_32_frozen_s(device: torch.device) -> Rounds:
         )
         store = _store(Path(folder))
         run = Run(
-            "bench", RunFolder(Path(folder)), config, prepared, plan, default_cache_dir(), None,
-            *store,
-        )  # fmt: skip
+            name="bench",
+            folder=RunFolder(Path(folder)),
+            config=config,
+            prepared=prepared,
+            files=files_of([(config, prepared)]),
+            plan=plan,
+            cache_dir=default_cache_dir(),
+            time_budget_s=None,
+            mlflow_uri=store.uri,
+            experiment_id=store.experiment_id,
+            parent_run_id=store.parent,
+        )
         took = seconds(lambda: search_stage(run))
         trials = pd.read_parquet(run.folder.trials)
     epochs, best = trials["epochs"].sum(), 100 * trials["objective"].max()

@@ -3,19 +3,17 @@
 import io
 import json
 import multiprocessing
-import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
 from hierclf.data import cache as cache_module
-from hierclf.data.cache import ImageCache, default_cache_dir, load_cache, open_cache, read_rows
+from hierclf.data.cache import default_cache_dir, load_cache, open_cache, read_rows
 from tests.layouts import HIERARCHY, make_source, png_of, with_bytes
 
 
@@ -211,32 +209,6 @@ def test_what_was_read_of_a_large_map_does_not_stay_in_the_process(
         batch = read_rows(mapped, rows)
         np.testing.assert_array_equal(batch, images)
         assert (resident_file_bytes() - before > 20e6) is stays
-
-
-def test_a_pickled_cache_carries_its_path_and_not_its_pixels(tmp_path: Path) -> None:
-    cache = open_cache(make_source(shape=(64, 64)), size=None, directory=tmp_path)
-    data = pickle.dumps(cache)
-    assert len(data) < 1000
-    copy = pickle.loads(data)
-    assert isinstance(copy.images, np.memmap)
-    np.testing.assert_array_equal(copy.images, cache.images)
-
-
-def test_a_cache_made_in_memory_pickles_whole() -> None:
-    fields = pickle.loads(pickle.dumps(in_memory()))
-    assert fields.names == ["a"]
-
-
-def in_memory() -> ImageCache:
-    return ImageCache(
-        images=np.zeros((1, 2, 2, 3), dtype=np.uint8),
-        names=["a"],
-        super_labels=np.zeros(1, dtype=np.int64),
-        sub_labels=np.zeros(1, dtype=np.int64),
-        hierarchy=HIERARCHY,
-        fingerprint="x",
-        quarantine=pd.DataFrame(columns=["image", "reason"]),
-    )
 
 
 def test_load_cache_refuses_what_is_no_cache(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hierclf.config import Config, parse_config
 from hierclf.nets.backbones import build_backbone
 from hierclf.training.fold_run import FoldRun
 from hierclf.training.prepare import prepare
+from hierclf.training.reopen import files_of
 from search.trials.epochs import run_epochs
 from search.trials.head_trial import RESULT_DUPLICATE, HeadTrial
 from search.trials.plan import Job, Plan
@@ -40,11 +41,13 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
         }
     )
     plan = Plan(trials_at_a_time=1, workers=1, use_gpu=False, cpus_per_worker=1, gpus=0)
+    prepared = prepare(config, directory=folder / "cache", device=torch.device("cpu"))
     return Job(
         config=config.model_dump(),
         folds=FOLDS,
         epochs=3,
         results=False,
+        prepared=files_of([(config, prepared)]),
         cache_dir=str(folder / "cache"),
         plan=plan,
         storage=str(folder),

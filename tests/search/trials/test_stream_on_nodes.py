@@ -44,6 +44,7 @@ from hierclf.training import inputs
 from hierclf.config import load_config
 from hierclf.training.fold_run import FoldRun
 from hierclf.training.prepare import prepare
+from hierclf.training.reopen import files_of
 from search.tuning.experiment import final_checkpoint, run_experiment, trials_table
 from search.trials.plan import Job, Plan
 from search.trials.stream import map_on_cluster
@@ -59,7 +60,8 @@ cpu = torch.device("cpu")
 prepared = prepare(config, directory=out / "tables", device=cpu, over=over)
 job = Job(
     config=config.model_dump(), folds=("sub0",), epochs=2, results=True,
-    cache_dir=str(out / "tables"), plan=Plan(2, 1, False, 1, 0), storage=str(out / "trials"),
+    prepared=files_of([(config, prepared)]), cache_dir=str(out / "tables"),
+    plan=Plan(2, 1, False, 1, 0), storage=str(out / "trials"),
 )
 Path(job.storage).mkdir()
 space = {"train.lr": tune.grid_search([1e-3, 2e-3]), "train.strength": 0.2}

@@ -1,0 +1,103 @@
+"""Open in one process what `prepare` has prepared in another, without reading the source again."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hierclf.config import Config
+from hierclf.config.space import FEATURE_KEYS
+from hierclf.data.cache import ImageCache, load_cache, read_tables
+from hierclf.data.parquet import ParquetImages
+from hierclf.data.stream import ImageStream, MapGroups, map_here
+from hierclf.scores import PretrainedHead
+from hierclf.training.folds import Fold
+from hierclf.training.prepare import Prepared
+
+
+class FeatureFile(NamedTuple):
+    """The frozen features of every image, and the classifier head of the weights, if used."""
+
+    path: Path
+    head: PretrainedHead | None
+
+
+class PreparedFiles(NamedTuple):
+    """Where another process finds what was prepared; without pixels and features.
+
+    Attributes:
+        images: folder of the image cache, or of the tables of a stream.
+        fingerprint: of the images in that folder.
+        parquet: where the images of a stream are; None for an image cache.
+        groups: as in `ImageCache`.
+        folds: by name, as in `Prepared`.
+        features: by `feature_key`; empty unless the backbone is frozen.
+    """
+
+    images: Path
+    fingerprint: str
+    parquet: ParquetImages | None
+    groups: np.ndarray | None
+    folds: dict[str, Fold]
+    features: dict[tuple[Any, ...], FeatureFile]
+
+
+def feature_key(config: Config) -> tuple[Any, ...]:
+    """The values that the frozen features of the same images depend on."""
+    values = (config.value(key) for key in sorted(FEATURE_KEYS))
+    return (*values, config.max_strength, config.seed)
+
+
+def files_of(variants: Iterable[tuple[Config, Prepared]]) -> PreparedFiles:
+    """Where another process finds what `prepare` returned.
+
+    Args:
+        variants: configurations of the same images and folds, which differ in their features.
+    """
+    variants = list(variants)
+    cache, folds = variants[0][1].cache, variants[0][1].folds
+    assert cache.path is not None
+    features = {}
+    for config, prepared in variants:
+        if isinstance(prepared.features, np.memmap):
+            path = Path(str(prepared.features.filename))
+            features[feature_key(config)] = FeatureFile(path, prepared.pretrained_head)
+    return PreparedFiles(
+        images=cache.path,
+        fingerprint=cache.fingerprint,
+        parquet=cache.images.parquet if isinstance(cache.images, ImageStream) else None,
+        groups=cache.groups,
+        folds=folds,
+        features=features,
+    )
+
+
+def reopen(files: PreparedFiles, config: Config, *, over: MapGroups = map_here) -> Prepared | None:
+    """Map the files into memory; None where this machine lacks one or has other images there.
+
+    Args:
+        files: from `files_of`.
+        config: one of those that were prepared, up to values that neither images nor features
+            depend on.
+        over: decodes the row groups of a stream.
+    """
+    features, head = None, None
+    try:
+        cache = _open_images(files, over)
+        if config.model.freeze == "backbone":
+            path, head = files.features[feature_key(config)]
+            features = np.load(path, mmap_mode="r")
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
+    if cache.fingerprint != files.fingerprint:
+        return None
+    return Prepared(replace(cache, groups=files.groups), files.folds, features, head)
+
+
+def _open_images(files: PreparedFiles, over: MapGroups) -> ImageCache:
+    parquet = files.parquet
+    if parquet is None:
+        return load_cache(files.images)
+    return read_tables(files.images, lambda meta: ImageStream(tuple(meta["shape"]), parquet, over))
