@@ -23,7 +23,7 @@ from search.pipeline.training_stages import (
     search_stage,
 )
 from search.runtime.cluster import ray_left_at_the_end
-from search.runtime.progress import console
+from search.runtime.progress import console, headline, print_command
 from search.runtime.signals import CODES, ended_by_signals
 from search.tracking import store
 from search.tracking.entries import Abandon
@@ -77,9 +77,7 @@ def _run(
 ) -> None:
     started = time.monotonic()
     title = folder.path.name
-    console.print(
-        f"[bold]hierclf[/bold] run {title}: {config.model.backbone} on {config.data.path}"
-    )
+    headline("hierclf", f"run {title}: {config.model.backbone} on {config.data.path}")
     with nullcontext() if resumed else removed_on_error(folder), folder.timed("prepare"):
         run = _prepare(folder, config, options, results=results, resumed=resumed)
     try:
@@ -127,8 +125,9 @@ def _prepare(
 
 
 def _report_interruption(run: Run, results: Path, error: BaseException) -> None:
-    place = "" if results == Path("results") else f" --results {results}"
-    console.print(f"  resume it with: python search/tune.py --resume {run.name}{place}")
+    console.print("  resume it with:")
+    place = [] if results == Path("results") else ["--results", results]
+    print_command("python", "search/tune.py", "--resume", run.name, *place)
     status = "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"
     outbox = run.outbox()
     outbox.put(Abandon(status=status, pid=os.getpid()))
@@ -140,10 +139,7 @@ def _run_stages(run: Run, started: float) -> None:
     with folder.timed("search"):
         search = run.config.search
         varied = ", ".join(short_names(search.space).values())
-        console.print(
-            "[bold]search[/bold]  "
-            + (f"{search.trials} trials over {varied}" if search.trials else "none")
-        )
+        headline("search", f"{search.trials} trials over {varied}" if search.trials else "none")
         best = search_stage(run)
     with folder.timed("confirm"):
         chosen = (
@@ -151,23 +147,22 @@ def _run_stages(run: Run, started: float) -> None:
             if best.objective is None
             else f"the best trial ({100 * best.objective:.1f})"
         )
-        console.print(
-            f"[bold]confirm[/bold]  {chosen} on all {len(run.prepared.folds) - 2} class-holdout "
-            f"folds, epochs: {best.epochs}"
-        )
+        n_folds = len(run.prepared.folds) - 2
+        headline("confirm", f"{chosen} on all {n_folds} class-holdout folds, epochs: {best.epochs}")
         table = confirm_stage(run, best)
     with folder.timed("thresholds"):
-        console.print(
-            f"[bold]thresholds[/bold]  {run.config.thresholds.trials} trials over the scores and "
-            f"taus of both heads, on {len(table):,} scored images"
+        headline(
+            "thresholds",
+            f"{run.config.thresholds.trials} trials over the scores and taus of both heads, on "
+            f"{len(table):,} scored images",
         )
         rule, held_out = threshold_stage(run, table)
     with folder.timed("refit"):
         n_images = len(run.prepared.cache.images)
-        console.print(f"[bold]refit[/bold]  on all {n_images:,} labelled images")
+        headline("refit", f"on all {n_images:,} labelled images")
         refit_stage(run, best, rule)
     with folder.timed("register"):
-        console.print("[bold]register[/bold]")
+        headline("register")
         save_plots(folder, run.config.search.space)
         registered = register_stage(run, held_out)
     summary = write_summary(run, best, rule, held_out, seconds=time.monotonic() - started)

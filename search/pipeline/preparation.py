@@ -17,7 +17,7 @@ from hierclf.training.reopen import PreparedFiles, files_of
 from search.pipeline.options import RunOptions
 from search.pipeline.run_folder import RunFolder
 from search.runtime.cluster import plan_resources, start_ray
-from search.runtime.progress import Steps, console
+from search.runtime.progress import Steps, console, headline
 from search.runtime.signals import end_on_signals
 from search.trials.plan import Plan
 from search.trials.stream import map_on_cluster
@@ -98,10 +98,11 @@ def prepare_images(
     cache, hierarchy = prepared.cache, prepared.cache.hierarchy
     folder.list_images(cache)
     height, width = cache.images.shape[1:3]
-    console.print(
-        f"[bold]prepare[/bold]  {len(cache.images):,} images of {width}x{height}, "
-        f"{hierarchy.n_super} super-classes, {hierarchy.n_sub} sub-classes"
-        + (f", {len(cache.quarantine)} unreadable left out" if len(cache.quarantine) else "")
+    headline(
+        "prepare",
+        f"{len(cache.images):,} images of {width}x{height}, {hierarchy.n_super} super-classes, "
+        f"{hierarchy.n_sub} sub-classes"
+        + (f", {len(cache.quarantine)} unreadable left out" if len(cache.quarantine) else ""),
     )
     names = [name for name in prepared.folds if name not in (REFERENCE, REFIT)]
     n_super, n_mixed = (sum(x.startswith(kind) for x in names) for kind in ("super", "mixed"))

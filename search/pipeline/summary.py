@@ -22,7 +22,7 @@ from search.pipeline.run import Run
 from search.pipeline.run_folder import RunFolder
 from search.pipeline.threshold_stage import HeldOut
 from search.pipeline.training_stages import Best
-from search.runtime.progress import console, duration
+from search.runtime.progress import console, duration, print_command
 
 _VERSIONS = ("hierclf", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy", "pandas")
 _PARTS = {"overall": "all", "seen": "seen", "unseen": "new", "harmonic": "H"}
@@ -87,8 +87,9 @@ def print_summary(run: Run, summary: dict[str, Any], registered: str) -> None:
     console.print(f"total {duration(sum(run.folder.timings().values()))}; all of it is in "
                   f"{_short(run.folder.path)}")  # fmt: skip
     console.print("\nnext:")
-    console.print(f"  mlflow ui --backend-store-uri {_ui_uri(run.mlflow_uri)}")
-    console.print(f"  hierclf predict {_short(run.folder.model)} IMAGES --out predictions.csv")
+    print_command("mlflow", "ui", "--backend-store-uri", _ui_uri(run.mlflow_uri))
+    model = _short(run.folder.model)
+    print_command("hierclf", "predict", model, "IMAGES", "--out", "predictions.csv")
 
 
 def _trials_table(trials: pd.DataFrame, keys: list[str]) -> Table:

@@ -1,19 +1,33 @@
-"""Progress for people: a bar with time left in a terminal, plain lines elsewhere."""
+"""Progress for people: a bar with the time left in a terminal, plain lines elsewhere."""
 
+import shlex
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from ray.tune.callback import Callback
 from ray.tune.experiment import Trial
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from hierclf.config.space import shown_values
-from search.trials.plan import searched
+from search.trials.plan import FOLDS, searched
 
-console = Console(highlight=False, soft_wrap=True)
+# Paths and names may hold brackets: nothing that is printed is markup.
+console = Console(highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
 PLAIN_LINE_EVERY_S = 30.0
+
+
+def headline(word: str, text: str = "") -> None:
+    """Print the beginning of a stage, its name in bold."""
+    console.print(Text.assemble((word, "bold"), f"  {text}" if text else ""))
+
+
+def print_command(*words: object) -> None:
+    """Print a command to type next: quoted for the shell, and never broken into lines."""
+    console.print("  " + shlex.join(map(str, words)), soft_wrap=True)
 
 
 def duration(seconds: float) -> str:
@@ -27,31 +41,31 @@ def duration(seconds: float) -> str:
 
 
 class Steps:
-    """Progress of countable work, as (what, done, total) calls; nothing is shown for no work."""
+    """Progress of countable work, as (what, done, total) calls; quick work shows nothing."""
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
         self._task: Any = None
         self._what = ""
-        self._started = self._said = time.monotonic()
+        self._started = self._printed = time.monotonic()
 
     def __call__(self, what: str, done: int, total: int) -> None:
         now = time.monotonic()
         if what != self._what:
             self.close()
-            self._what, self._started, self._said = what, now, now
+            self._what, self._started, self._printed = what, now, now
             if console.is_terminal:
                 self._bar = _bar()
-                self._task = self._bar.add_task(what, total=total)
+                self._task = self._bar.add_task(what, total=total, left="")
                 self._bar.start()
+        left = (now - self._started) / max(done, 1) * (total - done)
         if self._bar is not None:
-            self._bar.update(self._task, completed=done)
-        elif now - self._said > PLAIN_LINE_EVERY_S or (
-            done >= total and self._said > self._started
+            self._bar.update(self._task, completed=done, left=_left(left) if done else "")
+        elif now - self._printed > PLAIN_LINE_EVERY_S or (
+            done >= total and self._printed > self._started
         ):
-            left = (now - self._started) / max(done, 1) * (total - done)
-            console.print(f"  {what}: {done}/{total}, about {duration(left)} left")
-            self._said = now
+            console.print(f"  {what}: {done}/{total}, {_left(left)}")
+            self._printed = now
         if done >= total:
             self.close()
 
@@ -63,41 +77,52 @@ class Steps:
 
 
 class TrialProgress(Callback):
-    """Says how a stage's trials are going: a bar in a terminal, a line for each that ends.
+    """Shows how a stage's trials proceed: a bar in a terminal, and a line per trial that ends.
+
+    Progress is counted in trials or, where trials divide folds among them, in folds.
 
     Args:
         stage: name of the stage.
-        n_trials: how many are planned.
+        total: trials of the stage; folds where trials have folds of their own.
+        epochs: of a trial that is not stopped early.
     """
 
-    def __init__(self, stage: str, n_trials: int) -> None:
-        self._stage, self._n_trials = stage, n_trials
-        self._done: set[str] = set()
+    def __init__(self, stage: str, *, total: int, epochs: int) -> None:
+        self._stage, self._total, self._epochs = stage, total, epochs
         self._best = -1.0
         self._started = time.monotonic()
+        self._before: float | None = None  # of the work, what an earlier process did
         self._bar: Progress | None = None
         self._task: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles its callbacks; a live display cannot be."""
+        """Without the bar: Tune pickles its callbacks, and a live display cannot be pickled."""
         return self.__dict__ | {"_bar": None, "_task": None}
 
     def setup(
         self, stop: Any = None, num_samples: Any = None, total_num_samples: Any = None, **info: Any
     ) -> None:
-        self._started = time.monotonic()
+        self._started, self._before = time.monotonic(), None
         if console.is_terminal:
             self._bar = _bar()
-            self._task = self._bar.add_task(self._stage, total=self._n_trials)
+            self._task = self._bar.add_task(self._stage, total=self._total, left="")
             self._bar.start()
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        if self._before is None:
+            self._before = self._work(trials)
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict, **info: Any
     ) -> None:
         self._best = max(self._best, float(result.get("best_objective", -1.0)))
         if self._bar is not None:
-            text = f"{self._stage}{self._best_text()}"
-            self._bar.update(self._task, description=text)
+            best = f"  best {100 * self._best:.1f}" if self._best > 0 else ""
+            left = self._seconds_left(trials)
+            text = "" if left is None else _left(left)
+            self._bar.update(self._task, description=f"{self._stage}{best}", left=text)
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -114,25 +139,42 @@ class TrialProgress(Callback):
             self._bar.stop()
 
     def _ended(self, trials: list[Trial], trial: Trial, how: str) -> None:
-        self._done.add(trial.trial_id)
-        # What an earlier process finished counts, but says nothing about the time left.
-        done = sum(other.is_finished() or other is trial for other in trials)
+        done = sum(_size(other) for other in trials if other.is_finished() or other is trial)
         result = trial.last_result or {}
         if self._bar is not None:
             self._bar.update(self._task, completed=done)
-        each = (time.monotonic() - self._started) / len(self._done)
-        left = each * (self._n_trials - done)
-        words = [f"  {self._stage} {done}/{self._n_trials}{how or _outcome(result)}"]
+        unit = " folds" if FOLDS in trial.config else ""
+        words = [f"  {self._stage} {done}/{self._total}{unit}{how or _outcome(result)}"]
         words.append(shown_values(searched(trial.config)))
         if result.get("failure"):
             words.append(result["failure"])
-        if done < self._n_trials:
-            words.append(f"about {duration(left)} left")
+        left = self._seconds_left(trials, ended=trial)
+        if done < self._total and left is not None:
+            words.append(_left(left))
         (self._bar.console if self._bar is not None else console).print("  ".join(words))
         sys.stdout.flush()
 
-    def _best_text(self) -> str:
-        return f"  best {100 * self._best:.1f}" if self._best > 0 else ""
+    def _seconds_left(self, trials: list[Trial], ended: Trial | None = None) -> float | None:
+        """For the rest at the speed so far, over all trials; None before any work was done."""
+        work = self._work(trials, ended)
+        done_here = work - (self._before or 0.0)
+        if done_here <= 0:
+            return None
+        return (time.monotonic() - self._started) / done_here * max(self._total - work, 0.0)
+
+    def _work(self, trials: Iterable[Trial], ended: Trial | None = None) -> float:
+        """Trials or folds done, those that run by the epochs that they have finished."""
+        return sum(_size(t) * (1.0 if t is ended else self._part(t)) for t in trials)
+
+    def _part(self, trial: Trial) -> float:
+        if trial.is_finished():
+            return 1.0
+        return min((trial.last_result or {}).get("epoch", 0) / self._epochs, 1.0)
+
+
+def _size(trial: Trial) -> int:
+    """How many folds a trial has of its own; 1 where all trials have the same."""
+    return len(trial.config.get(FOLDS, " "))
 
 
 def _outcome(result: dict[str, Any]) -> str:
@@ -143,13 +185,17 @@ def _outcome(result: dict[str, Any]) -> str:
     return f"  objective {100 * value:5.1f} after {epochs}" if value else ""
 
 
+def _left(seconds: float) -> str:
+    return f"about {duration(seconds)} left"
+
+
 def _bar() -> Progress:
+    # Rich's own column of the time left drops old samples: with slow steps it vanishes and jumps.
     return Progress(
         TextColumn("  {task.description}"),
         BarColumn(),
         TextColumn("{task.completed}/{task.total}"),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[left]}"),
         console=console,
     )

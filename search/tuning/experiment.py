@@ -17,7 +17,7 @@ from search.runtime.progress import TrialProgress
 from search.runtime.reservations import FreeReservations, free_reservations
 from search.trials.head_trial import HeadTrial
 from search.trials.ledger import Ledger, reports, restorable
-from search.trials.plan import Job
+from search.trials.plan import FOLDS, Job
 from search.trials.train_trial import run_trial
 
 METRIC = "best_objective"
@@ -81,6 +81,7 @@ def run_experiment(
         tune.with_parameters(HeadTrial if heads else run_trial, job=job),
         {"cpu": job.plan.cpus_per_worker} if heads else _DRIVER,
     )
+    total = len(job.folds) if FOLDS in (param_space or {}) else n_trials
     path = str(Path(job.storage) / "tune")
     if restorable(job.storage):
         tuner = tune.Tuner.restore(path, trainable, resume_errored=True)
@@ -104,7 +105,7 @@ def run_experiment(
                 name="tune",
                 storage_path=job.storage,
                 callbacks=[
-                    TrialProgress(stage, n_trials),
+                    TrialProgress(stage, total=total, epochs=job.epochs),
                     Ledger(job.storage),
                     *([] if heads else [FreeReservations()]),
                     *callbacks,

@@ -20,7 +20,7 @@ def test_sigterm_closes_the_runs_and_the_search_goes_on_later(apart: Place) -> N
         ended = search.ended(60)
         assert ended.code == 143, ended
         assert ended.err == ""
-        assert "resume it with: python search/tune.py --resume spot" in ended.out
+        assert "python search/tune.py --resume spot" in ended.out
         until(lambda: not search.processes(), seconds=20, say=search.processes())
     parent, before = runs_of(apart, "spot")
     assert parent.info.status == "KILLED"

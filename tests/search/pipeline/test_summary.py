@@ -12,6 +12,7 @@ from rich.console import Console
 from hierclf.config import Config
 from search.pipeline import summary
 from search.pipeline.run_folder import RunFolder
+from search.runtime import progress
 
 ACCURACIES = [f"{level}_{part}" for level in ("super", "sub") for part in summary._PARTS]
 
@@ -21,6 +22,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     text = io.StringIO()
     console = Console(file=text, width=80, highlight=False, soft_wrap=True)
     monkeypatch.setattr(summary, "console", console)
+    monkeypatch.setattr(progress, "console", console)
     return text
 
 
