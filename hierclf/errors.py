@@ -1,8 +1,14 @@
-"""How a command ends: a mistake of the user's is one line on stderr, never a traceback."""
+"""How a command ends: a mistake is one line on stderr, never a traceback; output never fails it."""
 
+import io
+import os
 import sys
+import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 
 def one_line(error: Exception) -> str:
@@ -17,24 +23,72 @@ def one_line(error: Exception) -> str:
 def one_line_errors(program: str, *, debug: bool) -> Iterator[None]:
     """Turn ValueError and OSError into `PROGRAM: error: ...` on stderr and exit code 2.
 
-    Ctrl-C ends with exit code 130, as shells have it. A closed pipe (`| head`) is left to typer,
-    which ends quietly. Usable as a decorator, too.
+    Warnings become `PROGRAM: warning: ...`, characters that the terminal cannot show `?`. Ctrl-C
+    ends with exit code 130. A closed pipe (`| head`) is left to typer, which ends quietly. Usable
+    as a decorator, too.
 
     Args:
         program: what the user typed.
         debug: let errors through, with their traceback.
     """
+    _prepare_output()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn_as(program)
+            _prepare_home()
+            yield
+        sys.stdout.flush()
     except BrokenPipeError:
         raise
     except (ValueError, OSError) as error:
         if debug:
             raise
-        print(f"{program}: error: {one_line(error)}", file=sys.stderr)
+        print(f"{program}: error: {one_line(_named(error))}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         if debug:
             raise
         print(f"{program}: stopped", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def _prepare_output() -> None:
+    """Let printing never fail for a character, nor for a stream that was closed (`>&-`)."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _prepare_home() -> None:
+    """Set HOME where a container's user has none: libraries look for it when they are imported."""
+    try:
+        Path.home()
+    except RuntimeError:
+        home = Path(tempfile.gettempdir()) / f"hierclf-{os.getuid()}"
+        home.mkdir(mode=0o700, exist_ok=True)
+        if home.lstat().st_uid != os.getuid():
+            home = Path(tempfile.mkdtemp(prefix="hierclf-"))
+        os.environ["HOME"] = str(home)
+        warnings.warn(f"this user has no home folder; HOME is {home} for now", stacklevel=2)
+
+
+def _named(error: Exception) -> Exception:
+    """The error, with a name if it is the standard output's: a full disk behind it, say."""
+    if not isinstance(error, OSError) or error.filename is not None:
+        return error
+    try:
+        print(flush=True)
+    except OSError as again:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  Python flushes it at its end
+        return OSError(again.errno, again.strerror, "standard output")
+    return error
+
+
+def _warn_as(program: str) -> Any:
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        print(f"{program}: warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+    return show

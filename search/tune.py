@@ -4,6 +4,7 @@ python search/tune.py                                  # the demo set
 python search/tune.py --data PATH --config configs/paper.yaml --gpus 4
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -45,6 +46,8 @@ def tune(
 ) -> None:
     """Search hyper-parameters and thresholds, and register the best model."""
     with one_line_errors("tune.py", debug=debug):
+        # A notebook's value, inherited by its `!commands`, would end the import of matplotlib.
+        os.environ["MPLBACKEND"] = "agg"
         if resume is not None:
             fixed = (data, config, set_, name, trials, time_budget, gpus, mlflow_uri, seed)
             if any(value is not None for value in fixed) or gpus_per_trial != 1:

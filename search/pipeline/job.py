@@ -1,7 +1,6 @@
 """The main job as its stages: prepare, search, confirm, thresholds, refit, register."""
 
 import os
-import signal
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -24,7 +23,7 @@ from search.pipeline.training_stages import (
 )
 from search.runtime.cluster import ray_left_at_the_end
 from search.runtime.progress import console, headline, print_command
-from search.runtime.signals import CODES, ended_by_signals
+from search.runtime.signals import ended_by_signals
 from search.tracking import store
 from search.tracking.entries import Abandon
 
@@ -84,9 +83,6 @@ def _run(
         _run_stages(run, started)
     except BaseException as error:
         _report_interruption(run, results, error)
-        if isinstance(error, SystemExit):
-            # Only SIGTERM raises it here, and Ray's blocking calls turn its code into 1.
-            raise SystemExit(CODES[signal.SIGTERM]) from None
         raise
 
 
@@ -125,12 +121,12 @@ def _prepare(
 
 
 def _report_interruption(run: Run, results: Path, error: BaseException) -> None:
-    console.print("  resume it with:")
-    place = [] if results == Path("results") else ["--results", results]
-    print_command("python", "search/tune.py", "--resume", run.name, *place)
     status = "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"
     outbox = run.outbox()
     outbox.put(Abandon(status=status, pid=os.getpid()))
+    console.print("  resume it with:")
+    place = [] if results == Path("results") else ["--results", results]
+    print_command("python", "search/tune.py", "--resume", run.name, *place)
     outbox.wait(LAST_REPORTS_S)  # an unreachable MLflow is reported by the next start
 
 

@@ -1,5 +1,6 @@
 """Progress for people: a bar with the time left in a terminal, plain lines elsewhere."""
 
+import os
 import shlex
 import sys
 import time
@@ -13,10 +14,31 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from hierclf.config.space import shown_values
+from search.runtime.signals import BROKEN_PIPE, stop
 from search.trials.plan import FOLDS, searched
 
-# Paths and names may hold brackets: nothing that is printed is markup.
-console = Console(highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
+
+class _Console(Console):
+    """Prints no markup, since names may hold brackets, and never ends a search by a failed write.
+
+    Only a closed pipe (`| head`) ends it, as a signal would: nobody reads any more.
+    """
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        try:
+            super().print(*objects, **{"soft_wrap": not self.is_terminal} | options)
+        except BrokenPipeError:
+            self.on_broken_pipe()
+        except OSError:  # a full disk behind it, a terminal that is gone
+            self.file = open(os.devnull, "w")  # noqa: SIM115, PTH123
+
+    def on_broken_pipe(self) -> None:
+        """Rich's hook, which would exit with code 1."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        stop(BROKEN_PIPE)
+
+
+console = _Console(highlight=False, markup=False)
 PLAIN_LINE_EVERY_S = 30.0
 
 

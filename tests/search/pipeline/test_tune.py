@@ -8,7 +8,7 @@ import pytest
 
 from hierclf.data.sources import is_demo
 from tests.layouts import ROWS, release
-from tests.searches import ROOT, Ended, execute, tune
+from tests.searches import ROOT, TUNE, Ended, execute, tune
 
 # Runs several commands in one process, as importing torch, Ray and MLflow takes seconds.
 MANY = """
@@ -60,6 +60,13 @@ def test_a_folder_whose_name_begins_with_demo_is_no_demo_set(tmp_path: Path) -> 
     options = ["--data", tmp_path / "demographics", "--name", "one"]
     line = refused(tune(*options, "--results", tmp_path / "results", cache=tmp_path / "cache"))
     assert "demographics: no such file or folder" in line
+
+
+def test_a_notebooks_plotting_backend_does_not_reach_a_search(tmp_path: Path) -> None:
+    backend = "MPLBACKEND=module://not_installed.backend"
+    options = ["--data", "/no/such/place", "--results", tmp_path / "results"]
+    ended = execute("env", backend, *TUNE, *options, cache=tmp_path / "cache")
+    assert refused(ended) == "/no/such/place: no such file or folder"
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:

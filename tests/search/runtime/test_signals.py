@@ -1,4 +1,4 @@
-"""How a process ends on Ctrl-C and SIGTERM, the first and the second time."""
+"""How a process ends on Ctrl-C, SIGTERM and SIGHUP, the first and the second time."""
 
 import signal
 import subprocess
@@ -21,9 +21,9 @@ finally:
 """
 
 
-def start(last: float) -> subprocess.Popen:
+def start(last: float, *, nohup: bool = False) -> subprocess.Popen:
     process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT.format(last=last)],
+        [*(["nohup"] if nohup else []), sys.executable, "-c", SCRIPT.format(last=last)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -34,7 +34,9 @@ def start(last: float) -> subprocess.Popen:
     return process
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, -2), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, -2), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_the_first_signal_ends_in_order(number: signal.Signals, code: int) -> None:
     process = start(0.0)
     process.send_signal(number)
@@ -42,7 +44,17 @@ def test_the_first_signal_ends_in_order(number: signal.Signals, code: int) -> No
     assert process.returncode == code  # Python dies by the SIGINT that nobody catches
 
 
-@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_a_lost_connection_does_not_end_what_nohup_started() -> None:
+    process = start(0.0, nohup=True)
+    process.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=20)[0] == "ending\nended\n"
+    assert process.returncode == 143
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(("second", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_the_second_signal_ends_at_once(
     first: signal.Signals, second: signal.Signals, code: int
