@@ -42,6 +42,7 @@ from hierclf.rules.normalisation import DEPLOYED, NORMALISATIONS, normalise_by_f
 from hierclf.rules.rule import PAPER_RULE, apply_rule
 from hierclf.rules.score_table import Classes, ScoreTable
 from hierclf.training.fold_run import FoldRun
+from hierclf.training.fold_table import fit_fold_scores, tables_by_decoding
 from hierclf.training.folds import sub_parts
 from hierclf.training.prepare import Prepared, plan, prepare
 
@@ -58,17 +59,12 @@ def fold_tables(config: Config, prepared: Prepared, title: str) -> Tables:
     tables: dict[Decoding, list[ScoreTable]] = {decoding: [] for decoding in DECODINGS}
     with progress(f"{title}: training folds") as report:
         for i, fold in enumerate(folds):
-            run = FoldRun(
-                fold,
-                prepared.cache,
-                config,
-                pick_device("auto"),
-                features=prepared.features,
-                pretrained_head=prepared.pretrained_head,
-            )
+            run = FoldRun(fold, prepared, config, pick_device("auto"))
             for epoch in range(1, config.train.epochs + 1):
                 run.train_epoch(epoch)
-            for decoding, table in run.tables(names, run.fitted_scores(names)).items():
+            states = fit_fold_scores(run, names)
+            found = tables_by_decoding(run, names, states, decodings=DECODINGS)
+            for decoding, table in found.items():
                 tables[decoding].append(table)
             report(i + 1, len(folds))
     return {decoding: ScoreTable.concatenate(parts) for decoding, parts in tables.items()}

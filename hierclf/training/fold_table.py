@@ -1,79 +1,143 @@
-"""The score table: for every image that a fold's model never trained on, all that thresholds need.
+"""From a fold's trained network to its fitted scores and its score table.
 
-Shape legend: N images of the table, S and C the classes that the fold's model knows.
+Shape legend: N images of the table.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
-from hierclf.hierarchy import Hierarchy
+from hierclf.data.cache import ImageCache
 from hierclf.rules.calibration import calibrated_columns
 from hierclf.rules.decoding import Decoding, decode
 from hierclf.rules.score_table import ScoreTable
-from hierclf.scores import ScoreInputs
+from hierclf.scores import SCORES, ScoreInputs, State, fit_scores, score_columns
+from hierclf.training.fold_run import FoldRun
 from hierclf.training.folds import Fold
 
 
-def fold_table(
-    fold: Fold,
-    rows: np.ndarray,
+def fit_fold_scores(run: FoldRun, scores: Iterable[str]) -> State:
+    """Fit scores on the fold's training images.
+
+    Args:
+        run: the trained network.
+        scores: names of scores.
+
+    Raises:
+        NonFiniteLossError: network outputs that are not finite.
+        ValueError: what `fit_scores` raises.
+    """
+    rows = run.fold.train
+    return fit_scores(
+        run.outputs(rows)._replace(pretrained_head=run.prepared.pretrained_head),
+        run.cache.super_labels[rows],
+        run.cache.sub_labels[rows],
+        scores={name: SCORES[name] for name in scores},
+    )
+
+
+def tables_by_decoding(
+    run: FoldRun,
+    scores: Iterable[str],
+    states: State,
     *,
+    decodings: Iterable[Decoding] = ("top-down",),
+    calibrated: bool = True,
+) -> dict[Decoding, ScoreTable]:
+    """The score table of the fold's val and held-out images, by decoding.
+
+    Args:
+        run: the trained network.
+        scores: names of scores.
+        states: from `fit_fold_scores` with the same scores.
+        decodings: how logits become classes.
+        calibrated: whether to fit temperatures; without, their columns are left out.
+
+    Raises:
+        NonFiniteLossError: network outputs that are not finite.
+    """
+    rows = np.concatenate([run.fold.val, run.fold.held_out])
+    inputs = run.outputs(rows)
+    columns = score_columns(states, inputs, scores={name: SCORES[name] for name in scores})
+    return {
+        decoding: make_fold_table(
+            run.fold, run.cache, rows, inputs, columns, decoding=decoding, calibrated=calibrated
+        )
+        for decoding in decodings
+    }
+
+
+def fold_table(
+    run: FoldRun, scores: Iterable[str], states: State, *, calibrated: bool = True
+) -> ScoreTable:
+    """The top-down table of `tables_by_decoding`, with the same arguments."""
+    return tables_by_decoding(run, scores, states, calibrated=calibrated)["top-down"]
+
+
+def make_fold_table(
+    fold: Fold,
+    cache: ImageCache,
+    rows: np.ndarray,
     inputs: ScoreInputs,
-    columns: dict[str, np.ndarray],
-    names: Sequence[str],
-    super_labels: np.ndarray,
-    sub_labels: np.ndarray,
-    hierarchy: Hierarchy,
+    columns: Mapping[str, np.ndarray],
+    *,
     decoding: Decoding = "top-down",
     calibrated: bool = True,
 ) -> ScoreTable:
-    """One row an image.
+    """Put together the score table of images under one fold's network.
 
     Args:
-        rows: int64 [N], which images, as indices into `names` and the labels.
+        fold: the network's fold.
+        cache: names, labels and hierarchy of all images.
+        rows: int64 [N], images that the network was not trained on.
         inputs: features and logits [N, ...] over the fold's known classes.
-        columns: score columns such as `super_msp`, float32 [N] each.
-        calibrated: whether to fit temperatures; else their columns are left out.
+        columns: scores such as `super_msp`, float32 [N] each.
         decoding: how logits become classes (see `decode`).
+        calibrated: whether to fit temperatures; without, their columns are left out.
 
     Returns:
-        image, fold, split (`val` or `held_out`), super_label, sub_label, super_known, sub_known
-        (does the fold's model know the class), super_pred, sub_pred (known classes, as the
-        hierarchy's indices), super_prob, sub_prob, then these probabilities after temperature
-        scaling, super_calibrated and sub_calibrated, with the temperatures that gave them, and the
-        score columns.
+        N rows in the order of `rows`, with image, fold, split, labels, predictions, LEVEL_prob,
+        LEVEL_calibrated (the same after temperature scaling) and LEVEL_temperature, and the scores.
     """
-    sub_to_super = np.asarray(hierarchy.sub_to_super)[fold.known_sub]
     decoded = decode(
         inputs.super_logits,
         inputs.sub_logits,
-        np.searchsorted(fold.known_super, sub_to_super),
+        np.searchsorted(fold.known_super, np.asarray(cache.hierarchy.sub_to_super)[fold.known_sub]),
         decoding=decoding,
     )
-    true_super, true_sub = super_labels[rows], sub_labels[rows]
+    super_labels, sub_labels = cache.super_labels[rows], cache.sub_labels[rows]
     val = np.isin(rows, fold.val)
     extra: dict[str, np.ndarray] = {}
     if calibrated:
-        # Of val rows all classes are known: their labels are columns of the logits.
-        super_columns = np.searchsorted(fold.known_super, true_super)
-        sub_columns = np.searchsorted(fold.known_sub, true_sub)
+        # All classes of val rows are known: their labels are columns of the logits.
         for level, logits, pred, labels in (
-            ("super", inputs.super_logits, decoded.super_pred, super_columns),
-            ("sub", inputs.sub_logits, decoded.sub_pred, sub_columns),
+            (
+                "super",
+                inputs.super_logits,
+                decoded.super_pred,
+                np.searchsorted(fold.known_super, super_labels),
+            ),
+            (
+                "sub",
+                inputs.sub_logits,
+                decoded.sub_pred,
+                np.searchsorted(fold.known_sub, sub_labels),
+            ),
         ):
             prob, temperature = calibrated_columns(logits, pred, labels, val)
             extra |= {f"{level}_calibrated": prob, f"{level}_temperature": temperature}
     frame = pd.DataFrame(
         {
-            "image": [names[row] for row in rows],
+            "image": [cache.names[row] for row in rows],
             "fold": fold.name,
             "split": np.where(val, "val", "held_out"),
-            "super_label": true_super,
-            "sub_label": true_sub,
-            "super_known": np.isin(true_super, fold.known_super),
-            "sub_known": np.isin(true_sub, fold.known_sub),
+            "super_label": super_labels,
+            "sub_label": sub_labels,
+            "super_known": np.isin(super_labels, fold.known_super),
+            "sub_known": np.isin(sub_labels, fold.known_sub),
             "super_pred": fold.known_super[decoded.super_pred],
             "sub_pred": fold.known_sub[decoded.sub_pred],
             "super_prob": decoded.super_prob,

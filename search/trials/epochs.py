@@ -16,10 +16,12 @@ from hierclf.bundle.directory import save_bundle
 from hierclf.config import Config
 from hierclf.errors import one_line
 from hierclf.rules.score_table import ScoreTable
-from hierclf.training.fold_run import FoldRun, bundle_from_run
+from hierclf.training.fold_run import FoldRun
+from hierclf.training.fold_table import fit_fold_scores, fold_table
 from hierclf.training.folds import REFIT
 from hierclf.training.loop import NonFiniteLossError
 from hierclf.training.prepare import Prepared
+from hierclf.training.trained_bundle import bundle_from_run
 from search.trials.checkpoints import METRICS
 from search.tuning.objective import EPOCH_SCORES, epoch_metrics
 
@@ -97,7 +99,7 @@ def _epoch_metrics(runs: list[FoldRun]) -> dict[str, float]:
     hiding = [run for run in runs if len(run.fold.held_out)]
     if not hiding:
         return {"objective": 0.0}
-    tables = [run.table(EPOCH_SCORES, {}, calibrated=False) for run in hiding]
+    tables = [fold_table(run, EPOCH_SCORES, {}, calibrated=False) for run in hiding]
     return epoch_metrics(ScoreTable.concatenate(tables))
 
 
@@ -120,9 +122,9 @@ def write_results(folder: Path, runs: list[FoldRun], config: Config, prepared: P
     names = config.thresholds.scores
     tables = []
     for run in runs:
-        states = run.fitted_scores(names)
+        states = fit_fold_scores(run, names)
         if run.fold.name != REFIT:
-            tables.append(run.table(names, states))
+            tables.append(fold_table(run, names, states))
         else:
             save_bundle(bundle_from_run(run, states), folder / "model")
     if tables:

@@ -44,9 +44,8 @@ class HeadTrial(tune.Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         self._config = parse_config(self._job.config).with_values(searched(config))
         self._prepared = self._prepare(self._config)
-        cache, folds, features, head = self._prepared
         self._runs = [
-            FoldRun(folds[name], cache, self._config, CPU, features=features, pretrained_head=head)
+            FoldRun(self._prepared.folds[name], self._prepared, self._config, CPU)
             for name in config.get(FOLDS, self._job.folds)
         ]
         self._metrics: dict[str, Any] = {}

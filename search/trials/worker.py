@@ -11,7 +11,7 @@ import torch
 from ray.train.torch import get_device, prepare_model
 
 from hierclf.config import Config, parse_config
-from hierclf.training.fold_run import FoldRun
+from hierclf.training.fold_run import ALONE, FoldRun, Replica
 from hierclf.training.prepare import Prepared
 from search.trials.checkpoints import latest_whole
 from search.trials.epochs import CHECKPOINT_EVERY_S, restore, run_epochs, save, write_results
@@ -33,19 +33,11 @@ def train(job: Job, values: dict[str, Any]) -> None:
     # Two at least: one is read while the other is decoded.
     over = partial(map_on_cluster, at_a_time=max(2, job.plan.cpus_per_worker))
     prepared = open_prepared(job, config, device=device, over=over)
-    world = context.get_world_size()
+    replica = ALONE
+    if context.get_world_size() > 1:
+        replica = Replica(context.get_world_rank(), context.get_world_size(), prepare_model)
     runs = [
-        FoldRun(
-            prepared.folds[name],
-            prepared.cache,
-            config,
-            device,
-            features=prepared.features,
-            pretrained_head=prepared.pretrained_head,
-            wrap=prepare_model if world > 1 else None,
-            rank=context.get_world_rank(),
-            world=world,
-        )
+        FoldRun(prepared.folds[name], prepared, config, device, replica=replica)
         for name in job.folds
     ]
     _train(runs, config, prepared, job)

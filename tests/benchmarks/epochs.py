@@ -6,6 +6,7 @@ from hierclf.config import parse_config
 from hierclf.training.fold_run import FoldRun
 from hierclf.training.folds import refit_fold
 from hierclf.training.loop import train_step
+from hierclf.training.prepare import Prepared
 from tests.benchmarks.drawn import image_cache, pixels
 from tests.benchmarks.frame import Rounds, figure, in_turn, seconds
 
@@ -26,7 +27,7 @@ def _epoch(device: torch.device, backbone: str, size: int, n_images: int) -> Rou
         }
     )
     fold = refit_fold(cache.super_labels, cache.sub_labels)
-    run = FoldRun(fold, cache, config, device)
+    run = FoldRun(fold, Prepared(cache, {}, None, None), config, device)
     rows = run._batches(1)[0]
     labels = run._labels(rows)
     batch = next(run.inputs.train([rows], torch.Generator(device).manual_seed(0)))

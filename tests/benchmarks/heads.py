@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from hierclf.config import Config, parse_config
 from hierclf.training.fold_run import FoldRun
 from hierclf.training.folds import refit_fold
+from hierclf.training.prepare import Prepared
 from tests.benchmarks.frame import Rounds, figure, in_turn, seconds
 
 IMAGES, FEATURES, SUPER, SUB, VIEWS = 6_288, 1_280, 3, 87, 2
@@ -44,7 +45,7 @@ def heads_60_epochs_s(device: torch.device) -> Rounds:
 
 def _ours(bank: np.ndarray, labels: Any, config: Config, device: torch.device) -> None:
     fold = refit_fold(labels.super_labels, labels.sub_labels)
-    run = FoldRun(fold, labels, config, device, features=bank)
+    run = FoldRun(fold, Prepared(labels, {}, bank, None), config, device)
     for epoch in range(1, EPOCHS + 1):
         run.train_epoch(epoch)
 

@@ -64,12 +64,8 @@ def to_unit(values: pd.DataFrame, config: Config) -> np.ndarray:
 def curve_of(values: dict[str, float], config: Config, prepared: Prepared) -> list[float]:
     """The objective after every epoch of one training; the worst from a failure on."""
     tuned = config.with_values({f"train.{name}": value for name, value in values.items()})
-    cache, folds, features, head = prepared
     device = torch.device("cpu")
-    runs = [
-        FoldRun(folds[name], cache, tuned, device, features=features, pretrained_head=head)
-        for name in FOLDS
-    ]
+    runs = [FoldRun(prepared.folds[name], prepared, tuned, device) for name in FOLDS]
     epochs = config.train.epochs
     found = [metrics["objective"] for metrics in run_epochs(runs, last=epochs)]
     return found + [0.0] * (epochs - len(found))

@@ -15,6 +15,7 @@ from hierclf.data.sources import open_source
 from hierclf.data.stream import ImageStream, groups_of, map_here
 from hierclf.data.stream_open import open_stream
 from hierclf.training.fold_run import FoldRun
+from hierclf.training.fold_table import fit_fold_scores, fold_table
 from hierclf.training.prepare import Prepared, prepare
 from tests.layouts import TREE, parquet, png_of, tree
 
@@ -225,7 +226,7 @@ def cached_and_streamed(folder: Path, fold: str) -> list[FoldRun]:
     for stream in (False, True):
         prepared = prepared_of(data, folder, stream=stream)
         config = config_of(data, stream=stream)
-        runs.append(FoldRun(prepared.folds[fold], prepared.cache, config, CPU))
+        runs.append(FoldRun(prepared.folds[fold], prepared, config, CPU))
     return runs
 
 
@@ -238,7 +239,7 @@ def test_a_streamed_fold_has_the_folds_batches_of_equal_size_and_table_of_the_ca
     assert np.isfinite(streamed.train_epoch(1))
     cached.net.load_state_dict(streamed.net.state_dict())
     names = ("msp", "knn")
-    tables = [run.table(names, run.fitted_scores(names)).frame for run in runs]
+    tables = [fold_table(run, names, fit_fold_scores(run, names)).frame for run in runs]
     pd.testing.assert_frame_equal(*tables)
 
 

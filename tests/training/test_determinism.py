@@ -18,7 +18,8 @@ import hashlib, json, sys
 from pathlib import Path
 import safetensors.torch, torch
 from hierclf.nets.backbones import build_backbone
-from hierclf.training.fold_run import bundle_from_run
+from hierclf.training.fold_table import fit_fold_scores, fold_table
+from hierclf.training.trained_bundle import bundle_from_run
 from hierclf.bundle.directory import load_bundle, save_bundle
 from hierclf.config import parse_config
 from hierclf.training.fold_run import FoldRun
@@ -51,11 +52,11 @@ def run_path(freeze):
     losses = []
     for name in ("sub0", "all"):
         fold = prepared.folds[name]
-        run = FoldRun(fold, prepared.cache, config, device, features=prepared.features)
+        run = FoldRun(fold, prepared, config, device)
         losses += [repr(run.train_epoch(epoch)) for epoch in (1, 2)]
-        states = run.fitted_scores(("msp", "knn"))
+        states = fit_fold_scores(run, ("msp", "knn"))
         if name == "sub0":
-            scores = run.table(("msp", "knn"), states).frame.to_csv(index=False)
+            scores = fold_table(run, ("msp", "knn"), states).frame.to_csv(index=False)
     folder = here / freeze
     save_bundle(bundle_from_run(run, states), folder)
     save_rule(folder, Rule(LevelRule("msp", 0.3), LevelRule("knn", 0.1)))

@@ -1,86 +1,31 @@
 """Claims about one network on one fold: seeded, resumable, divided among workers, and it learns."""
 
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from hierclf.config import Config, load_config, parse_config
-from hierclf.data.cache import ImageCache
+from hierclf.config import load_config
 from hierclf.data.demo import DEMO_HIERARCHY
-from hierclf.scores import PRETRAINED_SCORES, SCORES
-from hierclf.training.fold_run import FoldRun
-from hierclf.training.folds import Fold, plan_folds, refit_fold
-
-CPU = torch.device("cpu")
-ALL_SCORES = tuple(name for name in SCORES if name not in PRETRAINED_SCORES)
-# Model indices that the demo hierarchy gives its 16 known sub-classes.
-PARENTS = np.array(DEMO_HIERARCHY.sub_to_super)
-
-
-def colours(*, per_class: int = 6, size: int = 16) -> ImageCache:
-    """Noisy pictures, each sub-class of a colour of its own."""
-    rng = np.random.default_rng(0)
-    sub = rng.permutation(np.repeat(np.arange(len(PARENTS)), per_class))
-    grid = np.array(list(product((40, 128, 215), repeat=3)))
-    palette = rng.permutation(grid)[: len(PARENTS), None, None]
-    noise = rng.integers(-25, 26, (len(sub), size, size, 3))
-    return ImageCache(
-        images=(palette[sub] + noise).astype(np.uint8),
-        names=[f"{i}.png" for i in range(len(sub))],
-        super_labels=PARENTS[sub],
-        sub_labels=sub,
-        hierarchy=DEMO_HIERARCHY,
-        fingerprint="colours",
-        quarantine=pd.DataFrame(columns=["image", "reason"]),
-    )
-
-
-CACHE = colours()
-FOLDS = {
-    fold.name: fold
-    for fold in plan_folds(
-        CACHE.super_labels,
-        CACHE.sub_labels,
-        DEMO_HIERARCHY,
-        sub_folds=3,
-        super_folds=1,
-        val_fraction=0.34,
-        seed=0,
-    )
-}
-FOLDS["all"] = refit_fold(CACHE.super_labels, CACHE.sub_labels)
-# Features by chance, one bank of an evaluation view and two others.
-BANK = np.random.default_rng(0).normal(size=(3, len(CACHE.names), 10)).astype(np.float32)
-
-
-def config_of(*, seed: int = 0, novel_output: bool = False, **train: Any) -> Config:
-    model = {"backbone": "smallnet", "weights": "none", "image_size": 16, "crop_fraction": 1.0}
-    return parse_config(
-        {
-            "model": model | {"novel_output": novel_output},
-            "train": {"epochs": 2, "batch_size": 8, "lr": 5e-3, "precision": "fp32"} | train,
-            "seed": seed,
-        }
-    )
-
-
-def run_of(config: Config | None = None, fold: str = "sub0", **options: Any) -> FoldRun:
-    return FoldRun(FOLDS[fold], CACHE, config or config_of(), CPU, **options)
-
-
-def assert_same_state(a: FoldRun, b: FoldRun) -> None:
-    left, right = a.net.state_dict(), b.net.state_dict()
-    assert list(left) == list(right)
-    for name, tensor in left.items():
-        assert torch.equal(tensor, right[name]), name
-
+from hierclf.training.fold_run import FoldRun, Replica
+from hierclf.training.fold_table import fold_table
+from hierclf.training.folds import Fold
+from hierclf.training.prepare import Prepared
+from tests.fold_runs import (
+    BANK,
+    CACHE,
+    CPU,
+    FOLDS,
+    PARENTS,
+    assert_same_state,
+    colours,
+    config_of,
+    run_of,
+)
 
 # --- the same again ----------------------------------------------------------------------------
 
@@ -161,7 +106,7 @@ def test_every_epoch_has_an_order_of_its_own() -> None:
 
 def test_two_ranks_see_disjoint_halves_of_each_batch() -> None:
     whole = run_of()._batches(3)
-    halves = [run_of(rank=rank, world=2)._batches(3) for rank in (0, 1)]
+    halves = [run_of(replica=Replica(rank, 2))._batches(3) for rank in (0, 1)]
     assert len(whole) == len(halves[0]) == len(halves[1])
     for batch, left, right in zip(whole, *halves, strict=True):
         assert not set(left) & set(right)
@@ -170,7 +115,7 @@ def test_two_ranks_see_disjoint_halves_of_each_batch() -> None:
 
 
 def test_ranks_start_from_the_same_weights() -> None:
-    assert_same_state(run_of(rank=0, world=2), run_of(rank=1, world=2))
+    assert_same_state(run_of(replica=Replica(0, 2)), run_of(replica=Replica(1, 2)))
 
 
 def test_labels_count_the_classes_that_the_fold_knows() -> None:
@@ -195,7 +140,7 @@ def test_a_wrapper_is_what_is_trained_and_the_network_itself_what_is_looked_at()
         wrapped.append(torch.nn.Sequential(net))
         return wrapped[-1]
 
-    run, plain = run_of(wrap=wrap), run_of()
+    run, plain = run_of(replica=Replica(wrap=wrap)), run_of()
     assert run.trained is wrapped[0]
     for each in (run, plain):
         each.train_epoch(1)
@@ -259,7 +204,7 @@ def test_training_learns_the_colours() -> None:
     run = run_of(config_of(epochs=8, strength=0.0, lr=2e-3))
     losses = [run.train_epoch(epoch) for epoch in range(1, 9)]
     assert losses[-1] < 0.5 * losses[0]
-    table = run.table(("msp",), {}).frame
+    table = fold_table(run, ("msp",), {}).frame
     known = table[table["sub_known"]]
     assert len(known) > 15
     assert (known["sub_pred"] == known["sub_label"]).mean() > 0.8
@@ -271,7 +216,7 @@ def test_heads_learn_from_cached_features() -> None:
     run = run_of(config_of(epochs=4, lr=0.5), features=bank)
     losses = [run.train_epoch(epoch) for epoch in range(1, 5)]
     assert losses[-1] < 0.3 * losses[0]
-    table = run.table(("msp",), {}).frame
+    table = fold_table(run, ("msp",), {}).frame
     known = table[table["sub_known"]]
     assert (known["sub_pred"] == known["sub_label"]).all()
 
@@ -298,7 +243,7 @@ def test_the_papers_recipe_runs_at_full_size_in_mixed_precision() -> None:
         val=known[:1],
         held_out=np.flatnonzero(cache.sub_labels == 5),
     )
-    run = FoldRun(fold, cache, paper, CPU)
+    run = FoldRun(fold, Prepared(cache, {}, None, None), paper, CPU)
     assert run.steps == 2
     assert run.precision.dtype == torch.bfloat16
     seen: list[torch.dtype] = []

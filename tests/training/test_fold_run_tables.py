@@ -8,11 +8,12 @@ import torch
 from hierclf.data.demo import DEMO_HIERARCHY
 from hierclf.nets.two_heads import TwoHeadNet, TwoHeads
 from hierclf.training.fold_run import FoldRun
-from tests.training.test_fold_run import ALL_SCORES, BANK, CACHE, FOLDS, config_of, run_of
+from hierclf.training.fold_table import fit_fold_scores, fold_table
+from tests.fold_runs import ALL_SCORES, BANK, CACHE, FOLDS, config_of, run_of
 
 
 def table_of(run: FoldRun) -> pd.DataFrame:
-    return run.table(ALL_SCORES, run.fitted_scores(ALL_SCORES)).frame
+    return fold_table(run, ALL_SCORES, fit_fold_scores(run, ALL_SCORES)).frame
 
 
 def test_images_and_features_give_tables_of_the_same_form() -> None:
@@ -58,7 +59,7 @@ def test_the_novel_unit_takes_part_in_training() -> None:
 def test_the_refit_knows_every_class() -> None:
     run = run_of(fold="all")
     assert np.isfinite(run.train_epoch(1))
-    states = run.fitted_scores(ALL_SCORES)
+    states = fit_fold_scores(run, ALL_SCORES)
     outputs = run.outputs(np.arange(5))
     assert outputs.super_logits.shape == (5, DEMO_HIERARCHY.n_super)
     assert outputs.sub_logits.shape == (5, DEMO_HIERARCHY.n_sub)

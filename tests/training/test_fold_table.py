@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 
+from hierclf.data.cache import ImageCache
 from hierclf.hierarchy import Hierarchy
 from hierclf.scores import ScoreInputs
-from hierclf.training.fold_table import fold_table
+from hierclf.training.fold_table import make_fold_table
 from hierclf.training.folds import Fold
 
 HIERARCHY = Hierarchy(
@@ -34,17 +35,21 @@ SUPER_LOGITS = np.array([[2, 0], [0, 1], [0, 3]], dtype=np.float32)
 SUB_LOGITS = np.array([[0, 1, 9, 0], [0, 0, 0, 2], [5, 0, 1, 0]], dtype=np.float32)
 
 
+CACHE = ImageCache(
+    images=np.zeros((6, 1, 1, 3), dtype=np.uint8),
+    names=[f"{i}.png" for i in range(6)],
+    super_labels=SUPER_LABELS,
+    sub_labels=SUB_LABELS,
+    hierarchy=HIERARCHY,
+    fingerprint="by hand",
+    quarantine=pd.DataFrame(columns=["image", "reason"]),
+)
+
+
 def make_table() -> pd.DataFrame:
-    return fold_table(
-        FOLD,
-        ROWS,
-        inputs=ScoreInputs(np.zeros((3, 2), dtype=np.float32), SUPER_LOGITS, SUB_LOGITS),
-        columns={"super_x": np.array([1.0, 2.0, 3.0], dtype=np.float32)},
-        names=[f"{i}.png" for i in range(6)],
-        super_labels=SUPER_LABELS,
-        sub_labels=SUB_LABELS,
-        hierarchy=HIERARCHY,
-    ).frame
+    inputs = ScoreInputs(np.zeros((3, 2), dtype=np.float32), SUPER_LOGITS, SUB_LOGITS)
+    columns = {"super_x": np.array([1.0, 2.0, 3.0], dtype=np.float32)}
+    return make_fold_table(FOLD, CACHE, ROWS, inputs, columns).frame
 
 
 def test_every_row_says_which_image_it_is_and_what_the_model_could_know() -> None:
@@ -79,16 +84,8 @@ def test_a_known_super_class_may_have_a_hidden_sub_class() -> None:
     fold = Fold(
         "sub0", np.array([0, 1, 2]), np.array([1, 2, 3, 4]), np.array([2]), ROWS[1:], ROWS[:1]
     )
-    table = fold_table(
-        fold,
-        ROWS,
-        inputs=ScoreInputs(np.zeros((3, 2)), np.eye(3), SUB_LOGITS),
-        columns={},
-        names=[str(i) for i in range(6)],
-        super_labels=SUPER_LABELS,
-        sub_labels=SUB_LABELS,
-        hierarchy=HIERARCHY,
-    ).frame
+    inputs = ScoreInputs(np.zeros((3, 2)), np.eye(3), SUB_LOGITS)
+    table = make_fold_table(fold, CACHE, ROWS, inputs, {}).frame
     assert table["super_known"].all()
     assert table["sub_known"].tolist() == [False, True, True]
     assert table["split"].tolist() == ["held_out", "val", "val"]

@@ -71,11 +71,8 @@ def test_a_trial_finds_what_its_folds_find_without_ray(heads: Heads) -> None:
     config = load_config(heads.run / "config.yaml")
     (row,) = heads.trials[heads.trials["train.lr"] == config.train.lr].to_dict("records")
     cpu = torch.device("cpu")
-    cache, folds, features, head = prepare(config, directory=heads.place.cache, device=cpu)
-    runs = [
-        FoldRun(folds[n], cache, config, cpu, features=features, pretrained_head=head)
-        for n in FOLDS
-    ]
+    prepared = prepare(config, directory=heads.place.cache, device=cpu)
+    runs = [FoldRun(prepared.folds[name], prepared, config, cpu) for name in FOLDS]
     alone = [metrics["objective"] for metrics in run_epochs(runs, last=config.train.epochs)]
     assert row["objective"] == pytest.approx(max(alone[: row["epochs"]]), abs=1e-6)
 

@@ -73,11 +73,8 @@ def trained_alone(job: Job, values: dict[str, float]) -> list[dict[str, Any]]:
     """The reference: the folds trained without any trial around them."""
     config = Config.model_validate(job.config).with_values(values)
     cpu = torch.device("cpu")
-    cache, folds, features, head = prepare(config, directory=Path(job.cache_dir), device=cpu)
-    runs = [
-        FoldRun(folds[n], cache, config, cpu, features=features, pretrained_head=head)
-        for n in FOLDS
-    ]
+    prepared = prepare(config, directory=Path(job.cache_dir), device=cpu)
+    runs = [FoldRun(prepared.folds[name], prepared, config, cpu) for name in FOLDS]
     epochs = run_epochs(runs, last=job.epochs)
     return [{key: value for key, value in m.items() if key not in TIMES} for m in epochs]
 

@@ -83,7 +83,7 @@ def augment(images, **options):
     seen.append(images.numpy().copy())
     return real(images, **options)
 inputs.augment = augment
-run = FoldRun(prepared.folds["sub0"], prepared.cache, config, cpu)
+run = FoldRun(prepared.folds["sub0"], prepared, config, cpu)
 run.train_epoch(1)
 np.savez(out / "epoch.npz", rows=np.concatenate(run._batches(1)), pixels=np.concatenate(seen))
 found = {"status": trials["status"].tolist(), "tasks": list(tasks.values()), "tables": tables}

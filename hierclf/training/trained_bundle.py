@@ -1,0 +1,37 @@
+"""From a trained network to the model directory's content."""
+
+from __future__ import annotations
+
+from hierclf.bundle.directory import Bundle
+from hierclf.nets.backbones import build_backbone
+from hierclf.nets.preprocessing import Preprocessing
+from hierclf.nets.two_heads import TwoHeadNet
+from hierclf.scores import State
+from hierclf.training.fold_run import FoldRun
+
+
+def bundle_from_run(run: FoldRun, states: State) -> Bundle:
+    """The bundle of a trained network, on the CPU; heads on frozen features get their backbone.
+
+    Args:
+        run: the trained network.
+        states: from `fit_fold_scores` with the configuration's scores.
+    """
+    model = run.config.model
+    backbone = build_backbone(model.backbone, model.weights)
+    net = run.net if isinstance(run.net, TwoHeadNet) else TwoHeadNet(backbone, run.net)  # type: ignore[arg-type]
+    return Bundle(
+        net=net.cpu().eval(),
+        backbone=model.backbone,
+        novel_output=model.novel_output,
+        preprocessing=Preprocessing(
+            height=run.cache.images.shape[1],
+            width=run.cache.images.shape[2],
+            image_size=model.image_size,
+            crop_fraction=model.crop_fraction,
+            interpolation=backbone.interpolation,
+        ),
+        hierarchy=run.cache.hierarchy,
+        scores=run.config.thresholds.scores,
+        states=states,
+    )
