@@ -71,7 +71,7 @@ def sent(*variants: tuple[Config, Prepared]) -> PreparedFiles:
 
 def trained(prepared: Prepared, config: Config) -> list[float]:
     fold = prepared.folds["sub0"]
-    run = FoldRun(fold, prepared.cache, config, CPU, features=prepared.features)
+    run = FoldRun(fold, prepared, config, CPU)
     return [run.train_epoch(1), *run.outputs(fold.held_out).features.ravel()]
 
 
