@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +10,6 @@ import torch
 
 from hierclf.config import Config
 from hierclf.data.cache import ImageCache, open_cache
-from hierclf.data.grouping import division_problems, groups_by_name
 from hierclf.data.sources import open_source
 from hierclf.data.stream import MapGroups, map_here
 from hierclf.data.stream_open import open_stream
@@ -19,6 +17,7 @@ from hierclf.nets.backbones import Backbone, build_backbone
 from hierclf.scores import PRETRAINED_SCORES, PretrainedHead
 from hierclf.training.features import open_features
 from hierclf.training.folds import Fold, plan_folds, reference_fold, refit_fold
+from hierclf.training.image_groups import with_found_groups, with_named_groups
 
 StageProgress = Callable[[str, int, int], None]
 
@@ -73,8 +72,8 @@ def prepare(
     else:
         cache = open_cache(source, **options, progress=report("decoding images"))
     _warn_of_images(cache)
-    cache = _with_named_groups(cache, config)
-    folds = plan(cache, config)
+    cache = with_named_groups(cache, config.data.group_by, path=config.data.path)
+    plan(cache, config)  # fails early where nothing can be hidden
     # Whoever calls this first is told of a wrong backbone, before any training is started.
     backbone = build_backbone(config.model.backbone, config.model.weights)
     head = _pretrained_head(config, backbone)
@@ -88,6 +87,10 @@ def prepare(
             device=device,
             progress=report("computing features"),
         )
+    if cache.groups is None and cache.is_val is None:
+        pixels = None if features is None else features[0]
+        cache = with_found_groups(cache, pixels, directory=directory)
+    folds = plan(cache, config)
     return Prepared(cache, {fold.name: fold for fold in folds}, features, head)
 
 
@@ -105,20 +108,6 @@ def _warn_of_images(cache: ImageCache) -> None:
             place = "" if cache.path is None else f"; {cache.path / name} lists them"
             first = ": ".join(table.iloc[0])
             warnings.warn(f"{len(table)} images {what} (first: {first}){place}", stacklevel=3)
-
-
-def _with_named_groups(cache: ImageCache, config: Config) -> ImageCache:
-    """The cache with the groups that the configuration names, if it does; both are checked."""
-    if config.data.group_by is not None:
-        cache = replace(cache, groups=groups_by_name(cache.names, config.data.group_by))
-    for problem in division_problems(
-        cache.sub_labels, cache.hierarchy.sub_name, groups=cache.groups, is_val=cache.is_val
-    ):
-        line = f"{config.data.path}: {problem.where}: {problem.what}"
-        if problem.fatal:
-            raise ValueError(line)
-        warnings.warn(line, stacklevel=3)
-    return cache
 
 
 def plan(cache: ImageCache, config: Config) -> list[Fold]:
