@@ -1,46 +1,58 @@
 """Progress of a command on stderr: a bar with time left in a terminal, plain lines elsewhere."""
 
+from __future__ import annotations
+
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+Progress = Callable[[int, int], None]
+"""Called as (done, total) while a step runs."""
 
 PLAIN_EVERY_S = 10.0
 """Seconds between two plain lines."""
 
-_Report = Callable[[int, int], None]
-
 
 @contextmanager
-def progress(what: str) -> Iterator[_Report]:
-    """Show how far a step is; the block calls what it gets as (done, total)."""
+def progress(what: str) -> Iterator[Progress]:
+    """Show the progress of a step.
+
+    Args:
+        what: the step, as the line names it.
+
+    Yields:
+        The function that the block calls as (done, total).
+    """
+    # Imported here: most modules only need the type above.
+    from rich import progress as bars
+    from rich.console import Console
+
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _plain(what)
         return
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("left"),
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TimeRemainingColumn(),
+        bars.TextColumn("left"),
     )
-    with Progress(*columns, console=console) as bar:
+    with bars.Progress(*columns, console=console) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _plain(what: str) -> _Report:
-    started = said = time.monotonic()
+def _plain(what: str) -> Progress:
+    """Print a line every `PLAIN_EVERY_S` seconds, and one at the end."""
+    started = printed = time.monotonic()
 
     def report(done: int, total: int) -> None:
-        nonlocal said
+        nonlocal printed
         now = time.monotonic()
-        if now - said >= PLAIN_EVERY_S and 0 < done < total:
-            said = now
+        if now - printed >= PLAIN_EVERY_S and 0 < done < total:
+            printed = now
             left = (now - started) / done * (total - done)
             print(f"{what}: {done} of {total}, about {left:.0f} s left", file=sys.stderr)
         elif done == total:

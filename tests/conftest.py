@@ -4,9 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import search  # noqa: F401  it sets what Ray reads while it is imported, by whichever test
 from tests.searches import TINY, Ended, Place, tiny, tune
+
+# A busy machine must not fail a claim about values.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")

@@ -6,20 +6,19 @@ Shape legend: N images.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from hierclf.data.images import map_ordered, pixel_digest, read_rgb
 from hierclf.data.listing import Problem
 from hierclf.data.source import Source
+from hierclf.progress import Progress
 
 _SAMPLED = 32
 
 
-def read_problems(
-    source: Source, *, progress: Callable[[int, int], None] | None = None
-) -> list[Problem]:
+def read_problems(source: Source, *, progress: Progress | None = None) -> list[Problem]:
     """Decode every image of a source; list those that cannot be read or show the same pixels.
 
     Equal pixels under two names may end up in training and in validation at once. Images that

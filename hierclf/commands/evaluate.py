@@ -19,6 +19,7 @@ from rich.table import Table
 from hierclf.data.csv_tables import parse_integer, read_csv, read_mapping
 from hierclf.data.layouts import COLUMNS, SUB_MAPPING, SUPER_MAPPING
 from hierclf.data.listing import ClassNames, Problem
+from hierclf.errors import one_line
 from hierclf.hierarchy import LEVELS, NOVEL, Level, is_novel_name
 from hierclf.metrics.accuracy import PARTS, constant_answers, six_accuracies
 
@@ -237,7 +238,7 @@ def _parquet_rows(path: Path) -> _Rows:
                 )
             table = parquet.read(columns=list(COLUMNS))
     except pa.ArrowException as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise ValueError(f"{path} must be a Parquet file, but cannot be read: {reason}") from None
     columns = [table[name].to_pylist() for name in COLUMNS]
     return [

@@ -15,6 +15,7 @@ from hierclf.bundle.directory import Bundle
 from hierclf.data.image_files import ImageFiles, natural_key
 from hierclf.io.atomic import TABLE_ENDINGS, check_out_file, draft_of
 from hierclf.predict import COLUMNS, predict_batches
+from hierclf.progress import Progress
 
 Format = Literal["table", "submission"]
 SUBMISSION = ("image", "superclass_index", "subclass_index")
@@ -65,7 +66,7 @@ def predict_to_file(
     form: Format = "table",
     batch_size: int = 64,
     device: torch.device | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     may_be_empty: bool = False,
 ) -> Tally:
     """Predict all images that can be read; the file appears, whole, at the end.

@@ -25,7 +25,6 @@ from hierclf.data.cache_build import (
     MIXED_SIZE,
     QUARANTINE,
     REPEATS,
-    ProgressFn,
     build_cache,
 )
 from hierclf.data.images import CONVERSION_VERSION
@@ -33,8 +32,9 @@ from hierclf.data.source import Source
 from hierclf.data.stream import ImageStream
 from hierclf.hierarchy import Hierarchy
 from hierclf.io.atomic import locked
+from hierclf.progress import Progress
 
-__all__ = ["ImageCache", "ProgressFn", "default_cache_dir", "load_cache", "open_cache", "read_rows"]
+__all__ = ["ImageCache", "default_cache_dir", "load_cache", "open_cache", "read_rows"]
 
 # Raise it when the files of a cache change.
 _SCHEMA = 2
@@ -55,7 +55,7 @@ def open_cache(
     size: int | None,
     directory: Path,
     max_bad_share: float = 0.01,
-    progress: ProgressFn | None = None,
+    progress: Progress | None = None,
 ) -> ImageCache:
     """Open the cache of a source; build it where it is missing or damaged.
 

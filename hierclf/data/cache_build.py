@@ -17,7 +17,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,8 +28,7 @@ from numpy.typing import NDArray
 
 from hierclf.data.images import fit_square, map_ordered, pixel_digest, read_rgb, repeated_rows
 from hierclf.data.source import Source
-
-ProgressFn = Callable[[int, int], None]
+from hierclf.progress import Progress
 
 QUARANTINE = ["image", "reason"]
 REPEATS = ["image", "same_as"]
@@ -47,7 +46,7 @@ def build_cache(
     size: int | None,
     path: Path,
     fingerprint: str,
-    progress: ProgressFn | None,
+    progress: Progress | None,
 ) -> None:
     """Write the cache folder `path`. The caller holds its lock: nobody else works on leftovers."""
     temporary, replaced = path.with_name(f"{path.name}.tmp"), path.with_name(f"{path.name}.old")
@@ -94,7 +93,7 @@ def _begun(folder: Path, fingerprint: str) -> _Written | None:
 
 
 def _write_images(
-    source: Source, written: _Written, folder: Path, progress: ProgressFn | None
+    source: Source, written: _Written, folder: Path, progress: Progress | None
 ) -> bool:
     """Decode the images that are missing into images.u8, and keep `written` up to date.
 

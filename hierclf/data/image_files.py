@@ -32,6 +32,7 @@ from hierclf.data.image_store import (
 )
 from hierclf.data.images import SUFFIXES
 from hierclf.data.parquet import IMAGE_COLUMNS, NAME_COLUMNS, _holds_bytes, _Place, _Reader
+from hierclf.errors import one_line
 
 Reader = Callable[[], bytes]
 _DIGITS = re.compile(r"([0-9]+)")
@@ -169,7 +170,7 @@ def _parquet(files: Sequence[Path]) -> ImageFiles:
                 new = len(places) - before
                 names += parquet.read([name])[name].to_pylist() if name else [None] * new
         except pa.ArrowException as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise ValueError(
                 f"{file} must be a Parquet file, but cannot be read: {reason}"
             ) from None

@@ -24,6 +24,7 @@ from hierclf.data.listing import (
     Problem,
     Row,
 )
+from hierclf.errors import one_line
 from hierclf.hierarchy import is_novel_name
 
 IMAGE_COLUMNS = ("image", "image_bytes", "bytes")
@@ -71,7 +72,7 @@ def list_parquet(path: Path, problems: list[Problem]) -> Listing | None:
                 columns.append(chosen.image)
                 cells += _read_cells(parquet, file.name, number, chosen)
         except (pa.ArrowException, OSError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             problems.append(Problem(file.name, f"cannot be read as Parquet: {reason}", True))
             return None
     if len(kinds) > 1:
@@ -258,7 +259,7 @@ def read_group(file: Path | str, group: int, column: str) -> Any:
         with pq.ParquetFile(file) as parquet:
             return parquet.read_row_group(group, columns=[column]).column(0)
     except pa.ArrowException as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise ValueError(f"its row group cannot be read: {reason}") from None
 
 

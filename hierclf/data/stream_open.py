@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from hierclf.data.cache import ImageCache, cache_key, check_quarantine, read_tables
-from hierclf.data.cache_build import MIXED_SIZE, ProgressFn, write_tables
+from hierclf.data.cache_build import MIXED_SIZE, write_tables
 from hierclf.data.images import fit_square, pixel_digest, read_rgb
 from hierclf.data.parquet import ParquetImages
 from hierclf.data.source import Source
 from hierclf.data.stream import Group, ImageStream, MapGroups, Part, group_reader, groups_of
 from hierclf.io.atomic import draft_of, locked
+from hierclf.progress import Progress
 
 
 def open_stream(
@@ -27,7 +28,7 @@ def open_stream(
     directory: Path,
     over: MapGroups,
     max_bad_share: float = 0.01,
-    progress: ProgressFn | None = None,
+    progress: Progress | None = None,
 ) -> ImageCache:
     """The images of a Parquet source as `open_cache` gives them, with a stream in place of pixels.
 
@@ -81,7 +82,7 @@ def _look_at_all(
     folder: Path,
     fingerprint: str,
     over: MapGroups,
-    progress: ProgressFn | None,
+    progress: Progress | None,
 ) -> None:
     total, done = len(source.images), 0
     shapes: set[tuple[int, int]] = set()

@@ -16,17 +16,6 @@ from hierclf.hierarchy import LEVELS, NOVEL
 PARTS = ("overall", "seen", "unseen")
 
 
-def harmonic_mean(seen: float | None, unseen: float | None) -> float | None:
-    """Harmonic mean 2 s u / (s + u) of two accuracies in [0, 1]; 0 if both are 0.
-
-    None if either is None: balance cannot be judged from one side.
-    """
-    if seen is None or unseen is None:
-        return None
-    total = seen + unseen
-    return 2.0 * seen * unseen / total if total > 0.0 else 0.0
-
-
 def six_accuracies(
     true_super: ArrayLike, true_sub: ArrayLike, pred_super: ArrayLike, pred_sub: ArrayLike
 ) -> dict[str, float | None]:
@@ -59,7 +48,9 @@ def six_accuracies(
         result[f"{level}_overall"] = _share(right)
         result[f"{level}_seen"] = seen
         result[f"{level}_unseen"] = unseen
-        result[f"{level}_harmonic"] = harmonic_mean(seen, unseen)
+        result[f"{level}_harmonic"] = (
+            None if seen is None or unseen is None else float(harmonic_mean(seen, unseen))
+        )
     return result
 
 
@@ -99,7 +90,8 @@ def _labels(name: str, values: ArrayLike) -> NDArray[np.integer]:
     return array
 
 
-def harmonic(seen: NDArray[np.float64], unseen: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Harmonic mean 2 s u / (s + u) of arrays of one shape in [0, 1]; 0 where both are 0."""
-    total = seen + unseen
-    return np.asarray(2.0 * seen * unseen / np.where(total > 0.0, total, 1.0))
+def harmonic_mean(seen: ArrayLike, unseen: ArrayLike) -> NDArray[np.float64]:
+    """Harmonic mean 2 s u / (s + u) of accuracies in [0, 1], elementwise; 0 where both are 0."""
+    s, u = np.asarray(seen, dtype=np.float64), np.asarray(unseen, dtype=np.float64)
+    total = s + u
+    return np.asarray(2.0 * s * u / np.where(total > 0.0, total, 1.0))

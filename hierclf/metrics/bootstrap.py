@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hierclf.hierarchy import LEVELS, NOVEL
-from hierclf.metrics.accuracy import harmonic
+from hierclf.metrics.accuracy import harmonic_mean
 
 Interval = tuple[float, float]
 
@@ -90,5 +90,5 @@ def _figures(counts: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
             seen, unseen = known_right / known, novel_right / novel
             figures[f"{level}_overall"] = (known_right + novel_right) / (known + novel)
         figures[f"{level}_seen"], figures[f"{level}_unseen"] = seen, unseen
-        figures[f"{level}_harmonic"] = harmonic(seen, unseen)
+        figures[f"{level}_harmonic"] = harmonic_mean(seen, unseen)
     return figures

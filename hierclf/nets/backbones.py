@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from hierclf.errors import one_line
 from hierclf.scores.base import PretrainedHead
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -140,7 +141,7 @@ def _timm_backbone(name: str, published: bool) -> Backbone:
 
 
 def _no_download(name: str, error: Exception) -> ValueError:
-    reason = " ".join(str(error).split())[:200]
+    reason = one_line(error)[:200]
     return ValueError(
         f"the weights of {name} could not be downloaded ({reason}); name a file with "
         "model.weights=PATH or start from none with model.weights=none"

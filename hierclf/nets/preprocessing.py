@@ -126,3 +126,14 @@ def allocate(shape: tuple[int, ...], device: torch.device) -> Tensor:
     if device.type == "cpu":
         return torch.from_numpy(np.empty(shape, np.float32))
     return torch.empty(shape, device=device)
+
+
+def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """(images - mean) / std, in one pass over the pixels.
+
+    Args:
+        images: float [B, 3, H, W] in [0, 1].
+        mean: float [1, 3, 1, 1].
+        std: float [1, 3, 1, 1], > 0.
+    """
+    return torch.addcmul(-mean / std, images, 1 / std)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hierclf.nets.backbones import Backbone
+from hierclf.nets.preprocessing import normalise
 from hierclf.scores import ScoreInputs
 
 
@@ -64,8 +65,7 @@ class TwoHeadNet(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """float [B, 3, H, W] in [0, 1] -> float [B, D]."""
-        # (images - mean) / std in one pass over the pixels, which are many on their way in.
-        return self.backbone(torch.addcmul(-self.mean / self.std, images, 1 / self.std))
+        return self.backbone(normalise(images, self.mean, self.std))
 
     def forward(self, images: Tensor) -> Outputs:
         return self.heads(self.features(images))

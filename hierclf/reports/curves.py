@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from hierclf.hierarchy import LEVELS, Level
-from hierclf.metrics.accuracy import harmonic
+from hierclf.metrics.accuracy import harmonic_mean
 from hierclf.rules.rule import Rule
 from hierclf.rules.score_table import (
     Array,
@@ -60,7 +60,7 @@ def trade_off_table(table: ScoreTable, scores: Sequence[str]) -> pd.DataFrame:
         for name in scores if table[level].judged else ():
             taus, seen, unseen = thinned_curve(table, level, table.score(level, name))
             points = {"tau": taus, "seen": seen, "unseen": unseen}
-            points["harmonic"] = harmonic(seen, unseen)
+            points["harmonic"] = harmonic_mean(seen, unseen)
             parts.append(pd.DataFrame({"level": level, "score": name, **points}))
     columns = ["level", "score", "tau", "seen", "unseen", "harmonic"]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
@@ -118,7 +118,7 @@ def tau_map(table: ScoreTable, rule: Rule, *, n: int = 60) -> TauMap:
         if rows.judged:
             seen = _let_through(looked_at[level], rows.right, shape) / rows.known.sum()
             missed = _let_through(looked_at[level], ~rows.known, shape) / (~rows.known).sum()
-            parts.append(harmonic(seen, 1.0 - missed))
+            parts.append(harmonic_mean(seen, 1.0 - missed))
     if not parts:
         raise ValueError("a tau map needs a level with known and novel rows, but got none")
     return TauMap(*grids, np.mean(parts, axis=0))
@@ -127,7 +127,7 @@ def tau_map(table: ScoreTable, rule: Rule, *, n: int = 60) -> TauMap:
 def thinned_curve(table: ScoreTable, level: Level, score: Array) -> tuple[Array, Array, Array]:
     """Taus, seen and unseen of a level by itself, thinned."""
     curve = sweep(score, table[level].right, table[level].known)
-    best = int(np.argmax(harmonic(curve.seen, curve.unseen)))
+    best = int(np.argmax(harmonic_mean(curve.seen, curve.unseen)))
     steps = np.linspace(0, len(curve.taus) - 1, MAX_CURVE_POINTS - 1).round().astype(np.int64)
     kept = np.union1d(steps, best)
     return curve.taus[kept], curve.seen[kept], curve.unseen[kept]

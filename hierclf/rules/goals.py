@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hierclf.hierarchy import LEVELS
-from hierclf.metrics.accuracy import harmonic
+from hierclf.metrics.accuracy import harmonic_mean
 
 Kind = Literal["balanced", "overall", "seen-at-least"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -73,7 +73,7 @@ class Goal:
             return np.asarray((1.0 - self.novel_rate) * s + self.novel_rate * u)
         if self.seen is not None:
             return np.where(s >= self.seen - _TOLERANCE, u, s - 2.0)
-        return harmonic(s, u)
+        return harmonic_mean(s, u)
 
     def check_reached(self, highest_seen: float, where: str) -> None:
         """ValueError if the highest seen accuracy that any threshold gives is not enough.

@@ -11,7 +11,6 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +21,9 @@ from hierclf.data.cache import ImageCache, read_rows
 from hierclf.io.atomic import draft_of, locked
 from hierclf.nets.backbones import Backbone
 from hierclf.nets.inference import fold_batch_norm, images_at_a_time
-from hierclf.nets.preprocessing import center_view
+from hierclf.nets.preprocessing import center_view, normalise
+from hierclf.progress import Progress
 from hierclf.training.augment import augment
-
-ProgressFn = Callable[[int, int], None]
 
 
 def view_strengths(n_views: int, max_strength: float) -> np.ndarray:
@@ -40,7 +38,7 @@ def open_features(
     *,
     directory: Path,
     device: torch.device,
-    progress: ProgressFn | None = None,
+    progress: Progress | None = None,
 ) -> np.ndarray:
     """Memory-map the feature bank, computing it first where it is missing.
 
@@ -82,7 +80,7 @@ def _compute(
     config: Config,
     path: Path,
     device: torch.device,
-    progress: ProgressFn | None,
+    progress: Progress | None,
 ) -> None:
     strengths = view_strengths(config.train.views, config.max_strength)
     module = fold_batch_norm(backbone.module).to(memory_format=torch.channels_last).to(device)
@@ -119,7 +117,7 @@ def _compute(
                         images, size=size, strength=float(strength), generator=generator
                     )
                 with torch.inference_mode():
-                    bank[view, rows] = module((pixels - mean) / std).float().cpu().numpy()
+                    bank[view, rows] = module(normalise(pixels, mean, std)).float().cpu().numpy()
                 if progress is not None:
                     progress(view * n_images + min(start + batch, n_images), total)
         bank.flush()

@@ -14,6 +14,7 @@ from hierclf.data.sources import open_source
 from hierclf.data.stream import MapGroups, map_here
 from hierclf.data.stream_open import open_stream
 from hierclf.nets.backbones import Backbone, build_backbone
+from hierclf.progress import Progress
 from hierclf.scores import PRETRAINED_SCORES, PretrainedHead
 from hierclf.training.features import open_features
 from hierclf.training.folds import Fold, plan_folds, reference_fold, refit_fold
@@ -58,7 +59,7 @@ def prepare(
         ValueError: whatever is wrong with the data or the backbone, in one line.
     """
 
-    def report(what: str) -> Callable[[int, int], None] | None:
+    def report(what: str) -> Progress | None:
         return None if progress is None else lambda done, total: progress(what, done, total)
 
     source = open_source(config.data.path)

@@ -13,6 +13,7 @@ import optuna
 import ray
 from ray.util.state import list_actors
 
+from hierclf.errors import one_line
 from search.trials.plan import Plan
 
 MAX_CPU_TRIALS = 4
@@ -53,7 +54,7 @@ def start_ray(address: str | None) -> None:
         else:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error)[:300]
         what = (
             "Ray must start on this machine, but it did not"
             if address is None

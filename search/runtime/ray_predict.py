@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import ray
 from hierclf.bundle.directory import load_bundle
 from hierclf.commands.predict_files import Tally, predict_to_file
 from hierclf.data.image_files import ImageFiles, list_images
+from hierclf.progress import Progress
 from search.runtime.cluster import start_ray
 
 SHARD_ROWS = 8192
@@ -26,7 +26,7 @@ def predict_on_ray(
     batch_size: int = 64,
     address: str | None = None,
     shard_rows: int = SHARD_ROWS,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Tally:
     """Predict images as `predict_files.predict_to_file` does, spread over a cluster.
 
@@ -71,7 +71,7 @@ def _run(
     options: tuple[str, str, str, int],
     n_images: int,
     shard_rows: int,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> Tally:
     import ray.data
 

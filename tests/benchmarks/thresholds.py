@@ -6,7 +6,7 @@ import pandas as pd
 import torch
 from sklearn.metrics import roc_curve
 
-from hierclf.metrics.accuracy import harmonic
+from hierclf.metrics.accuracy import harmonic_mean
 from hierclf.rules.score_table import ScoreTable
 from hierclf.rules.trade_off import sweep
 from search.pipeline.threshold_search import search_rule
@@ -98,4 +98,4 @@ def _roc_sweep(score: np.ndarray, right: np.ndarray, known: np.ndarray) -> float
     _, stopped, own = roc_curve(right, score, drop_intermediate=False)
     at = np.searchsorted(-own, -taus, side="right") - 1
     seen = (1 - stopped[at]) * right.sum() / known.sum()
-    return float(harmonic(seen, true_positive).max())
+    return float(harmonic_mean(seen, true_positive).max())

@@ -57,10 +57,10 @@ def test_always_novel_is_right_on_exactly_the_novel_rows() -> None:
     assert (never["sub_overall"], never["sub_seen"]) == (0.25, 1)
 
 
-def test_harmonic_mean_is_zero_for_two_zeros_and_none_for_a_missing_side() -> None:
-    assert harmonic_mean(0.0, 0.0) == 0.0
-    assert harmonic_mean(None, 1.0) is None
-    assert harmonic_mean(0.6, 0.9) == pytest.approx(0.72)
+def test_the_harmonic_mean_is_zero_for_two_zeros_and_none_for_a_missing_side() -> None:
+    np.testing.assert_allclose(harmonic_mean([0.0, 0.6], [0.0, 0.9]), [0.0, 0.72])
+    figures = six_accuracies([0, 1], [NOVEL, NOVEL], [0, 0], [NOVEL, 3])
+    assert figures["super_harmonic"] is figures["sub_harmonic"] is None
 
 
 def test_objective_averages_the_levels_that_have_both_sides() -> None:

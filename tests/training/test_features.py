@@ -12,9 +12,10 @@ from hierclf.config import Config, parse_config
 from hierclf.data.cache import ImageCache, open_cache
 from hierclf.nets.backbones import build_backbone
 from hierclf.nets.preprocessing import center_view
+from hierclf.progress import Progress
 from hierclf.training.augment import augment
-from hierclf.training.features import ProgressFn, view_strengths
 from hierclf.training.features import open_features as open_bank
+from hierclf.training.features import view_strengths
 from tests.layouts import make_source
 
 
@@ -46,7 +47,7 @@ def config_of(weights: Path, **train: object) -> Config:
 
 
 def open_features(
-    cache: ImageCache, config: Config, directory: Path, progress: ProgressFn | None = None
+    cache: ImageCache, config: Config, directory: Path, progress: Progress | None = None
 ) -> np.ndarray:
     backbone = build_backbone(config.model.backbone, config.model.weights)
     return open_bank(
