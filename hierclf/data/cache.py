@@ -22,6 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hierclf.data.cache_build import (
+    DIGESTS,
     MIXED_SIZE,
     QUARANTINE,
     REPEATS,
@@ -169,6 +170,9 @@ def read_tables(
         raise ValueError("the names do not match the images")
     quarantine = _read_list(path / "quarantine.csv", QUARANTINE, meta["quarantined"])
     repeats = _read_list(path / "repeats.csv", REPEATS, meta["repeated"])
+    digests = np.load(path / DIGESTS, allow_pickle=False)
+    if digests.shape != (shape[0], 32) or digests.dtype != np.uint8:
+        raise ValueError(f"{DIGESTS} does not match the images")
     return ImageCache(
         images=images_of(meta),
         names=meta["names"],
@@ -178,6 +182,7 @@ def read_tables(
         fingerprint=meta["fingerprint"],
         quarantine=quarantine,
         repeats=repeats,
+        digests=digests,
         path=path,
         groups=arrays["groups"],
         is_val=arrays["is_val"],
@@ -242,6 +247,7 @@ class ImageCache:
         groups: int64 [N], the same number for images that every split keeps on one side; None
             where each image is on its own.
         is_val: bool [N], the images that the user keeps for validation; None where there are none.
+        digests: uint8 [N, 32], SHA-256 of each image's pixels; None for a cache made in memory.
     """
 
     images: NDArray[np.uint8] | ImageStream
@@ -255,3 +261,18 @@ class ImageCache:
     repeats: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=REPEATS))
     groups: NDArray[np.int64] | None = None
     is_val: NDArray[np.bool_] | None = None
+    digests: NDArray[np.uint8] | None = None
+
+    @property
+    def content(self) -> str:
+        """Hex: equal for the same labelled pixels, whatever their files' names, order and dates.
+
+        The fingerprint of a cache made in memory.
+        """
+        if self.digests is None:
+            return self.fingerprint
+        labels = np.stack([self.super_labels, self.sub_labels], axis=1).astype("<i8")
+        rows = np.concatenate([self.digests, labels.view(np.uint8)], axis=1)
+        digest = hashlib.sha256(json.dumps(self.hierarchy.to_dict(), sort_keys=True).encode())
+        digest.update(b"".join(sorted(map(bytes, rows))))
+        return digest.hexdigest()

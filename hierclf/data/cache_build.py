@@ -2,10 +2,10 @@
 
 images.u8 holds the raw pixels, row after row; super_labels.npy and sub_labels.npy the labels;
 groups.npy and is_val.npy what a table's columns `group` and `split` say, if it has them;
-quarantine.csv what could not be read; repeats.csv what shows the same pixels as an earlier image;
-meta.json the rest. They are written beside their place, flushed to disk and renamed: a folder of
-the final name is complete. An interrupted build leaves its images there with progress.json, and the
-next one goes on from the last state that is on disk.
+digests.npy tells their pixels apart; quarantine.csv what could not be read; repeats.csv what shows
+the same pixels as an earlier image; meta.json the rest. They are written beside their place,
+flushed to disk and renamed: a folder of the final name is complete. An interrupted build leaves its
+images there with progress.json, and the next one goes on from the last state that is on disk.
 
 Shape legend: N readable images, H height, W width.
 """
@@ -32,6 +32,7 @@ from hierclf.progress import Progress
 
 QUARANTINE = ["image", "reason"]
 REPEATS = ["image", "same_as"]
+DIGESTS = "digests.npy"
 # Side of the squares where a source's images differ in size and no size is set.
 MIXED_SIZE = 256
 # What a configuration takes at least as data.size.
@@ -191,6 +192,10 @@ def write_tables(
             with (folder / f"{name}.npy").open("wb") as file:
                 np.save(file, array[kept], allow_pickle=False)
                 _flush(file)
+    digests = [digest.ljust(32, b"\0") for digest in digests]  # NumPy's S32 drops zeros at the end
+    with (folder / DIGESTS).open("wb") as file:
+        np.save(file, np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32))
+        _flush(file)
     names = [source.images[i] for i in kept]
     pairs = [(names[row], names[earlier]) for row, earlier in repeated_rows(digests)]
     repeats = pd.DataFrame(pairs, columns=REPEATS)

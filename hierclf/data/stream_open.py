@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hierclf.data.cache import ImageCache, cache_key, check_quarantine, read_tables
-from hierclf.data.cache_build import MIXED_SIZE, write_tables
+from hierclf.data.cache_build import DIGESTS, MIXED_SIZE, write_tables
 from hierclf.data.images import fit_square, pixel_digest, read_rgb
 from hierclf.data.parquet import ParquetImages
 from hierclf.data.source import Source
@@ -49,7 +49,7 @@ def open_stream(
     path = directory / f"stream-{fingerprint[:24]}"
     try:
         with locked(directory / f"{path.name}.lock"):
-            if not path.is_dir():
+            if not (path / DIGESTS).is_file():
                 with draft_of(path) as draft:
                     draft.mkdir()
                     _look_at_all(source, parquet, size, draft, fingerprint, over, progress)

@@ -10,6 +10,7 @@ import torch
 
 from hierclf.config import Config
 from hierclf.data.cache import ImageCache, open_cache
+from hierclf.data.source import Source
 from hierclf.data.sources import open_source
 from hierclf.data.stream import MapGroups, map_here
 from hierclf.data.stream_open import open_stream
@@ -59,19 +60,8 @@ def prepare(
         ValueError: whatever is wrong with the data or the backbone, in one line.
     """
 
-    def report(what: str) -> Progress | None:
-        return None if progress is None else lambda done, total: progress(what, done, total)
-
     source = open_source(config.data.path)
-    options: dict[str, Any] = {
-        "size": config.data.size,
-        "directory": directory,
-        "max_bad_share": config.data.max_bad_share,
-    }
-    if config.data.stream:
-        cache = open_stream(source, **options, over=over, progress=report("looking at images"))
-    else:
-        cache = open_cache(source, **options, progress=report("decoding images"))
+    cache = open_images(source, config, directory=directory, over=over, progress=progress)
     _warn_of_images(cache)
     cache = with_named_groups(cache, config.data.group_by, path=config.data.path)
     plan(cache, config)  # fails early where nothing can be hidden
@@ -86,13 +76,37 @@ def prepare(
             backbone,
             directory=directory,
             device=device,
-            progress=report("computing features"),
+            progress=_report("computing features", progress),
         )
     if cache.groups is None and cache.is_val is None:
         pixels = None if features is None else features[0]
         cache = with_found_groups(cache, pixels, directory=directory)
     folds = plan(cache, config)
     return Prepared(cache, {fold.name: fold for fold in folds}, features, head)
+
+
+def open_images(
+    source: Source,
+    config: Config,
+    *,
+    directory: Path,
+    over: MapGroups = map_here,
+    progress: StageProgress | None = None,
+) -> ImageCache:
+    """Decode the images of a source once, or look at those of a stream; arguments as `prepare`."""
+    options: dict[str, Any] = {
+        "size": config.data.size,
+        "directory": directory,
+        "max_bad_share": config.data.max_bad_share,
+    }
+    if config.data.stream:
+        report = _report("looking at images", progress)
+        return open_stream(source, **options, over=over, progress=report)
+    return open_cache(source, **options, progress=_report("decoding images", progress))
+
+
+def _report(what: str, progress: StageProgress | None) -> Progress | None:
+    return None if progress is None else lambda done, total: progress(what, done, total)
 
 
 def _warn_of_images(cache: ImageCache) -> None:

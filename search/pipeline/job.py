@@ -45,8 +45,8 @@ def run_job(config: Config, *, name: str | None, results: Path, options: RunOpti
     Raises:
         ValueError: what the user can correct, in one line.
     """
-    with ended_by_signals(), ray_left_at_the_end():
-        folder, config = new_run(config, name=name, results=results, options=options)
+    opened = new_run(config, name=name, results=results, options=options)
+    with ended_by_signals(), ray_left_at_the_end(), opened as (folder, config):
         _run(folder, config, options, results=results, resumed=False)
     return folder.path
 
@@ -65,8 +65,8 @@ def resume_job(name: str, *, results: Path, address: str | None = None) -> Path:
     Raises:
         ValueError: what the user can correct, in one line.
     """
-    with ended_by_signals(), ray_left_at_the_end():
-        folder, config, options = existing_run(name, results=results, address=address)
+    opened = existing_run(name, results=results, address=address)
+    with ended_by_signals(), ray_left_at_the_end(), opened as (folder, config, options):
         _run(folder, config, options, results=results, resumed=True)
     return folder.path
 
@@ -89,20 +89,20 @@ def _run(
 def _prepare(
     folder: RunFolder, config: Config, options: RunOptions, *, results: Path, resumed: bool
 ) -> Run:
-    check_early(config)
+    source = check_early(config, folder)
     uri = options.mlflow_uri or store.default_uri(results)
     plan = start_cluster(config, options)
     # Before the images are decoded: an unreachable store is an error at once.
     experiment_id = store.open_store(uri, EXPERIMENT, results / "mlartifacts")
     # Of a stream only tables are kept: in the run's folder, which all nodes see.
     cache_dir = folder.path / "images" if config.data.stream else default_cache_dir()
-    prepared, files = prepare_images(config, folder, plan, cache_dir)
+    prepared, files = prepare_images(source, config, folder, plan, cache_dir)
     parent = store.start_search(
         uri,
         experiment_id,
         folder.path.name,
         config.model_dump(mode="json"),
-        {"data_fingerprint": prepared.cache.fingerprint},
+        {"data_fingerprint": prepared.cache.content},
         resume=resumed,
     )
     return Run(

@@ -1,11 +1,16 @@
-"""Opening a run's folder: a new one, or that of a run to resume."""
+"""Opening a run's folder: a new one, or that of a run to resume; one process at a time has it."""
 
+import fcntl
+import os
 import re
 import shutil
+import socket
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,53 +24,55 @@ from search.pipeline.run_folder import RunFolder
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
+@contextmanager
 def new_run(
     config: Config, *, name: str | None, results: Path, options: RunOptions
-) -> tuple[RunFolder, Config]:
+) -> Iterator[tuple[RunFolder, Config]]:
     """Create the folder of a new run, which stores its configuration and options.
 
     Args:
         name: of the run; None names it after the current time.
         results: folder of all runs.
 
-    Returns:
-        The folder, and the configuration with absolute paths.
+    Yields:
+        The folder, owned by this process, and the configuration with absolute paths.
 
     Raises:
         ValueError: the name is no valid name, or taken.
     """
-    title = name or datetime.now().strftime("%Y%m%d-%H%M%S")
-    folder = _folder(results, title)
-    if folder.path.exists():
-        raise ValueError(
-            f"--name must be new, but {folder.path} exists; resume it with --resume {title}"
-        )
-    folder.path.mkdir(parents=True)
-    config = _absolute(config)
-    folder.write_json(folder.options, options.to_dict())
-    folder.write_text(
-        folder.config, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-    )
-    return folder, config
+    folder = _new_folder(results, name)
+    with _owned(folder):
+        with removed_on_error(folder):
+            config = _absolute(config)
+            folder.write_json(folder.options, options.to_dict())
+            tree = config.model_dump(mode="json")
+            folder.write_text(folder.config, yaml.safe_dump(tree, sort_keys=False))
+        yield folder, config
 
 
+@contextmanager
 def existing_run(
     name: str, *, results: Path, address: str | None
-) -> tuple[RunFolder, Config, RunOptions]:
-    """Open the folder of a run to resume it, with the configuration and options that it stores.
+) -> Iterator[tuple[RunFolder, Config, RunOptions]]:
+    """Open the folder of a run to resume it.
 
     Args:
         address: of the Ray cluster; a run may be resumed on another one.
 
+    Yields:
+        The folder, owned by this process, with the configuration and options that it stores.
+
     Raises:
-        ValueError: there is no such run, or its files are not those of this version.
+        ValueError: there is no such run, another process works on it, or its files are not those of
+            this version.
     """
     folder = _folder(results, name)
     if not folder.config.is_file():
         raise ValueError(f"--resume must name a run in {results / 'runs'}, but got {name!r}")
-    folder.sweep()
-    options = replace(RunOptions.read(folder.options), address=address)
-    return folder, load_config(folder.config), options
+    with _owned(folder):
+        folder.sweep()
+        options = replace(RunOptions.read(folder.options), address=address)
+        yield folder, load_config(folder.config), options
 
 
 @contextmanager
@@ -78,12 +85,58 @@ def removed_on_error(folder: RunFolder) -> Iterator[None]:
         raise
 
 
+def _new_folder(results: Path, name: str | None) -> RunFolder:
+    if name is not None:
+        folder = _folder(results, name)
+        try:
+            folder.path.mkdir(parents=True)
+        except FileExistsError:
+            raise ValueError(
+                f"--name must be new, but {folder.path} exists; resume it with --resume {name}"
+            ) from None
+        return folder
+    now = datetime.now().strftime("%Y%m%d-%H%M%S")
+    for number in count(1):  # several runs may start in the same second
+        folder = _folder(results, now if number == 1 else f"{now}-{number}")
+        try:
+            folder.path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError
+
+
 def _folder(results: Path, title: str) -> RunFolder:
     if not _NAME.fullmatch(title):
         raise ValueError(
             f"--name takes letters, digits, dot, dash and underscore (64 at most), got {title!r}"
         )
     return RunFolder(results / "runs" / title)
+
+
+@contextmanager
+def _owned(folder: RunFolder) -> Iterator[None]:
+    """Hold the lock of a run's folder. The system releases it when the process ends, however."""
+    with folder.lock.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise ValueError(
+                f"one process at a time may work on a run, but {folder.path} is in use by "
+                f"{file.read().strip() or 'another one'}"
+            ) from None
+        except OSError as error:  # some network file systems have no locks
+            warnings.warn(
+                f"{folder.path} cannot be locked ({error.strerror}): let no second process resume "
+                "this run",
+                stacklevel=3,
+            )
+        file.truncate(0)
+        since = datetime.now().isoformat(" ", "seconds")
+        file.write(f"process {os.getpid()} on {socket.gethostname()}, since {since}\n")
+        file.flush()
+        yield
 
 
 def _absolute(config: Config) -> Config:

@@ -7,15 +7,17 @@ import torch
 
 from hierclf.config import Config
 from hierclf.config.space import FEATURE_KEYS
+from hierclf.data.source import Source
 from hierclf.data.sources import open_source
 from hierclf.data.stream_open import parquet_of
 from hierclf.nets.backbones import build_backbone
 from hierclf.training.folds import REFERENCE, REFIT
 from hierclf.training.loop import pick_precision
-from hierclf.training.prepare import Prepared, prepare
+from hierclf.training.prepare import Prepared, open_images, prepare
 from hierclf.training.reopen import PreparedFiles, files_of
 from search.pipeline.options import RunOptions
 from search.pipeline.run_folder import RunFolder
+from search.pipeline.same_data import check_images, check_pixels, keep_images
 from search.runtime.cluster import plan_resources, start_ray
 from search.runtime.progress import Steps, console, headline
 from search.runtime.signals import end_on_signals
@@ -23,17 +25,20 @@ from search.trials.plan import Plan
 from search.trials.stream import map_on_cluster
 
 
-def check_early(config: Config) -> None:
+def check_early(config: Config, folder: RunFolder) -> Source:
     """Refuse at once what preparation or the first trial would refuse after minutes.
 
     Raises:
-        ValueError: the data cannot be read, or there is no such backbone or weights.
+        ValueError: the data cannot be read or are not those of the run's first start, or there is
+            no such backbone or weights.
     """
     source = open_source(config.data.path)
     if config.data.stream:
         parquet_of(source)
     for variant in config.variants(("model.backbone", "model.weights")):
         build_backbone(variant.model.backbone, variant.model.weights)
+    check_images(source, folder.data, title=folder.path.name)
+    return source
 
 
 def start_cluster(config: Config, options: RunOptions) -> Plan:
@@ -72,7 +77,7 @@ def start_cluster(config: Config, options: RunOptions) -> Plan:
 
 
 def prepare_images(
-    config: Config, folder: RunFolder, plan: Plan, cache_dir: Path
+    source: Source, config: Config, folder: RunFolder, plan: Plan, cache_dir: Path
 ) -> tuple[Prepared, PreparedFiles]:
     """Decode the images, plan the folds, compute frozen features; print what was found.
 
@@ -80,6 +85,9 @@ def prepare_images(
 
     Returns:
         The first variant, and the files of all.
+
+    Raises:
+        ValueError: the images are not those of the run's first start, or cannot be prepared.
     """
     steps = Steps()
     over = partial(map_on_cluster, at_a_time=plan.cpus)
@@ -88,6 +96,10 @@ def prepare_images(
     if len(variants) > 1:
         console.print(f"  features: {len(variants)} sets, one per variant of the backbone's input")
     try:
+        images = open_images(source, config, directory=cache_dir, over=over, progress=steps)
+        check_pixels(images, folder.data, title=folder.path.name)
+        if not folder.data.is_file():
+            keep_images(source, images, folder.data)
         all_prepared = [
             prepare(variant, directory=cache_dir, device=device, over=over, progress=steps)
             for variant in variants

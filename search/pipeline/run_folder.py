@@ -24,6 +24,8 @@ class RunFolder:
         self.path = path.resolve()
         self.config = self.path / "config.yaml"
         self.options = self.path / "options.json"
+        self.lock = self.path / ".lock"
+        self.data = self.path / "data.parquet"
         self.trials = self.path / "trials.parquet"
         self.history = self.path / "history.parquet"
         self.best = self.path / "best.json"

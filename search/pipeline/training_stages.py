@@ -193,7 +193,7 @@ def register_stage(run: Run, held_out: HeldOut) -> str:
         run.folder.model,
         _encoded(_first(run.prepared.cache.images)),
         objective=objective(held_out.accuracies["chosen"]),
-        fingerprint=run.prepared.cache.fingerprint,
+        fingerprint=run.prepared.cache.content,
         take_over=not is_demo(run.config.data.path),
     )
     run.folder.write_json(run.folder.registered, registered._asdict())

@@ -250,3 +250,25 @@ def test_the_default_folder_follows_the_environment(
     assert default_cache_dir() == tmp_path / "c"
     monkeypatch.delenv("HIERCLF_CACHE")
     assert default_cache_dir() == Path.home() / ".cache" / "hierclf"
+
+
+def test_the_content_is_that_of_pixels_and_labels_and_not_of_files(tmp_path: Path) -> None:
+    source = make_source()
+    content = open_cache(source, size=None, directory=tmp_path).content
+    order = np.arange(12)[::-1]
+    renamed = replace(
+        source,
+        fingerprint="later",
+        images=[f"other{i}.png" for i in order],
+        super_labels=source.super_labels[order],
+        sub_labels=source.sub_labels[order],
+        read=lambda i: source.read(11 - i),
+    )
+    assert open_cache(renamed, size=None, directory=tmp_path).content == content
+    labels = source.sub_labels.copy()
+    labels[:2] = labels[[4, 5]]
+    for changed in (
+        replace(with_bytes(source, {3: png_of(np.zeros((8, 8, 3), np.uint8))}), fingerprint="a"),
+        replace(source, sub_labels=labels, fingerprint="b"),
+    ):
+        assert open_cache(changed, size=None, directory=tmp_path).content != content

@@ -1,0 +1,88 @@
+"""A run's data stay the same: they are compared with those of its first start, at every start."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from hierclf.data.cache import ImageCache
+from hierclf.data.source import Source
+from hierclf.io.atomic import draft_of
+
+_LABELS = ["superclass", "subclass"]
+
+
+def check_images(source: Source, path: Path, *, title: str) -> None:
+    """Compare the named images and their classes with those of the run's first start.
+
+    Args:
+        path: what `keep_images` wrote; nothing is compared where it is missing.
+        title: name of the run.
+
+    Raises:
+        ValueError: images were added, removed or relabelled; one line with counts and examples.
+    """
+    if not path.is_file():
+        return
+    before, now = pd.read_parquet(path).set_index("image"), _listed(source).set_index("image")
+    both = now.index.intersection(before.index)
+    relabelled = (now.loc[both, _LABELS] != before.loc[both, _LABELS]).any(axis=1)
+    _refuse(
+        title,
+        {
+            "added": now.index.difference(before.index, sort=False),
+            "removed": before.index.difference(now.index, sort=False),
+            "of another class": both[relabelled.to_numpy()],
+        },
+    )
+
+
+def check_pixels(cache: ImageCache, path: Path, *, title: str) -> None:
+    """Compare the decoded images with those of the run's first start; arguments as above.
+
+    Raises:
+        ValueError: images have changed, or were readable in one of the starts only.
+    """
+    if not path.is_file():
+        return
+    before = pd.read_parquet(path).set_index("image")["pixels"]
+    now = _pixels(cache).reindex(before.index).fillna("")
+    _refuse(title, {"with other pixels": before.index[(before != now).to_numpy()]})
+
+
+def keep_images(source: Source, cache: ImageCache, path: Path) -> None:
+    """Write what later starts are compared with: each image, its classes, the digest of its pixels.
+
+    An image that could not be read has no digest.
+    """
+    table = _listed(source)
+    table["pixels"] = _pixels(cache).reindex(table["image"]).fillna("").to_numpy()
+    with draft_of(path) as draft:
+        table.to_parquet(draft, index=False)
+
+
+def _listed(source: Source) -> pd.DataFrame:
+    names = source.hierarchy
+    columns = {
+        "image": source.images,
+        "superclass": [names.super_name(int(label)) for label in source.super_labels],
+        "subclass": [names.sub_name(int(label)) for label in source.sub_labels],
+    }
+    return pd.DataFrame(columns, dtype=str)
+
+
+def _pixels(cache: ImageCache) -> pd.Series:
+    assert cache.digests is not None
+    return pd.Series([bytes(row).hex() for row in cache.digests], index=cache.names, dtype=str)
+
+
+def _refuse(title: str, differences: dict[str, pd.Index]) -> None:
+    found = [
+        f"{len(images):,} {what} (first: {images[0]})"
+        for what, images in differences.items()
+        if len(images)
+    ]
+    if found:
+        raise ValueError(
+            f"a run's data must stay as they were at its start, but of {title}'s images "
+            f"{', '.join(found)}; restore them, or search anew under another --name"
+        )
