@@ -221,11 +221,14 @@ def thresholds(
     from rich.console import Console
 
     from hierclf.bundle.rule_file import save_rule
-    from hierclf.commands.thresholds import choice_notes, choice_table, choose_thresholds
+    from hierclf.commands.thresholds import choice_notes, choose_thresholds
+    from hierclf.reports.promise_table import promise_notes, promise_table
 
     choice = choose_thresholds(model, wanted)
-    Console().print(choice_table(choice))
-    for note in choice_notes(choice):
+    expected = choice.expected
+    Console().print(promise_table(expected.figures))
+    hidden = expected.hidden_super, expected.hidden_sub
+    for note in (*choice_notes(choice), *promise_notes(*hidden)):
         print(note)
     if dry_run:
         print(f"dry run: {model / 'thresholds.json'} is as it was")

@@ -1,5 +1,97 @@
-"""`python -m hierclf.benchmark`."""
+"""`python -m hierclf.benchmark`: measurements that a stranger can repeat on data of their own."""
 
-from hierclf.benchmark.run import main
+from pathlib import Path
+from typing import Annotated
 
-main()
+import numpy as np
+import pandas as pd
+import typer
+
+from hierclf.benchmark.new_classes import report, run_worlds, write_worlds
+from hierclf.benchmark.report import summary, write_report
+from hierclf.benchmark.run import prepare_with_progress, run_benchmark
+from hierclf.benchmark.worlds import cluster_groups, read_groups, regrouped
+from hierclf.config import Config, load_config
+from hierclf.errors import one_line_errors
+from hierclf.progress import progress
+from hierclf.rules.goals import BALANCED, Goal
+
+app = typer.Typer(
+    add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__
+)
+Data = Annotated[str | None, typer.Option(help="A folder, a Parquet file, or demo.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="A YAML file of configs/.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="section.key=value")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show errors with their traceback.")]
+
+
+@app.command()
+def scores(
+    data: Data = None,
+    config: ConfigFile = None,
+    set_: Overrides = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, ...")] = 3,
+    novel_rate: Annotated[float, typer.Option(help="Of the goal overall.")] = 0.5,
+    seen: Annotated[float, typer.Option(help="Of the goal seen-at-least.")] = 0.85,
+    out: Annotated[Path, typer.Option(help="Folder.")] = Path("results/benchmark"),
+    debug: Debug = False,
+) -> None:
+    """Every score, decoding and goal on held-out classes, cross-fitted."""
+    with one_line_errors("hierclf.benchmark", debug=debug):
+        goals = {
+            "balanced": BALANCED,
+            f"overall at {novel_rate:g} novel": Goal("overall", novel_rate=novel_rate),
+            f"seen at least {seen:g}": Goal("seen-at-least", seen=seen),
+        }
+        rows = run_benchmark(_config(data, config, set_), range(seeds), goals)
+        paths = write_report(rows, out)
+        print(summary(rows))
+        print("wrote " + ", ".join(map(str, paths)))
+
+
+@app.command()
+def new_classes(
+    data: Data = None,
+    config: ConfigFile = None,
+    set_: Overrides = None,
+    worlds: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    groups: Annotated[
+        Path | None, typer.Option(help="CSV of class and group; else classes are clustered.")
+    ] = None,
+    clusters: Annotated[int, typer.Option(min=4, help="Groups to cluster into.")] = 12,
+    out: Annotated[Path, typer.Option(help="Folder.")] = Path("results/benchmark"),
+    debug: Debug = False,
+) -> None:
+    """Promised beside found on classes that nothing has seen, in many small worlds.
+
+    Needs a frozen backbone: a world trains a network for each of its folds.
+    """
+    with one_line_errors("hierclf.benchmark", debug=debug):
+        settings = _config(data, config, set_)
+        prepared = prepare_with_progress(settings)
+        cache = prepared.cache
+        if groups is not None:
+            group_of = read_groups(groups, cache.hierarchy)
+        elif prepared.features is not None:
+            group_of = cluster_groups(np.asarray(prepared.features[0]), cache.sub_labels, clusters)
+        else:
+            raise ValueError("classes are clustered by frozen features: set model.freeze=backbone")
+        own = prepared._replace(cache=regrouped(cache, group_of))
+        rows = []
+        with progress("worlds") as step:
+            for i, found in enumerate(run_worlds(settings, own, worlds)):
+                rows += found
+                step(i + 1, worlds)
+        table = pd.DataFrame(rows)
+        paths = write_worlds(table, out)
+        print(report(table))
+        print("wrote " + ", ".join(map(str, paths)))
+
+
+def _config(data: str | None, config: Path | None, overrides: list[str] | None) -> Config:
+    named = [f"data.path={data}"] if data else []
+    return load_config(config, (overrides or []) + named)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m hierclf.benchmark")

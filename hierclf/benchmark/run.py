@@ -1,6 +1,6 @@
 """A benchmark that a stranger can repeat: scores, decodings and goals on held-out classes.
 
-    python -m hierclf.benchmark.run --data PATH --config configs/cpu.yaml
+    python -m hierclf.benchmark scores --data PATH --config configs/cpu.yaml
 
 For each seed: class-holdout folds are planned, the network is trained on each with the
 configuration as it is, every score is fitted, and every rule is judged by cross-fitting, so that no
@@ -9,19 +9,15 @@ class reports on a rule that it helped to choose. The paper's rule is the first 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from hierclf.benchmark.report import summary, write_report
-from hierclf.config import Config, load_config
+from hierclf.config import Config
 from hierclf.data.cache import ImageCache, default_cache_dir
-from hierclf.errors import one_line_errors
 from hierclf.hierarchy import LEVELS, NOVEL
 from hierclf.metrics.accuracy import six_accuracies
 from hierclf.metrics.hierarchical import (
@@ -33,10 +29,9 @@ from hierclf.metrics.hierarchical import (
 from hierclf.metrics.ranking import novelty_metrics, oscr
 from hierclf.nets.inference import pick_device
 from hierclf.progress import progress
+from hierclf.rules.choose import choose_rule
 from hierclf.rules.cross_fit import cross_fit
 from hierclf.rules.decoding import DECODINGS, Decoding
-from hierclf.rules.exact import Scores
-from hierclf.rules.fusion import best_combination, best_singles
 from hierclf.rules.goals import BALANCED, Goal
 from hierclf.rules.normalisation import DEPLOYED, NORMALISATIONS, normalise_by_fold
 from hierclf.rules.rule import PAPER_RULE, apply_rule
@@ -49,7 +44,7 @@ from hierclf.training.prepare import Prepared, plan, prepare
 Tables = dict[Decoding, ScoreTable]
 Row = dict[str, Any]
 
-PAPER, BEST_SINGLE, COMBINED = "paper's rule", "best single score", "combination"
+PAPER, FUSED = "paper's rule", "fused score"
 
 
 def fold_tables(config: Config, prepared: Prepared, title: str) -> Tables:
@@ -75,8 +70,8 @@ def benchmark_rows(
 ) -> Iterator[Row]:
     """One row for every rule on one seed's tables, the paper's first.
 
-    Single scores are judged under every goal. Decodings and carries are compared by the best single
-    scores and the combination, under the balanced goal.
+    Single scores are judged under every goal. Decodings and normalisations are compared by the
+    fused score, under the balanced goal.
     """
     names = config.thresholds.scores
     raw, balanced = tables["top-down"], next(iter(goals))
@@ -93,12 +88,12 @@ def benchmark_rows(
     constants = {"always novel": Classes(novel, novel), "never novel": table.predictions}
     for name, answers in constants.items():
         yield rule_row(name, table, answers, sub_to_super, goal="fixed", normalisation="raw")
-    families: list[tuple[str, Scores]] = [(name, [name]) for name in names]
-    families += [(BEST_SINGLE, names), (COMBINED, names)]
+    families: list[tuple[str, Sequence[str]]] = [(name, [name]) for name in names]
+    families.append((FUSED, names))
     for goal_name, goal in goals.items():
         for name, scores in families:
             try:
-                rows, answers = judge(table, scores, _chooser(name, goal))
+                rows, answers = judge(table, scores, goal=goal)
             except ValueError as error:
                 if goal is BALANCED:
                     raise
@@ -106,15 +101,14 @@ def benchmark_rows(
                 continue
             quality = score_quality(table, name) if name in names else {}
             yield rule_row(name, rows, answers, sub_to_super, goal=goal_name) | quality
-    for name in (BEST_SINGLE, COMBINED):
-        for decoding in [d for d in DECODINGS if d != "top-down"]:
-            decoded = normalise_by_fold(tables[decoding], names, DEPLOYED)
-            rows, answers = judge(decoded, names, _chooser(name, BALANCED))
-            yield rule_row(name, rows, answers, sub_to_super, goal=balanced, decoding=decoding)
-        for how in [n for n in NORMALISATIONS if n != DEPLOYED]:
-            moved = normalise_by_fold(raw, names, how)
-            rows, answers = judge(moved, names, _chooser(name, BALANCED))
-            yield rule_row(name, rows, answers, sub_to_super, goal=balanced, normalisation=how)
+    for decoding in [d for d in DECODINGS if d != "top-down"]:
+        decoded = normalise_by_fold(tables[decoding], names, DEPLOYED)
+        rows, answers = judge(decoded, names, goal=BALANCED)
+        yield rule_row(FUSED, rows, answers, sub_to_super, goal=balanced, decoding=decoding)
+    for how in [n for n in NORMALISATIONS if n != DEPLOYED]:
+        moved = normalise_by_fold(raw, names, how)
+        rows, answers = judge(moved, names, goal=BALANCED)
+        yield rule_row(FUSED, rows, answers, sub_to_super, goal=balanced, normalisation=how)
 
 
 def score_quality(table: ScoreTable, name: str) -> dict[str, float | None]:
@@ -128,15 +122,12 @@ def score_quality(table: ScoreTable, name: str) -> dict[str, float | None]:
     return quality
 
 
-def _chooser(family: str, goal: Goal) -> Callable[..., Any]:
-    return partial(best_combination if family == COMBINED else best_singles, goal=goal)
-
-
 def cross_fitted(
-    table: ScoreTable, scores: Scores, choose: Callable[..., Any], *, parts: np.ndarray
+    table: ScoreTable, scores: Sequence[str], *, goal: Goal, parts: np.ndarray
 ) -> tuple[ScoreTable, Classes]:
     """Rows and answers by rules that their classes did not choose; see `cross_fit`."""
     folds = sorted(set(table.folds))
+    choose = partial(choose_rule, goal=goal)
     found = cross_fit(table, parts, scores, folds, choose=choose).predictions
     answers = Classes(found["pred_super"].to_numpy(), found["pred_sub"].to_numpy())
     return table.take(found.index), answers
@@ -194,63 +185,10 @@ def run_benchmark(config: Config, seeds: Sequence[int], goals: dict[str, Goal]) 
         seeded = config.model_copy(update={"seed": seed})
         folds = {f.name: f for f in plan(prepared.cache, seeded) if len(f.held_out)}
         tables = fold_tables(seeded, prepared._replace(folds=folds), f"seed {seed}")
-        n_rules = 4 + len(goals) * (len(config.thresholds.scores) + 2)
-        n_rules += 2 * (len(DECODINGS) + len(NORMALISATIONS) - 2)
+        n_rules = 4 + len(goals) * (len(config.thresholds.scores) + 1)
+        n_rules += len(DECODINGS) + len(NORMALISATIONS) - 2
         with progress(f"seed {seed}: judging rules") as report:
             for i, row in enumerate(benchmark_rows(tables, seeded, prepared.cache, goals)):
                 rows.append(row | {"seed": seed})
                 report(i + 1, n_rules)
     return pd.DataFrame(rows)
-
-
-def base_parser(program: str, description: str | None, *, seeds: int) -> argparse.ArgumentParser:
-    """Options of all commands that measure: data, config, set, seeds, out, debug.
-
-    Args:
-        program: its module's name; results/ has a folder named like its last part.
-        seeds: the default number of seeds.
-    """
-    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=description)
-    parser.add_argument("--data", help="a folder, a Parquet file, or demo; else the config's")
-    parser.add_argument("--config", type=Path, help="a YAML file of configs/")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument(
-        "--seeds", type=int, default=seeds, help=f"seeds 0, 1, ... (default: {seeds})"
-    )
-    out = Path("results") / program.rpartition(".")[2]
-    parser.add_argument("--out", type=Path, default=out, help="folder")
-    parser.add_argument("--debug", action="store_true", help="show errors with their traceback")
-    return parser
-
-
-def config_of(options: argparse.Namespace) -> Config:
-    """The configuration that the options of `base_parser` name."""
-    if options.seeds < 1:
-        raise ValueError(f"--seeds >= 1 must hold, but got {options.seeds}")
-    overrides = options.set + ([f"data.path={options.data}"] if options.data else [])
-    return load_config(options.config, overrides)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command."""
-    parser = base_parser("hierclf.benchmark.run", __doc__, seeds=3)
-    parser.add_argument("--novel-rate", type=float, default=0.5, help="of the goal `overall`")
-    parser.add_argument("--seen", type=float, default=0.85, help="of the goal `seen-at-least`")
-    options = parser.parse_args(arguments)
-    with one_line_errors("hierclf.benchmark.run", debug=options.debug):
-        config = config_of(options)
-        goals = {
-            "balanced": BALANCED,
-            f"overall at {options.novel_rate:g} novel": Goal(
-                "overall", novel_rate=options.novel_rate
-            ),
-            f"seen at least {options.seen:g}": Goal("seen-at-least", seen=options.seen),
-        }
-        rows = run_benchmark(config, range(options.seeds), goals)
-        paths = write_report(rows, options.out)
-        print(summary(rows))
-        print("wrote " + ", ".join(map(str, paths)))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""Curves of a score table: seen against unseen accuracy, and the objective over both thresholds.
+"""Curves of a score table: seen against unseen accuracy, and the expected value of thresholds.
 
 Shape legend: N rows of a score table, P super and Q sub thresholds.
 """
@@ -13,13 +13,9 @@ import pandas as pd
 
 from hierclf.hierarchy import LEVELS, Level
 from hierclf.metrics.accuracy import harmonic_mean
+from hierclf.rules.choose import expectation
 from hierclf.rules.rule import Rule
-from hierclf.rules.score_table import (
-    Array,
-    Bools,
-    Ints,
-    ScoreTable,
-)
+from hierclf.rules.score_table import Array, ScoreTable
 from hierclf.rules.trade_off import sweep
 
 MAX_CURVE_POINTS = 500
@@ -33,7 +29,7 @@ class Grid(NamedTuple):
 
 
 class TauMap(NamedTuple):
-    """The objective in [0, 1], float64 [P, Q], over thresholds; a rule's own are among them."""
+    """Expected values in [0, 1], float64 [P, Q], over thresholds, a rule's own among them."""
 
     super_grid: Grid
     sub_grid: Grid
@@ -97,31 +93,19 @@ def pareto_front(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def tau_map(table: ScoreTable, rule: Rule, *, n: int = 60) -> TauMap:
-    """The objective of a rule's two scores over a grid of thresholds, the rule's own among them.
+    """The expected value of a rule's scores over a grid of thresholds, its own among them.
 
     Args:
-        n: thresholds a side, at equal steps in the share of rows that they let through.
+        table: what the rule was chosen on; rule: its scores and thresholds.
+        n: thresholds per level, at equal steps in the fraction of rows that they let through.
 
     Raises:
-        ValueError: no level with known and novel rows, a missing column.
+        ValueError: no held-out class, a missing column.
     """
-    super_score = table.score("super", rule.super.score)
-    sub_score = table.score("sub", rule.sub.score)
-    grids = _grid(super_score, rule.super.tau, n), _grid(sub_score, rule.sub.tau, n)
-    # The first tau of each level that lets a row through; the super level looks at its own only.
-    first = np.searchsorted(grids[0].taus, super_score), np.searchsorted(grids[1].taus, sub_score)
-    looked_at = {"super": (first[0], np.zeros_like(first[1])), "sub": first}
-    shape = len(grids[0].taus), len(grids[1].taus)
-    parts = []
-    for level in LEVELS:
-        rows = table[level]
-        if rows.judged:
-            seen = _let_through(looked_at[level], rows.right, shape) / rows.known.sum()
-            missed = _let_through(looked_at[level], ~rows.known, shape) / (~rows.known).sum()
-            parts.append(harmonic_mean(seen, 1.0 - missed))
-    if not parts:
-        raise ValueError("a tau map needs a level with known and novel rows, but got none")
-    return TauMap(*grids, np.mean(parts, axis=0))
+    value = expectation(table, rule.super.score, rule.sub.score)
+    super_grid = _grid(value.super_scores, rule.super.tau, n)
+    sub_grid = _grid(value.sub_scores, rule.sub.tau, n)
+    return TauMap(super_grid, sub_grid, value.values(super_grid.taus, sub_grid.taus))
 
 
 def thinned_curve(table: ScoreTable, level: Level, score: Array) -> tuple[Array, Array, Array]:
@@ -142,11 +126,3 @@ def _grid(score: Array, tau: float, n: int) -> Grid:
     # Of those that decide alike only the first stays: that is `tau` where it is one of them.
     shares, first = np.unique(shares, return_index=True)
     return Grid(taus[first], shares)
-
-
-def _let_through(first: tuple[Ints, Ints], rows: Bools, shape: tuple[int, int]) -> Array:
-    """How many of some rows each pair of taus lets through, [P, Q]; first: lowest taus that do."""
-    inside = rows & (first[0] < shape[0]) & (first[1] < shape[1])
-    cells = first[0][inside] * shape[1] + first[1][inside]
-    counts = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
-    return counts.cumsum(axis=0).cumsum(axis=1).astype(np.float64)

@@ -1,30 +1,30 @@
-"""The honest estimate of a threshold rule: the classes that choose it never report on it.
+"""Cross-fitting: the classes that choose a rule never report on it.
 
 A rule chosen on a score table and judged on the same table looks better than it will be on new
 classes. Here every part of the sub-classes is reported on by a rule that only the other parts
 chose, and a super-class is reported on as novel only by a rule that never saw it novel.
 
-Shape legend: N rows of a score table (see `hierclf.rules.score_table`), C sub-classes.
+Shape legend: N rows of a score table, C sub-classes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from hierclf.hierarchy import LEVELS
 from hierclf.metrics.accuracy import six_accuracies
-from hierclf.rules.exact import BestRule, Scores, best_rule
-from hierclf.rules.goals import BALANCED, Goal
-from hierclf.rules.rule import apply_rule
+from hierclf.rules.choose import Chosen, choose_rule
+from hierclf.rules.evidence import KNOWN, Evidence
+from hierclf.rules.expected import Units
+from hierclf.rules.rule import Rule, apply_rule
 from hierclf.rules.score_table import Ints, ScoreTable
 
-# The second argument is whatever `cross_fit` was given as scores.
-Choose = Callable[[ScoreTable, Any], BestRule]
+Choose = Callable[[ScoreTable, Sequence[str]], Chosen]
 
 
 class CrossFit(NamedTuple):
@@ -32,9 +32,11 @@ class CrossFit(NamedTuple):
 
     Attributes:
         predictions: one row per reported row, indexed by its position in the table, ascending:
-            fold, part, pred_super, pred_sub (`NOVEL` or model index), cell (a row of `cells`).
+            fold, part, pred_super, pred_sub (`NOVEL` or model index), super_margin and sub_margin
+            (score less threshold, in units of the score's spread over known rows; above 0 is
+            novel), cell (a row of `cells`).
         cells: one row per part and fold: fold, part, n_choose, n_report, and the rule's
-            super_score, super_tau, sub_score, sub_tau and value on the rows that chose it.
+            super_score, super_tau, sub_score, sub_tau and expected value.
         accuracies: the six accuracies and harmonic means of all reported rows together.
     """
 
@@ -46,11 +48,10 @@ class CrossFit(NamedTuple):
 def cross_fit(
     table: ScoreTable,
     parts: np.ndarray,
-    scores: Scores,
+    names: Sequence[str],
     report_folds: Sequence[str],
     *,
-    goal: Goal = BALANCED,
-    choose: Choose | None = None,
+    choose: Choose = choose_rule,
 ) -> CrossFit:
     """Report every row by a rule that its class did not choose.
 
@@ -62,21 +63,19 @@ def cross_fit(
     Args:
         table: a score table with true labels and `fold`.
         parts: int [C], the part of each sub-class; at least two.
-        scores: what to choose among, as `best_rule` takes it.
+        names: scores to fuse.
         report_folds: names of folds to report; every one of their rows is reported once.
-        goal: what rules are chosen for.
-        choose: (rows, scores) -> rule and its value; by default `best_rule` for the goal.
+        choose: (rows, names) -> rule and its value.
 
     Raises:
         ValueError: one part only, a label without a part, an unknown fold, or what `choose` raises.
     """
-    choose = partial(best_rule, goal=goal) if choose is None else choose
     row_part = _row_parts(table, np.asarray(parts))
     hidden = _hidden_supers(table)
     fold = table.folds
     if not report_folds or not set(report_folds) <= set(hidden):
         raise ValueError(f"`report_folds` must be among {list(hidden)}, but got {report_folds}")
-    chosen: dict[tuple[int, frozenset[str]], tuple[BestRule, int]] = {}
+    chosen: dict[tuple[int, frozenset[str]], _Cell] = {}
     predictions: list[pd.DataFrame] = []
     cells: list[dict[str, Any]] = []
     for part, name in product(np.unique(row_part).tolist(), dict.fromkeys(report_folds)):
@@ -85,16 +84,34 @@ def cross_fit(
             continue
         banned = frozenset(other for other in hidden if hidden[other] & hidden[name])
         if (part, banned) not in chosen:
-            chooses = (row_part != part) & ~np.isin(fold, sorted(banned))
-            chosen[part, banned] = choose(table.where(chooses), scores), int(chooses.sum())
-        (rule, value), n_choose = chosen[part, banned]
-        cell = {"fold": name, "part": part}
-        decided = apply_rule(table.take(report), rule)
-        answers = {"pred_super": decided.super, "pred_sub": decided.sub}
-        predictions.append(pd.DataFrame({**cell, **answers, "cell": len(cells)}, index=report))
-        counts = {"n_choose": n_choose, "n_report": len(report)}
-        cells.append({**cell, **counts, **rule.to_dict(), "value": value})
+            chooses = table.where((row_part != part) & ~np.isin(fold, sorted(banned)))
+            chosen[part, banned] = _Cell(chooses, *choose(chooses, names))
+        cell = chosen[part, banned]
+        key = {"fold": name, "part": part}
+        reported = cell.report(table.take(report)).set_index(report)
+        predictions.append(reported.assign(**key, cell=len(cells)))
+        counts = {"n_choose": len(cell.chooses), "n_report": len(report)}
+        cells.append({**key, **counts, **cell.rule.to_dict(), "value": cell.value})
     return _pool(table, predictions, cells)
+
+
+class _Cell(NamedTuple):
+    """The rows that chose a rule, the rule, and its expected value."""
+
+    chooses: ScoreTable
+    rule: Rule
+    value: float
+
+    def report(self, rows: ScoreTable) -> pd.DataFrame:
+        """Predictions and margins of rows that did not choose."""
+        known = Evidence.of(self.chooses).rows(KNOWN)
+        decided = apply_rule(rows, self.rule)
+        columns: dict[str, np.ndarray] = {"pred_super": decided.super, "pred_sub": decided.sub}
+        for level in LEVELS:
+            score, tau = self.rule[level]
+            spread = Units.of(self.chooses.score(level, score), known).spread
+            columns[f"{level}_margin"] = (rows.score(level, score) - tau) / spread
+        return pd.DataFrame(columns)
 
 
 def _pool(

@@ -7,9 +7,9 @@ measured on the fold's validation images, all of known classes. Three ways to co
 - `standardised`: (score - median) / standard deviation of the fold's val images;
 - `rank`: the fraction of the fold's val images with a lower score.
 
-A search uses `normalise_to_fold`: the network of the all-known calibration fold knows every class,
-as the final network does. Once all other folds have its median and spread, a threshold chosen on
-them applies to the final network's scores as they are.
+A search uses `normalise_to_final`: the networks of the two all-known calibration folds know every
+class, as the final network does. Once all other folds have the median and spread that these two
+predict for it, a threshold chosen on them applies to the final network's scores as they are.
 
 Shape legend: N rows of a score table (see `hierclf.rules.score_table`).
 """
@@ -27,6 +27,7 @@ from hierclf.rules.score_table import Array, ScoreTable
 Normalisation = Literal["raw", "standardised", "rank"]
 NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)
 DEPLOYED: Normalisation = "standardised"
+_RATIO = (0.5, 2.0)  # bounds of a change of spread; beyond them two networks have little in common
 
 
 def normalise_by_fold(table: ScoreTable, names: Sequence[str], how: Normalisation) -> ScoreTable:
@@ -51,30 +52,44 @@ def normalise_by_fold(table: ScoreTable, names: Sequence[str], how: Normalisatio
     return _map_folds(table, names, lambda values, known, column: _normalised(values, known, how))
 
 
-def normalise_to_fold(table: ScoreTable, names: Sequence[str], fold: str) -> ScoreTable:
-    """Give the scores of all other folds the median and spread of one fold.
+def normalise_to_final(
+    table: ScoreTable, names: Sequence[str], reference: str, smaller: str
+) -> ScoreTable:
+    """Give the scores of all folds the median and spread that the final network's will have.
+
+    The networks of both named folds know all classes and score the same val images; the smaller one
+    was trained on fewer images. Training on more images changes the scores: the final network,
+    trained on all, is taken to differ from the reference's by as much as that differs from the
+    smaller one's, and by no more than one spread. Without it, known images and new sub-classes
+    score too high in the folds, and new sub-classes are found less often than promised
+    (results/README.md, "New classes").
 
     Args:
         table: N rows with `fold` and `split`.
         names: scores to normalise, at both levels.
-        fold: name of the fold. Scores of the others become median + spread * (score - own median)
-            / own spread; medians and standard deviations are those of val images.
+        reference, smaller: names of the two folds.
 
     Returns:
-        The rows of the other folds with the scores replaced, float64.
+        The rows of the other folds with the scores replaced, float64, numbered from 0.
 
     Raises:
-        ValueError: a missing column, a fold without val images, no fold of that name.
+        ValueError: a missing column, a fold without val images, no fold of one of the names.
     """
-    target = table.where((table.folds == fold) & table.val)
-    if not len(target):
-        raise ValueError(f"fold {fold} must have val images to normalise to, but has none")
+    larger, less = (table.where((table.folds == fold) & table.val) for fold in (reference, smaller))
+    for fold, rows in ((reference, larger), (smaller, less)):
+        if not len(rows):
+            raise ValueError(f"fold {fold} must have val images to normalise to, but has none")
+    assert len(larger) == len(less), "the two folds validate on the same images"
 
-    def to_target(values: Array, known: Array, column: str) -> Array:
-        scores = target.column(column).astype(np.float64)
-        return np.median(scores) + _spread(scores) * _normalised(values, known, "standardised")
+    def to_final(values: Array, known: Array, column: str) -> Array:
+        scores, before = (rows.column(column).astype(np.float64) for rows in (larger, less))
+        own = _spread(scores)
+        median = np.median(scores) + np.clip((scores - before).mean(), -own, own)
+        spread = own * np.clip(own / _spread(before), *_RATIO)
+        return median + spread * _normalised(values, known, "standardised")
 
-    return _map_folds(table.where(table.folds != fold), names, to_target)
+    others = table.where(~np.isin(table.folds, [reference, smaller]))
+    return _map_folds(ScoreTable(others.frame.reset_index(drop=True)), names, to_final)
 
 
 def _map_folds(

@@ -13,7 +13,7 @@ say how that one will score known images.
 Shapes: N images, S super-classes, C sub-classes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -21,8 +21,10 @@ import numpy as np
 from hierclf.hierarchy import Hierarchy
 from hierclf.training.split import draw_val
 
-REFERENCE, REFIT = "reference", "all"
-"""Names of the two folds that hide no class."""
+REFERENCE, SMALLER, REFIT = "reference", "smaller", "all"
+"""Names of the three folds that hide no class."""
+CALIBRATION = (REFERENCE, SMALLER)
+"""The folds that say how the final network will score known images."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Fold:
     """One class-holdout fold.
 
     Attributes:
-        name: `sub0`, ..., `super0`, ..., `mixed0`, ..., `reference`, or `all` for the fold that
-            trains on every image.
+        name: `sub0`, ..., `super0`, ..., `mixed0`, ..., `reference`, `smaller`, or `all` for the
+            fold that trains on every image.
         known_super: int64, ascending model indices of the super-classes that training shows.
         known_sub: int64, the same for sub-classes.
         train, val, held_out: int64 row indices, ascending, pairwise disjoint.
@@ -169,6 +171,37 @@ def reference_fold(
         groups=groups,
         is_val=is_val,
     )
+
+
+def smaller_fold(
+    reference: Fold,
+    sub_labels: np.ndarray,
+    *,
+    val_fraction: float,
+    seed: int,
+    groups: np.ndarray | None = None,
+) -> Fold:
+    """The reference fold with as many images again left out of its training; the same val images.
+
+    What the scores of the same images change by, from this network to the reference's, is about
+    what they change by from the reference's to the final one, which trains on every image.
+
+    Args:
+        reference: as `reference_fold` made it. sub_labels: int64 [N].
+        val_fraction: the fraction of all images that the reference leaves out.
+        seed: same seed, same fold.
+        groups: int64 [N], images to keep on one side.
+    """
+    in_train = np.zeros(len(sub_labels), dtype=bool)
+    in_train[reference.train] = True
+    left_out = draw_val(
+        sub_labels,
+        in_train,
+        fraction=min(val_fraction / (1.0 - val_fraction), 0.5),
+        rng=np.random.default_rng([seed, 6]),
+        groups=groups,
+    )
+    return replace(reference, name=SMALLER, train=np.flatnonzero(in_train & ~left_out))
 
 
 def refit_fold(super_labels: np.ndarray, sub_labels: np.ndarray) -> Fold:

@@ -18,7 +18,7 @@ from hierclf.nets.backbones import Backbone, build_backbone
 from hierclf.progress import Progress
 from hierclf.scores import PRETRAINED_SCORES, PretrainedHead
 from hierclf.training.features import open_features
-from hierclf.training.folds import Fold, plan_folds, reference_fold, refit_fold
+from hierclf.training.folds import Fold, plan_folds, reference_fold, refit_fold, smaller_fold
 from hierclf.training.image_groups import with_found_groups, with_named_groups
 
 StageProgress = Callable[[str, int, int], None]
@@ -28,7 +28,8 @@ class Prepared(NamedTuple):
     """What training reads.
 
     Attributes:
-        folds: by name, in the planned order; the last two, `reference` and `all`, hide nothing.
+        folds: by name, in the planned order; the last three, `reference`,
+            `smaller` and `all`, hide nothing.
         features: float32 [V + 1, N, D] memory map, or None unless the backbone is frozen.
         pretrained_head: the classifier head in the weights, if a score uses it.
     """
@@ -126,7 +127,7 @@ def _warn_of_images(cache: ImageCache) -> None:
 
 
 def plan(cache: ImageCache, config: Config) -> list[Fold]:
-    """The folds of a configuration: those that hide classes, the reference, the refit."""
+    """The folds of a configuration: those that hide classes, and the three that hide none."""
     labels = cache.super_labels, cache.sub_labels
     division: dict[str, Any] = {
         "val_fraction": config.folds.val_fraction,
@@ -144,7 +145,9 @@ def plan(cache: ImageCache, config: Config) -> list[Fold]:
         **division,
     )
     reference = reference_fold(*labels, **division)
-    return [*folds, reference, refit_fold(*labels)]
+    division.pop("is_val")
+    smaller = smaller_fold(reference, cache.sub_labels, **division)
+    return [*folds, reference, smaller, refit_fold(*labels)]
 
 
 def _pretrained_head(config: Config, backbone: Backbone) -> PretrainedHead | None:

@@ -24,7 +24,7 @@ def draw_val(
 
     Args:
         sub_labels: int64 [N].
-        known: bool [N], the images of the fold's known classes; no other is drawn.
+        known: bool [N], the images to draw from, such as those of the known classes.
         fraction: in (0, 1).
         rng: draws one permutation per known sub-class.
         groups: int64 [N], the same number for images to keep on one side; None where each image is
@@ -41,7 +41,7 @@ def draw_val(
         _draw_groups(in_val, sub_labels, known, groups, drawn_from, fraction, rng)
         return in_val
     for sub in drawn_from:
-        rows = np.flatnonzero(sub_labels == sub)
+        rows = np.flatnonzero(known & (sub_labels == sub))
         in_val[rng.permutation(rows)[: _target(len(rows), fraction)]] = True
     return in_val
 
@@ -75,7 +75,7 @@ def _draw_groups(
             n_val[:] += counts
 
     for sub in drawn_from:
-        rows = np.flatnonzero(sub_labels == sub)
+        rows = np.flatnonzero(known & (sub_labels == sub))
         target = _target(len(rows), fraction)
         numbers, first, sizes = np.unique(groups[rows], return_index=True, return_counts=True)
         size_of = dict(zip(numbers.tolist(), sizes.tolist(), strict=True))

@@ -14,7 +14,7 @@ from search.pipeline.preparation import check_early, prepare_images, start_clust
 from search.pipeline.run import Run
 from search.pipeline.run_folder import RunFolder
 from search.pipeline.summary import print_summary, save_plots, write_summary
-from search.pipeline.threshold_stage import threshold_stage
+from search.pipeline.threshold_stage import promise_metrics, threshold_stage
 from search.pipeline.training_stages import (
     confirm_stage,
     refit_stage,
@@ -162,9 +162,8 @@ def _run_stages(run: Run, started: float) -> None:
         save_plots(folder, run.config.search.space)
         registered = register_stage(run, held_out)
     summary = write_summary(run, best, rule, held_out, seconds=time.monotonic() - started)
-    figures = summary["held_out"]["chosen"]
-    metrics = {f"held_out.{key}": value for key, value in figures.items() if value is not None}
+    metrics = promise_metrics(held_out)
     files = (folder.config, folder.trials.with_suffix(".csv"), folder.summary, folder.plots)
     kept = [file for file in files if file.exists()]
     store.patiently(store.finish_search, run.mlflow_uri, run.parent_run_id, metrics, kept)
-    print_summary(run, summary, registered)
+    print_summary(run, summary, held_out, registered)

@@ -11,7 +11,7 @@ from hierclf.data.source import Source
 from hierclf.data.sources import open_source
 from hierclf.data.stream_open import parquet_of
 from hierclf.nets.backbones import build_backbone
-from hierclf.training.folds import REFERENCE, REFIT
+from hierclf.training.folds import CALIBRATION, REFIT
 from hierclf.training.loop import pick_precision
 from hierclf.training.prepare import Prepared, open_images, prepare
 from hierclf.training.reopen import PreparedFiles, files_of
@@ -116,7 +116,7 @@ def prepare_images(
         f"{hierarchy.n_sub} sub-classes"
         + (f", {len(cache.quarantine)} unreadable left out" if len(cache.quarantine) else ""),
     )
-    names = [name for name in prepared.folds if name not in (REFERENCE, REFIT)]
+    names = [name for name in prepared.folds if name not in (*CALIBRATION, REFIT)]
     n_super, n_mixed = (sum(x.startswith(kind) for x in names) for kind in ("super", "mixed"))
     console.print(
         f"  folds: {len(names) - n_super - n_mixed} hide sub-classes, "

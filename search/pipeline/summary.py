@@ -14,9 +14,10 @@ from rich.table import Table
 
 from hierclf.config import Space
 from hierclf.config.space import short_names, shown
-from hierclf.hierarchy import LEVELS
 from hierclf.reports import run_plots
 from hierclf.reports.parameter_plot import plot_parameters
+from hierclf.reports.promise_table import promise_notes, promise_table
+from hierclf.rules.promise import Promise
 from hierclf.rules.rule import PAPER_RULE, Rule
 from search.pipeline.run import Run
 from search.pipeline.run_folder import RunFolder
@@ -24,16 +25,10 @@ from search.pipeline.threshold_stage import HeldOut
 from search.pipeline.training_stages import Best
 from search.runtime.progress import console, duration, print_command
 
+_OTHERS = {"paper": "paper 0.7/0.5", "never_novel": "never novel"}
 _VERSIONS = ("hierclf", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy", "pandas")
-_PARTS = {"overall": "all", "seen": "seen", "unseen": "new", "harmonic": "H"}
 _COLUMNS = 4
 """Searched values in the final table; trials.csv has all."""
-_ROWS = {
-    "chosen": "this run",
-    "paper": "paper 0.7/0.5",
-    "never_novel": "never novel",
-    "always_novel": "always novel",
-}
 
 
 def write_summary(
@@ -46,7 +41,8 @@ def write_summary(
         "best_trial": asdict(best),
         "rule": rule.to_dict(),
         "paper_rule": PAPER_RULE.to_dict(),
-        "held_out": held_out.accuracies,
+        "held_out": {rule: _plain(promise) for rule, promise in held_out.promises.items()},
+        "held_out_classes": {"super": held_out.hidden_super, "sub": held_out.hidden_sub},
         "seconds": run.folder.timings() | {"this_start": round(seconds, 1)},
         "images": len(run.prepared.cache.images),
         "unreadable": len(run.prepared.cache.quarantine),
@@ -56,6 +52,10 @@ def write_summary(
     }
     run.folder.write_json(run.folder.summary, summary)
     return summary
+
+
+def _plain(promise: Promise) -> dict[str, dict[str, float] | None]:
+    return {key: None if figure is None else figure._asdict() for key, figure in promise.items()}
 
 
 def save_plots(folder: RunFolder, space: Space) -> None:
@@ -69,7 +69,7 @@ def save_plots(folder: RunFolder, space: Space) -> None:
     plot_parameters(pd.read_parquet(folder.trials), space, folder.plots / "parameters.png")
 
 
-def print_summary(run: Run, summary: dict[str, Any], registered: str) -> None:
+def print_summary(run: Run, summary: dict[str, Any], held_out: HeldOut, registered: str) -> None:
     """Best trials, thresholds, accuracies beside the paper's rule, and what to type next."""
     console.print()
     if run.folder.trials.is_file():
@@ -77,7 +77,10 @@ def print_summary(run: Run, summary: dict[str, Any], registered: str) -> None:
         console.print(_trials_table(pd.read_parquet(run.folder.trials).head(5), list(space)))
     else:
         console.print("no search: the configuration as it is (search.trials is 0)")
-    console.print(_accuracy_table(summary["held_out"]))
+    others = {title: held_out.promises[key] for key, title in _OTHERS.items()}
+    console.print(promise_table(held_out.promises["chosen"], others))
+    for note in promise_notes(held_out.hidden_super, held_out.hidden_sub):
+        console.print(f"  {note}", soft_wrap=False)
     rule = summary["rule"]
     console.print(
         f"novel super-class: {rule['super_score']} > {rule['super_tau']:.4g}    "
@@ -109,24 +112,6 @@ def _trials_table(trials: pd.DataFrame, keys: list[str]) -> Table:
             _percent(row["objective"]),
             str(row["status"]),
         )
-    return table
-
-
-def _accuracy_table(held_out: dict[str, dict[str, float | None]]) -> Table:
-    table = Table(
-        title="accuracy in %; thresholds chosen without the sub-class judged (new: unseen)",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    table.add_column("rule", no_wrap=True)
-    for level in LEVELS:
-        for part in _PARTS.values():
-            table.add_column(f"{level}\n{part}", justify="right", no_wrap=True)
-    for key, label in _ROWS.items():
-        values = held_out[key]
-        cells = [_percent(values[f"{level}_{part}"]) for level in LEVELS for part in _PARTS]
-        table.add_row(label, *cells)
     return table
 
 

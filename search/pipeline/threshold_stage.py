@@ -1,6 +1,5 @@
-"""The stage that chooses scores and thresholds, and measures them by cross-fitting."""
+"""The stage that chooses thresholds, and says what to expect of them on new classes."""
 
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -8,57 +7,70 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hierclf.hierarchy import LEVELS
-from hierclf.metrics.accuracy import constant_answers, six_accuracies
 from hierclf.reports import run_plots
 from hierclf.reports.curves import pareto_front, trade_off_table
 from hierclf.rules.calibration import calibration_errors
-from hierclf.rules.cross_fit import cross_fit
-from hierclf.rules.fusion import best_combination
 from hierclf.rules.goals import BALANCED, Goal
-from hierclf.rules.rule import (
-    PAPER_RULE,
-    Rule,
-    apply_rule,
-    evaluate_rule,
-)
+from hierclf.rules.promise import Promise, cross_fitted_promise, margins_of, promise
+from hierclf.rules.rule import PAPER_RULE, Rule, apply_rule
 from hierclf.rules.score_table import ScoreTable
-from hierclf.training.folds import REFERENCE, REFIT, sub_parts
+from hierclf.training.folds import CALIBRATION, sub_parts
 from search.pipeline.run import Run, search_folds
 from search.pipeline.run_folder import read_json
-from search.pipeline.threshold_search import TauSearch, search_rule
+from search.pipeline.threshold_search import ThresholdSearch, search_thresholds
 from search.runtime.progress import console
 from search.tracking import store
 
 
 class HeldOut(NamedTuple):
-    """The cross-fitted six accuracies, by rule, and the rule chosen for each cell."""
+    """What to expect on classes that chose nothing, by rule; see `promised`.
 
-    accuracies: dict[str, dict[str, float | None]]
+    Attributes:
+        promises: of `chosen`, `paper` and `never_novel`.
+        cells: the cross-fitted rules behind `chosen`.
+        hidden_super, hidden_sub: how many classes could be held out.
+    """
+
+    promises: dict[str, Promise]
     cells: pd.DataFrame
+    hidden_super: int
+    hidden_sub: int
 
 
 def threshold_stage(run: Run, table: ScoreTable) -> tuple[Rule, HeldOut]:
-    """Optuna over the score and tau of each head; figures by cross-fitting."""
-    names = run.config.thresholds.scores
+    """Search both thresholds, and cross-fit what to expect of them."""
     goal, held_out = _reached(run, table)
     if run.folder.thresholds.is_file():
         return Rule.from_dict(read_json(run.folder.thresholds)["rule"]), held_out
     settings = run.config.thresholds
-    found = search_rule(
+    found = search_thresholds(
         table,
-        names,
+        settings.scores,
         trials=settings.trials,
         seed=run.config.seed,
         goal=goal,
         sampler=settings.sampler,
     )
-    rule = found.rule
     console.print(
-        f"  {rule.super.score} > {rule.super.tau:.4g} is a novel super-class, "
-        f"{rule.sub.score} > {rule.sub.tau:.4g} a novel sub-class; "
-        f"regret against the exact search {found.regret:.2f} points"
+        f"  expected value {100 * found.value:.1f}, regret against the sweep of all thresholds "
+        f"{found.regret:.2f} points"
     )
     errors = calibration_errors(table)
+    _print_calibration(errors)
+    _write_tables(run, table, found, held_out)
+    chosen = {
+        "rule": found.rule.to_dict(),
+        "expected_value": found.value,
+        "sweep_rule": found.sweep.rule.to_dict(),
+        "sweep_value": found.sweep.value,
+        "regret_points": found.regret,
+        "calibration_errors": errors,
+    }
+    run.folder.write_json(run.folder.thresholds, chosen)
+    return found.rule, held_out
+
+
+def _print_calibration(errors: dict[str, float | None]) -> None:
     console.print(
         "  expected calibration error on known images, before and after temperature scaling: "
         + ", ".join(
@@ -67,65 +79,45 @@ def threshold_stage(run: Run, table: ScoreTable) -> tuple[Rule, HeldOut]:
             for level in LEVELS
         )
     )
-    decided = apply_rule(table, rule)
-    written = table.with_columns(super_decision=decided.super, sub_decision=decided.sub)
-    run.folder.write_table(run.folder.scores, written.frame)
-    _write_curves(run, table, found, held_out)
-    chosen = {
-        "rule": rule.to_dict(),
-        "objective": found.value,
-        "exact_rule": found.exact_rule.to_dict(),
-        "exact_objective": found.exact_value,
-        "regret_points": found.regret,
-        "calibration_errors": errors,
-    }
-    run.folder.write_json(run.folder.thresholds, chosen)
-    return rule, held_out
 
 
 def _reached(run: Run, table: ScoreTable) -> tuple[Goal, HeldOut]:
-    """The configuration's goal and its figures; where it can't be reached, the balanced goal's."""
+    """The configuration's goal and its promise; where it can't be reached, the balanced goal's."""
     goal = run.config.thresholds.target
     try:
-        return goal, held_out_accuracies(run, table, goal)
+        return goal, promised(run, table, goal)
     except ValueError as error:
         if goal == BALANCED:
             raise
         # The networks are trained by now: a goal set too high must not cost them.
         console.print(f"  {error}: balanced thresholds instead; `hierclf thresholds` changes them")
-        return BALANCED, held_out_accuracies(run, table, BALANCED)
+        return BALANCED, promised(run, table, BALANCED)
 
 
-def held_out_accuracies(run: Run, table: ScoreTable, goal: Goal) -> HeldOut:
-    """Accuracies by thresholds that were chosen without the sub-class they judge.
+def promised(run: Run, table: ScoreTable, goal: Goal) -> HeldOut:
+    """What to expect of the rule to be chosen, of the paper's, and of never saying novel.
 
-    The folds of the hyper-parameter search are not reported, nor the sub-classes that its sub fold
-    hid. What its super fold hid is reported, by networks of other folds: leaving that out would
-    leave out a whole super-class. So thresholds and figures share no sub-class; hyper-parameters
-    and figures share no network, but that one super-class.
+    Rows that had a say in the hyper-parameters do not report (see `reporting_rows`).
     """
-    searched = search_folds(run)
-    silent = (*searched, REFERENCE, REFIT)
-    reported = [name for name in run.prepared.folds if name not in silent]
-    parts = class_parts(run)
-    names = run.config.thresholds.scores
-    choose = partial(best_combination, goal=goal)
-    fitted = cross_fit(table, parts, names, reported, choose=choose)
-    may_report = reporting_rows(run, table)[fitted.predictions.index.to_numpy()]
-    chosen = fitted.predictions[may_report]
-    rows = table.take(chosen.index)
-    accuracies = {
-        "chosen": six_accuracies(*rows.targets, chosen["pred_super"], chosen["pred_sub"]),
-        "paper": evaluate_rule(_as_scored(run).take(chosen.index), PAPER_RULE),
-        **constant_answers(*rows.targets, *rows.predictions),
+    may_report = reporting_rows(run, table)
+    found = cross_fitted_promise(
+        table, class_parts(run), may_report, run.config.thresholds.scores, goal=goal
+    )
+    as_scored = _as_scored(run).take(found.fit.predictions.index)
+    paper = as_scored.where(may_report[found.fit.predictions.index])
+    never = pd.DataFrame({f"{level}_margin": np.full(len(paper), -1.0) for level in LEVELS})
+    promises = {
+        "chosen": found.figures,
+        "paper": promise(paper, margins_of(paper, PAPER_RULE)),
+        "never_novel": promise(paper, never),
     }
-    return HeldOut(accuracies, fitted.cells)
+    return HeldOut(promises, found.fit.cells, found.hidden_super, found.hidden_sub)
 
 
 def _as_scored(run: Run) -> ScoreTable:
     """The rows of the score table as the folds' networks scored them: what the paper looks at."""
     table = ScoreTable(pd.read_parquet(run.folder.fold_scores))
-    return table.where(table.folds != REFERENCE)
+    return table.where(~np.isin(table.folds, CALIBRATION))
 
 
 def class_parts(run: Run) -> NDArray[np.int64]:
@@ -135,14 +127,18 @@ def class_parts(run: Run) -> NDArray[np.int64]:
 
 
 def reporting_rows(run: Run, table: ScoreTable) -> NDArray[np.bool_]:
-    """Which rows of the score table figures may be made of, bool [N]; see `held_out_accuracies`."""
+    """Which rows of the score table figures may be made of, bool [N]; none
+    whose fold or class had a say in the hyper-parameters."""
     part = class_parts(run)[table.sub.labels]
     # Part 0 is what the search's sub fold hid.
     return ~np.isin(table.folds, search_folds(run)) & (part != 0)
 
 
-def _write_curves(run: Run, table: ScoreTable, found: TauSearch, held_out: HeldOut) -> None:
+def _write_tables(run: Run, table: ScoreTable, found: ThresholdSearch, held_out: HeldOut) -> None:
     folder, plots = run.folder.path, run.folder.plots
+    decided = apply_rule(table, found.rule)
+    written = table.with_columns(super_decision=decided.super, sub_decision=decided.sub)
+    run.folder.write_table(run.folder.scores, written.frame)
     curve = trade_off_table(table, run.config.thresholds.scores)
     run.folder.write_csv(folder / "trade_off.csv", curve)
     run.folder.write_csv(folder / "tau_trials.csv", found.trials)
@@ -157,11 +153,10 @@ def _write_curves(run: Run, table: ScoreTable, found: TauSearch, held_out: HeldO
 def log_thresholds(run: Run, held_out: HeldOut) -> None:
     """Log what `threshold_stage` left as files to MLflow; a second call replaces the first one's.
 
-    Not part of that stage: an MLflow that is gone shall not keep the refit from its work.
+    Not part of that stage: the refit must not wait for an MLflow that is gone.
     """
     folder, chosen = run.folder.path, read_json(run.folder.thresholds)
-    figures = held_out.accuracies["chosen"].items()
-    metrics = {f"held_out.{key}": value for key, value in figures if value is not None}
+    metrics = promise_metrics(held_out)
     taus = {f"{level}_tau": chosen["rule"][f"{level}_tau"] for level in LEVELS}
     store.log_thresholds(
         run.mlflow_uri,
@@ -177,3 +172,19 @@ def log_thresholds(run: Run, held_out: HeldOut) -> None:
             run.folder.plots / "tau_map.png",
         ],
     )
+
+
+def promise_metrics(held_out: HeldOut) -> dict[str, float]:
+    """The promise of the chosen rule as MLflow metrics: held_out.KEY, and KEY_low and KEY_high."""
+    metrics: dict[str, float] = {}
+    for key, figure in held_out.promises["chosen"].items():
+        if figure is not None:
+            ends = ("", "_low", "_high")
+            metrics |= {f"held_out.{key}{end}": x for end, x in zip(ends, figure, strict=True)}
+    return metrics
+
+
+def promised_value(held_out: HeldOut) -> float:
+    """The mean of the promised harmonic means, in [0, 1]: what versions of a model compete by."""
+    figures = [held_out.promises["chosen"][f"{level}_harmonic"] for level in LEVELS]
+    return float(np.mean([figure.expected for figure in figures if figure is not None]))

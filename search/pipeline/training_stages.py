@@ -22,14 +22,19 @@ from hierclf.data.sources import is_demo
 from hierclf.data.stream import ImageStream
 from hierclf.io.atomic import draft_of
 from hierclf.rules.calibration import calibrate_rule
-from hierclf.rules.goals import objective
-from hierclf.rules.normalisation import normalise_to_fold
+from hierclf.rules.normalisation import normalise_to_final
 from hierclf.rules.rule import Rule
 from hierclf.rules.score_table import ScoreTable
-from hierclf.training.folds import REFERENCE, REFIT
+from hierclf.training.folds import CALIBRATION, REFIT
 from search.pipeline.run import Run, search_folds
 from search.pipeline.run_folder import read_json
-from search.pipeline.threshold_stage import HeldOut, class_parts, log_thresholds, reporting_rows
+from search.pipeline.threshold_stage import (
+    HeldOut,
+    class_parts,
+    log_thresholds,
+    promised_value,
+    reporting_rows,
+)
 from search.tracking import store
 from search.tracking.registry import register_model
 from search.trials.plan import FOLDS
@@ -145,7 +150,7 @@ def confirm_stage(run: Run, best: Best) -> ScoreTable:
     scored = pd.concat(tables, ignore_index=True).sort_values(["fold", "split"], kind="stable")
     with draft_of(run.folder.fold_scores) as draft:
         scored.to_parquet(draft, index=False)
-    table = normalise_to_fold(ScoreTable(scored), run.config.thresholds.scores, REFERENCE)
+    table = normalise_to_final(ScoreTable(scored), run.config.thresholds.scores, *CALIBRATION)
     run.folder.write_table(run.folder.scores, table.frame)
     shutil.rmtree(job.storage)  # the folds' networks have served
     return table
@@ -192,7 +197,7 @@ def register_stage(run: Run, held_out: HeldOut) -> str:
         run.parent_run_id,
         run.folder.model,
         _encoded(_first(run.prepared.cache.images)),
-        objective=objective(held_out.accuracies["chosen"]),
+        objective=promised_value(held_out),
         fingerprint=run.prepared.cache.content,
         take_over=not is_demo(run.config.data.path),
     )

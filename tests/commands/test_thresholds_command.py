@@ -2,27 +2,18 @@
 
 import json
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from hierclf.bundle.directory import load_bundle, load_card
-from hierclf.bundle.score_table_file import StoredTable, save_score_table
-from hierclf.commands.thresholds import (
-    _judged_by_others,
-    choice_notes,
-    choice_table,
-    choose_thresholds,
-)
-from hierclf.metrics.accuracy import constant_answers
+from hierclf.bundle.score_table_file import save_score_table
+from hierclf.commands.thresholds import choice_notes, choose_thresholds
 from hierclf.rules.calibration import Calibration
-from hierclf.rules.cross_fit import cross_fit
-from hierclf.rules.fusion import best_combination
+from hierclf.rules.choose import choose_rule
 from hierclf.rules.goals import BALANCED, Goal
-from hierclf.rules.rule import evaluate_rule
+from hierclf.rules.promise import Figure, Mix, cross_fitted_promise
 from hierclf.rules.score_table import ScoreTable
 from tests.drawn_tables import PARTS, draw_table
 from tests.test_cli import error_of, run
@@ -42,26 +33,25 @@ def model(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("goal", GOALS)
-def test_the_rule_is_the_exact_best_and_the_figures_are_cross_fitted(
+def test_the_rule_is_the_chosen_one_and_the_figures_are_cross_fitted(
     model: Path, goal: Goal
 ) -> None:
     choice = choose_thresholds(model, goal)
-    table = tiny_table()
-    assert choice.rule == best_combination(ScoreTable(table), SINGLE, goal=goal).rule
-    fitted = cross_fit(
-        ScoreTable(table), TINY_PARTS, SINGLE, FOLDS, choose=partial(best_combination, goal=goal)
+    table = ScoreTable(tiny_table())
+    assert choice.rule == choose_rule(table, SINGLE, goal=goal).rule
+    novel = 0.5 if goal.novel_rate is None else goal.novel_rate
+    expected = cross_fitted_promise(
+        table,
+        TINY_PARTS,
+        np.ones(len(table), bool),
+        SINGLE,
+        goal=goal,
+        mix=Mix(super_novel=novel, sub_novel=novel),
     )
-    assert choice.expected == fitted.accuracies
-    assert choice.expected != evaluate_rule(ScoreTable(table), choice.rule)
-    constants = constant_answers(*ScoreTable(table).targets, table["super_pred"], table["sub_pred"])
-    assert choice.always_novel == constants["always_novel"]
-    assert choice.never_novel == constants["never_novel"]
-    for key, interval in choice.intervals.items():
-        value = choice.expected[key]
-        assert interval is not None
-        assert value is not None
-        assert interval[0] <= value <= interval[1]
-    assert choice == choose_thresholds(model, goal)
+    assert choice.expected.figures == expected.figures
+    for figure in choice.expected.figures.values():
+        assert figure is not None
+        assert figure.low <= figure.expected <= figure.high
 
 
 def test_rows_that_may_not_report_choose_but_are_in_no_figure(model: Path) -> None:
@@ -69,11 +59,8 @@ def test_rows_that_may_not_report_choose_but_are_in_no_figure(model: Path) -> No
     report = ((table["fold"] != "sub0") & (TINY_PARTS[table["sub_label"]] != 0)).to_numpy()
     save_score_table(model, ScoreTable(table), TINY_PARTS, report=report)
     choice = choose_thresholds(model, BALANCED)
-    assert choice.rule == best_combination(ScoreTable(table), SINGLE).rule
-    constants = constant_answers(
-        *ScoreTable(table[report]).targets, table["super_pred"][report], table["sub_pred"][report]
-    )
-    assert choice.never_novel == constants["never_novel"]
+    assert choice.rule == choose_rule(ScoreTable(table), SINGLE).rule
+    assert len(choice.expected.rows) == report.sum()
     save_score_table(model, ScoreTable(table), TINY_PARTS, report=np.zeros(len(table), bool))
     with pytest.raises(ValueError, match="rows that may report, but got none"):
         choose_thresholds(model, BALANCED)
@@ -87,10 +74,7 @@ def test_twenty_thousand_rows_of_twelve_scores_take_seconds() -> None:
             table[f"{level}_near{i}"] = (table[f"{level}_knn"] + noise).astype(np.float32)
     scores = ["msp", "max_logit", "energy", "knn", *(f"near{i}" for i in range(8))]
     started = time.monotonic()
-    best_combination(ScoreTable(table), scores)
-    _judged_by_others(
-        StoredTable(ScoreTable(table), PARTS, np.ones(len(table), bool)), scores, BALANCED
-    )
+    cross_fitted_promise(ScoreTable(table), PARTS, np.ones(len(table), bool), scores)
     assert time.monotonic() - started < 60
 
 
@@ -104,12 +88,14 @@ def test_the_command_shows_the_figures_and_replaces_the_thresholds(model: Path) 
     # The network's temperatures stay; the curves are those of the new scores.
     assert content["calibration"]["super"]["temperature"] == 2.0
     assert Calibration.from_dict(content["calibration"]) == choice.calibration
-    for words in ("expected", "95 % interval", "always novel", "never novel", "sub harmonic"):
+    for words in ("expected on new images", "90 % interval", "new super-class: novel"):
         assert words in result.stdout
-    for key, value in choice.expected.items():
-        assert value is not None
-        row = next(row for row in result.stdout.splitlines() if key.replace("_", " ") in row)
-        assert f"{100 * value:.2f}" in row
+    for key in ("super_seen_known", "super_unseen", "sub_unseen_near", "sub_harmonic"):
+        figure = choice.expected.figures[key]
+        assert figure is not None
+        assert f"{100 * figure.expected:.1f}" in result.stdout
+        assert f"{100 * figure.low:.0f} to {100 * figure.high:.0f}" in result.stdout
+    assert "2 super-classes could be held out" in result.stdout.replace("\n", " ")
     assert f"wrote {model / 'thresholds.json'}" in result.stdout
     assert f"hierclf predict {model} IMAGES --out predictions.csv" in result.stdout
     after = {path: path.read_bytes() for path in model.iterdir()}
@@ -121,7 +107,7 @@ def test_the_command_shows_the_figures_and_replaces_the_thresholds(model: Path) 
 def test_a_model_without_thresholds_gets_some(model: Path) -> None:
     (model / "thresholds.json").unlink()
     run("thresholds", model)
-    assert load_card(model).rule == best_combination(ScoreTable(tiny_table()), SINGLE).rule
+    assert load_card(model).rule == choose_rule(ScoreTable(tiny_table()), SINGLE).rule
 
 
 def test_a_dry_run_writes_nothing(model: Path) -> None:
@@ -141,7 +127,7 @@ def test_nothing_is_written_on_any_mistake(model: Path, tmp_path: Path) -> None:
     )
     assert "`novel_rate` must be given" in error_of("thresholds", model, "--goal", "overall")
     assert "seen=0.9 with 'balanced'" in error_of("thresholds", model, "--seen", 0.9)
-    assert "at the super level the highest seen accuracy is 0.9792" in error_of(
+    assert "at the super level the highest seen accuracy is 0.9781" in error_of(
         "thresholds", model, *at_least, 0.999
     )
     assert "is no folder" in error_of("thresholds", tmp_path / "gone")
@@ -157,38 +143,39 @@ def test_nothing_is_written_on_any_mistake(model: Path, tmp_path: Path) -> None:
     assert "NaN" in path.read_text()
 
 
-def test_a_goal_that_some_classes_alone_make_reachable_is_refused() -> None:
-    table = draw_table(1500, seed=4)
-    # Only the classes of part 0 are always right: without them the goal is out of reach.
-    easy = table["sub_known"] & (PARTS[table["sub_label"]] == 0)
-    hard = table["sub_known"] & ~easy
-    table.loc[easy, "sub_pred"] = table["sub_label"][easy]
-    table.loc[hard, "sub_pred"] = (table["sub_label"][hard] + hard[hard].cumsum() % 2) % 24
-    known = table[table["sub_known"]]
-    highest = (known["sub_pred"] == known["sub_label"]).mean()
-    goal = Goal("seen-at-least", seen=float(highest))
-    everything = StoredTable(ScoreTable(table), PARTS, np.ones(len(table), bool))
-    best_combination(ScoreTable(table), ["knn"], goal=goal)
+def test_a_goal_that_some_classes_alone_make_reachable_is_refused(model: Path) -> None:
+    table = tiny_table()
+    # Only the sub-classes of part 0 are ever right: without them the goal is out of reach.
+    easy = table["sub_known"] & (TINY_PARTS[table["sub_label"]] == 0)
+    table["sub_pred"] = np.where(easy, table["sub_label"], (table["sub_label"] + 1) % 4)
+    save_score_table(model, ScoreTable(table), TINY_PARTS)
     with pytest.raises(ValueError, match="leaves some classes out, and then `seen` must be reach"):
-        _judged_by_others(everything, ["knn"], goal)
+        choose_thresholds(model, Goal("seen-at-least", seen=0.3))
 
 
 def test_seen_accuracy_that_is_below_on_other_classes_is_said(model: Path) -> None:
     choice = choose_thresholds(model, AT_80)
-    low = choice._replace(expected=choice.expected | {"sub_seen": 0.7654, "super_seen": 0.9})
-    notes = "\n".join(choice_notes(low))
+    figures = choice.expected.figures | {
+        "sub_seen": Figure(0.7654, 0.7, 0.8),
+        "super_seen": Figure(0.9, 0.8, 0.95),
+    }
+    notes = "\n".join(
+        choice_notes(choice._replace(expected=choice.expected._replace(figures=figures)))
+    )
     assert "sub seen is reached" in notes
-    assert "expected to be 76.54 %, below 80 %" in notes
+    assert "expected to be 76.5 %, below 80 %" in notes
     assert "super seen" not in notes
 
 
-def test_a_part_without_rows_is_a_dash(model: Path) -> None:
+def test_a_level_that_could_not_be_judged_is_a_dash(model: Path) -> None:
     table = tiny_table().query("super_known").reset_index(drop=True)
     save_score_table(model, ScoreTable(table), TINY_PARTS)
-    choice = choose_thresholds(model, BALANCED)
-    assert choice.expected["super_unseen"] is choice.intervals["super_unseen"] is None
-    cells = pd.DataFrame(
-        {column.header: list(column.cells) for column in choice_table(choice).columns}
+    assert choose_thresholds(model, BALANCED).expected.figures["super_unseen"] is None
+    shown = run("thresholds", model, "--dry-run").stdout
+    (line,) = (
+        line
+        for line in shown.splitlines()
+        if "new super-class: novel" in line and "new, " not in line
     )
-    row = cells.set_index("accuracy, %").loc["super unseen"]
-    assert row.tolist() == ["-", "-", "-", "-"]
+    assert line.split()[-2:] == ["-", "-"]
+    assert "no super-class could be held out" in shown

@@ -22,8 +22,7 @@ from hierclf.reports.run_plots import (
     plot_tau_map,
     plot_trade_off,
 )
-from hierclf.rules.exact import best_rule
-from hierclf.rules.goals import objective
+from hierclf.rules.choose import choose_rule, expectation
 from hierclf.rules.rule import LevelRule, Rule, evaluate_rule
 from hierclf.rules.score_table import ScoreTable
 from hierclf.rules.trade_off import sweep
@@ -249,39 +248,23 @@ def test_the_trade_off_plot_shows_what_the_rule_reaches(tmp_path: Path, texts: l
 
 
 @pytest.mark.parametrize("name", [name for name in TABLES if not name.startswith("nothing")])
-def test_the_tau_map_agrees_with_the_rule_of_every_cell(name: str) -> None:
-    table = TABLES[name]
-    found = tau_map(ScoreTable(table), RULE, n=8)
-    super_taus, sub_taus = found.super_grid.taus, found.sub_grid.taus
-    expected = [
-        [
-            objective(
-                evaluate_rule(
-                    ScoreTable(table),
-                    Rule(LevelRule("knn", float(a)), LevelRule("energy", float(b))),
-                )
-            )
-            for b in sub_taus
-        ]
-        for a in super_taus
-    ]
-    np.testing.assert_allclose(found.objective, expected, atol=1e-12)
+def test_the_tau_map_holds_the_expected_value_of_every_cell(name: str) -> None:
+    table = ScoreTable(TABLES[name])
+    found = tau_map(table, RULE, n=8)
+    value = expectation(table, RULE.super.score, RULE.sub.score)
+    for i, super_tau in enumerate(found.super_grid.taus):
+        for j, sub_tau in enumerate(found.sub_grid.taus):
+            own = value.values(np.array([super_tau]), np.array([sub_tau]))[0, 0]
+            assert found.objective[i, j] == pytest.approx(own)
+    assert RULE.super.tau in found.super_grid.taus
+    assert RULE.sub.tau in found.sub_grid.taus
 
 
-def test_the_tau_map_is_highest_at_the_best_rule() -> None:
-    table = draw_table(900, decimals=2)
-    rule, value = best_rule(ScoreTable(table), list(NOISE))
-    found = tau_map(ScoreTable(table), rule)
-    assert min(found.objective.shape) > 20
-    i, j = np.unravel_index(found.objective.argmax(), found.objective.shape)
-    top = Rule(
-        LevelRule(rule.super.score, found.super_grid.taus[i]),
-        LevelRule(rule.sub.score, found.sub_grid.taus[j]),
-    )
-    assert found.objective.max() == pytest.approx(objective(evaluate_rule(ScoreTable(table), top)))
-    assert found.objective.max() == pytest.approx(value)
-    assert rule.super.tau in found.super_grid.taus
-    assert rule.sub.tau in found.sub_grid.taus
+def test_the_tau_map_is_highest_at_the_chosen_rule() -> None:
+    table = ScoreTable(TABLES["both levels"])
+    rule, value = choose_rule(table, list(NOISE))
+    found = tau_map(table, rule)
+    assert found.objective.max() == pytest.approx(value, abs=0.003)
 
 
 def test_grid_thresholds_part_the_rows_at_their_shares() -> None:
@@ -298,7 +281,7 @@ def test_grid_thresholds_part_the_rows_at_their_shares() -> None:
 
 
 def test_a_tau_map_needs_known_and_novel_rows() -> None:
-    with pytest.raises(ValueError, match="needs a level with known and novel rows"):
+    with pytest.raises(ValueError, match="needs rows of held-out classes"):
         tau_map(ScoreTable(TABLES["nothing novel"]), RULE)
 
 

@@ -1,12 +1,14 @@
 """Claims about the honest estimate: what chooses a rule never reports on it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from hierclf.hierarchy import NOVEL
+from hierclf.rules.choose import Chosen, choose_rule
 from hierclf.rules.cross_fit import CrossFit, cross_fit
-from hierclf.rules.exact import BestRule, Scores, best_rule
-from hierclf.rules.goals import Goal
 from hierclf.rules.rule import PAPER_RULE, evaluate_rule
 from hierclf.rules.score_table import ScoreTable
 from tests.drawn_tables import N_SUB_FOLDS, N_SUPER, PARTS, draw_table
@@ -19,10 +21,10 @@ def fit_and_watch(table: pd.DataFrame) -> tuple[CrossFit, dict[float, pd.DataFra
     """The estimate, and the rows that chose each rule, found again by the rule's value."""
     choosing: dict[float, pd.DataFrame] = {}
 
-    def choose(rows: ScoreTable, scores: Scores) -> BestRule:
-        rule, _ = best_rule(rows, scores)
+    def choose(rows: ScoreTable, names: Sequence[str]) -> Chosen:
+        rule, _ = choose_rule(rows, names)
         # A number of its own for each choice, so that cells lead back to their choosing rows.
-        found = BestRule(rule, float(len(choosing)))
+        found = Chosen(rule, float(len(choosing)))
         choosing[found.value] = rows.frame
         return found
 
@@ -75,16 +77,17 @@ def test_changing_what_a_cell_reports_never_changes_its_rule() -> None:
 def test_a_score_that_leaks_the_answer_for_one_part_does_not_help_that_part() -> None:
     table = draw_table(2500, seed=2)
     leaky = PARTS[table["sub_label"]] == 0
-    noise = 0.03 * np.random.default_rng(0).normal(size=len(table))
     for level in ("super", "sub"):
-        # Perfect on part 0, a worse `knn` elsewhere: whoever looks at part 0 too chooses it.
-        answer, knn = ~table[f"{level}_known"], table[f"{level}_knn"]
-        table[f"{level}_leak"] = np.where(leaky, answer, knn + noise)
-    tempted = best_rule(ScoreTable(table), ("knn", "leak")).rule
-    assert tempted.super.score == tempted.sub.score == "leak"
-    honest = cross_fit(ScoreTable(table), PARTS, ("knn", "leak"), FOLDS)
-    own = honest.cells[honest.cells["part"] == 0]
-    assert set(own["super_score"]) == set(own["sub_score"]) == {"knn"}
+        # Upside down on part 0, right elsewhere: a rule that saw part 0 would do better there.
+        score = 5.0 * ~table[f"{level}_known"] + np.random.default_rng(0).normal(size=len(table))
+        table[f"{level}_leak"] = np.where(leaky, 20.0 - score, score)
+    table = table[~leaky | (table["fold"] == "sub0")].reset_index(drop=True)
+    honest = cross_fit(ScoreTable(table), PARTS, ("leak",), ["sub0"]).predictions
+    own = honest[honest["part"] == 0]
+    rows = ScoreTable(table).take(own.index)
+    seen = own["pred_sub"].to_numpy()[rows.sub.known] == rows.sub.labels[rows.sub.known]
+    assert not len(seen) or seen.mean() < 0.1
+    assert (own["pred_sub"] == NOVEL).mean() > 0.9  # all of part 0 lies above others' thresholds
 
 
 def test_a_fixed_rule_is_reported_as_on_the_table_itself() -> None:
@@ -94,40 +97,18 @@ def test_a_fixed_rule_is_reported_as_on_the_table_itself() -> None:
         PARTS,
         SCORES,
         FOLDS,
-        choose=lambda rows, scores: BestRule(PAPER_RULE, 0.0),
+        choose=lambda rows, names: Chosen(PAPER_RULE, 0.0),
     )
     assert fixed.accuracies == evaluate_rule(ScoreTable(table), PAPER_RULE)
 
 
-def test_the_honest_estimate_of_pure_noise_is_not_above_what_the_table_chose() -> None:
-    table = draw_table(600, seed=4)
-    rng = np.random.default_rng(0)
-    for level in ("super", "sub"):
-        table[f"{level}_noise"] = rng.random(len(table))
-    chosen = evaluate_rule(ScoreTable(table), best_rule(ScoreTable(table), ("noise",)).rule)
-    honest = cross_fit(ScoreTable(table), PARTS, ("noise",), FOLDS).accuracies
-    for key in ("super_harmonic", "sub_harmonic"):
-        ours, theirs = honest[key], chosen[key]
-        assert ours is not None
-        assert theirs is not None
-        assert ours < theirs
-
-
-def test_goal_and_scores_of_each_level_reach_every_choice() -> None:
+def test_margins_say_what_the_predictions_say() -> None:
     table = draw_table(1500, seed=5)
-    scores, goal = {"super": ["msp"], "sub": ["knn + msp"]}, Goal("seen-at-least", seen=0.85)
-    found = cross_fit(ScoreTable(table), PARTS, scores, FOLDS, goal=goal)
-    by_hand = cross_fit(
-        ScoreTable(table),
-        PARTS,
-        scores,
-        FOLDS,
-        choose=lambda rows, names: best_rule(rows, names, goal),
-    )
-    pd.testing.assert_frame_equal(found.cells, by_hand.cells)
-    assert set(found.cells["sub_score"]) == {"knn + msp"}
-    balanced = cross_fit(ScoreTable(table), PARTS, scores, FOLDS)
-    assert found.accuracies["sub_seen"] != balanced.accuracies["sub_seen"]
+    found = cross_fit(ScoreTable(table), PARTS, SCORES, FOLDS).predictions
+    super_novel = (found["super_margin"] > 0).to_numpy()
+    sub_novel = super_novel | (found["sub_margin"] > 0).to_numpy()
+    np.testing.assert_array_equal(super_novel, found["pred_super"].to_numpy() == NOVEL)
+    np.testing.assert_array_equal(sub_novel, found["pred_sub"].to_numpy() == NOVEL)
 
 
 def test_bad_parts_and_folds_are_refused_in_one_line() -> None:

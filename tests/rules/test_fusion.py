@@ -1,106 +1,71 @@
-"""Claims about fitted sums of scores, against scikit-learn and counted by hand."""
+"""Claims about fused scores."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import LogisticRegression
 
-from hierclf.rules.exact import best_rule
-from hierclf.rules.fusion import best_combination, best_singles, candidates, fit_sum
+from hierclf.rules.evidence import KNOWN, Evidence
+from hierclf.rules.expected import Units
+from hierclf.rules.fusion import fused_score
 from hierclf.rules.score_table import ScoreTable
-from hierclf.rules.trade_off import sweep
 from hierclf.scores.sums import parse_score
 from tests.drawn_tables import NOISE, draw_table
 
-NAMES = tuple(NOISE)
+NAMES = list(NOISE)
 
 
-def area_under(table: pd.DataFrame, level: str, text: str) -> float:
-    rows = ScoreTable(table)[level]
-    return sweep(ScoreTable(table).score(level, text), rows.right, rows.known).best().value
-
-
-def test_a_fitted_sum_points_where_sklearns_regression_does() -> None:
-    table = draw_table(4000)
-    names = ("energy", "knn")
-    known = table["sub_known"].to_numpy()
-    columns = np.stack([table[f"sub_{name}"] for name in names], axis=1).astype(float)
-    spread = columns[known].std(axis=0)
-    # Weak regularisation on both sides; each of the two kinds of rows weighs one half.
-    model = LogisticRegression(C=1.0, class_weight="balanced").fit(columns / spread, ~known)
+def shares(table: ScoreTable, text: str) -> dict[str, float]:
+    """Each score's part of all weight, in units of its spread over known rows."""
+    known = Evidence.of(table).rows(KNOWN)
     weights = {
-        name: weight for weight, name in parse_score(fit_sum(ScoreTable(table), "sub", names))
+        name: weight * Units.of(table.score("sub", name), known).spread
+        for weight, name in parse_score(text)
     }
-    ours = np.array([weights[name] for name in names]) * spread
-    cosine = ours @ model.coef_[0] / np.linalg.norm(ours) / np.linalg.norm(model.coef_[0])
-    assert cosine > 0.99
+    return {name: weight / sum(weights.values()) for name, weight in weights.items()}
 
 
-def test_a_score_that_falls_with_novelty_has_no_part_in_a_sum() -> None:
-    table = draw_table(2000)
-    table["sub_wrong"] = -table["sub_knn"]
-    names = [name for _, name in parse_score(fit_sum(ScoreTable(table), "sub", ("knn", "wrong")))]
-    assert names == ["knn"]
-
-
-def test_scores_without_spread_or_without_any_use_leave_the_first_name() -> None:
-    table = draw_table(500)
-    table["sub_flat"] = 1.0
-    table["sub_wrong"] = -table["sub_knn"]
-    assert fit_sum(ScoreTable(table), "sub", ("flat",)) == "flat"
-    assert fit_sum(ScoreTable(table), "sub", ("wrong", "flat")) == "wrong"
-
-
-def test_a_sum_has_no_more_terms_than_asked_for() -> None:
-    table = draw_table(2000)
-    every = [*NAMES, *(f"super.{name}" for name in NAMES)]
-    assert len(parse_score(fit_sum(ScoreTable(table), "sub", every, max_terms=2))) <= 2
-
-
-def test_complementary_scores_do_better_together_than_the_best_alone() -> None:
+def test_noise_gets_less_weight_than_what_tells_new_classes() -> None:
     table = draw_table(4000)
-    rng = np.random.default_rng(1)
-    novel = ~table["sub_known"].to_numpy()
-    for name in ("a", "b"):  # independent glimpses of the same thing
-        table[f"sub_{name}"] = novel + 0.8 * rng.normal(size=len(table))
-    text = fit_sum(ScoreTable(table), "sub", ("a", "b"))
-    assert area_under(table, "sub", text) > area_under(table, "sub", "a") + 0.05
+    table["sub_noise"] = np.random.default_rng(0).normal(size=len(table))
+    found = shares(ScoreTable(table), fused_score(ScoreTable(table), "sub", ["knn", "noise"]))
+    assert found["knn"] > 0.7
 
 
-def test_a_head_may_use_its_best_singles_and_a_sum_that_looks_at_both_heads() -> None:
-    table = draw_table(3000)
-    found = candidates(ScoreTable(table), NAMES)
-    for level in ("super", "sub"):
-        alone = sorted(NAMES, key=lambda name: -area_under(table, level, name))
-        assert found[level][:3] == alone[:3]
-        assert len(found[level]) == 4
-    everything = " ".join(found["super"][3:] + found["sub"][3:])
-    assert "sub." in everything or "super." in everything
+def test_with_one_hidden_class_weights_stay_near_equal_and_with_many_they_do_not() -> None:
+    table = draw_table(6000)
+    few = table[table["sub_known"] | (table["sub_label"] == 0)]
+    few = few[few["super_known"]].reset_index(drop=True)
+
+    def spread(frame: pd.DataFrame) -> float:
+        found = shares(ScoreTable(frame), fused_score(ScoreTable(frame), "sub", NAMES))
+        return float(np.std(list(found.values())))
+
+    assert spread(few) < 0.5 * spread(table)
 
 
-def test_a_combination_is_at_least_as_good_as_the_best_singles_on_the_rows_that_choose() -> None:
-    table = draw_table(3000)
-    singles, both = (
-        best_singles(ScoreTable(table), NAMES),
-        best_combination(ScoreTable(table), NAMES),
-    )
-    assert best_rule(ScoreTable(table), NAMES).value >= singles.value
-    assert both.value >= singles.value
+def test_weights_follow_the_units_of_the_scores() -> None:
+    table = draw_table(2000)
+    plain = {n: w for w, n in parse_score(fused_score(ScoreTable(table), "sub", NAMES))}
+    scaled = table.assign(sub_energy=8.0 * table["sub_energy"])
+    other = {n: w for w, n in parse_score(fused_score(ScoreTable(scaled), "sub", NAMES))}
+    assert other["energy"] == pytest.approx(plain["energy"] / 8.0, rel=1e-3)
+    assert other["knn"] == pytest.approx(plain["knn"], rel=1e-3)
 
 
-def test_a_level_without_novel_rows_takes_the_first_name() -> None:
-    table = draw_table(800)
-    table = table[table["super_known"]].reset_index(drop=True)
-    assert candidates(ScoreTable(table), NAMES)["super"] == ["msp"]
+def test_a_level_without_hidden_classes_gets_equal_weights() -> None:
+    table = draw_table(1000)
+    own = ScoreTable(table[table["super_known"]].reset_index(drop=True))
+    text = fused_score(own, "super", NAMES)
+    known = Evidence.of(own).rows(KNOWN)
+    for weight, name in parse_score(text):
+        spread = Units.of(own.score("super", name), known).spread
+        assert weight * spread == pytest.approx(1 / len(NAMES), rel=1e-4)
 
 
-@pytest.mark.parametrize(("names", "terms"), [((), 4), (("knn",), 0)])
-def test_a_sum_of_nothing_is_refused(names: tuple[str, ...], terms: int) -> None:
-    with pytest.raises(ValueError, match="a sum needs names and max_terms >= 1, but got"):
-        fit_sum(ScoreTable(draw_table(100)), "sub", names, max_terms=terms)
-
-
-def test_a_sum_without_novel_rows_is_refused() -> None:
-    table = draw_table(800)
-    with pytest.raises(ValueError, match="known and novel rows at the sub level"):
-        fit_sum(ScoreTable(table[table["sub_known"]]), "sub", ("knn",))
+def test_one_score_is_itself_and_none_is_refused() -> None:
+    table = ScoreTable(draw_table(300))
+    assert fused_score(table, "sub", ["knn"]) == "knn"
+    with pytest.raises(ValueError, match="needs names, but got none"):
+        fused_score(table, "sub", [])
+    with pytest.raises(ValueError, match="needs a column 'sub_gone'"):
+        fused_score(table, "sub", ["gone"])

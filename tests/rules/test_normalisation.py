@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import percentileofscore
 
-from hierclf.rules.normalisation import NORMALISATIONS, normalise_by_fold, normalise_to_fold
+from hierclf.rules.normalisation import NORMALISATIONS, normalise_by_fold, normalise_to_final
 from hierclf.rules.score_table import ScoreTable
 
 
@@ -72,24 +72,48 @@ def test_unknown_normalisations_and_folds_without_val_images_are_refused() -> No
         normalised(table[(table["fold"] == "a") | (table["split"] != "val")], "rank")
 
 
-def test_normalised_to_a_fold_all_scores_are_as_its_network_would_give_them() -> None:
+def three_networks() -> pd.DataFrame:
+    """Fold a hides classes; b and c know all. Training on more images lowers a known score by 2."""
     table = two_networks()
-    found = normalise_to_fold(ScoreTable(table), ["knn"], "b").frame
+    own = table[table["fold"] == "b"]
+    smaller = own.assign(fold="c", super_knn=own["super_knn"] + 2, sub_knn=own["sub_knn"] + 2)
+    return pd.concat([table, smaller], ignore_index=True)
+
+
+def test_normalised_to_the_final_network_scores_go_on_by_the_step_between_two_smaller_ones() -> (
+    None
+):
+    table = three_networks()
+    found = normalise_to_final(ScoreTable(table), ["knn"], "b", "c").frame
     assert set(found["fold"]) == {"a"}
-    expected = table.loc[table["fold"] == "b", "super_knn"].to_numpy()
+    assert found.index.tolist() == list(range(60))
+    # 2 lower from c to b: 2 lower again from b to the final network.
+    expected = table.loc[table["fold"] == "b", "super_knn"].to_numpy() - 2
     np.testing.assert_allclose(found["super_knn"], expected)
 
 
-def test_a_threshold_on_scores_normalised_to_a_fold_decides_as_one_on_standardised_scores() -> None:
-    table = two_networks()
+def test_a_spread_that_shrinks_goes_on_shrinking_within_bounds() -> None:
+    for factor, wanted in ((1.25, 1 / 1.25), (100.0, 0.5)):
+        table = three_networks()
+        less = table["fold"] == "c"
+        middle = table.loc[less & (table["split"] == "val"), "sub_knn"].mean()
+        table.loc[less, "sub_knn"] = middle + factor * (table.loc[less, "sub_knn"] - middle)
+        found = normalise_to_final(ScoreTable(table), ["knn"], "b", "c").frame["sub_knn"]
+        before = table.loc[table["fold"] == "b", "sub_knn"]
+        assert found.std() / before.std() == pytest.approx(wanted)
+
+
+def test_a_threshold_on_normalised_scores_decides_as_one_on_standardised_scores() -> None:
+    table = three_networks()
+    table.loc[table["fold"] == "c", "sub_knn"] -= 2
     single = normalised(table, "standardised")
     cut = single.loc[table["fold"] == "a", "sub_knn"] > 0.7
     own = table.loc[(table["fold"] == "b") & (table["split"] == "val"), "sub_knn"]
     tau = own.median() + 0.7 * own.std(ddof=0)
-    found = normalise_to_fold(ScoreTable(table), ["knn"], "b").frame
+    found = normalise_to_final(ScoreTable(table), ["knn"], "b", "c").frame
     assert ((found["sub_knn"] > tau) == cut.to_numpy()).all()
 
 
 def test_a_fold_without_val_images_is_refused_as_target() -> None:
     with pytest.raises(ValueError, match="fold all must have val images to normalise to"):
-        normalise_to_fold(ScoreTable(two_networks()), ["knn"], "all")
+        normalise_to_final(ScoreTable(three_networks()), ["knn"], "all", "b")

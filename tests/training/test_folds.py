@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hierclf.hierarchy import Hierarchy
-from hierclf.training.folds import Fold, plan_folds, reference_fold, refit_fold, sub_parts
+from hierclf.training.folds import (
+    Fold,
+    plan_folds,
+    reference_fold,
+    refit_fold,
+    smaller_fold,
+    sub_parts,
+)
 
 
 def hierarchy_of(sizes: list[int], seed: int = 0) -> Hierarchy:
@@ -209,3 +216,17 @@ def test_the_refit_fold_trains_on_everything() -> None:
     assert fold.train.tolist() == list(range(15))
     assert (len(fold.val), len(fold.held_out)) == (0, 0)
     assert (fold.known_super.tolist(), fold.known_sub.tolist()) == ([0, 1], [0, 1, 2, 3, 4])
+
+
+@pytest.mark.parametrize("groups", [None, np.repeat(np.arange(60), 2)])
+def test_the_smaller_fold_leaves_out_as_many_images_again_and_validates_on_the_same(
+    groups: np.ndarray | None,
+) -> None:
+    sub_labels = np.repeat(np.arange(6), 20)
+    reference = reference_fold(sub_labels // 2, sub_labels, val_fraction=0.2, seed=0, groups=groups)
+    smaller = smaller_fold(reference, sub_labels, val_fraction=0.2, seed=0, groups=groups)
+    np.testing.assert_array_equal(smaller.val, reference.val)
+    left_out = np.setdiff1d(reference.train, smaller.train)
+    assert set(smaller.train) < set(reference.train)
+    np.testing.assert_array_equal(np.bincount(sub_labels[left_out]), [4] * 6)
+    assert smaller.name == "smaller"

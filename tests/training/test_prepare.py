@@ -50,6 +50,7 @@ def test_folds_come_by_name_in_order_and_the_last_trains_on_every_image(tmp_path
         "super1",
         "super2",
         "reference",
+        "smaller",
         "all",
     ]
     assert all(name == fold.name for name, fold in prepared.folds.items())
@@ -64,13 +65,14 @@ def test_the_configuration_decides_about_folds(tmp_path: Path) -> None:
         "sub1",
         "super0",
         "reference",
+        "smaller",
         "all",
     ]
 
 
 def test_two_super_classes_give_no_super_folds(tmp_path: Path) -> None:
     prepared = run(config_of(tree(tmp_path / "data", TREE)), tmp_path)
-    assert list(prepared.folds) == ["sub0", "sub1", "reference", "all"]
+    assert list(prepared.folds) == ["sub0", "sub1", "reference", "smaller", "all"]
 
 
 def test_a_second_call_decodes_and_computes_nothing(

@@ -42,7 +42,7 @@ def test_the_output_is_short_quiet_and_ends_with_the_two_next_commands(finished:
 
 def test_every_trial_and_every_stage_is_said(finished: Ended) -> None:
     said = finished.out
-    for words in ("trial 1/3", "trial 3/3", "regret against the exact", "first champion"):
+    for words in ("trial 1/3", "trial 3/3", "regret against the sweep", "first champion"):
         assert words in said
     named = [line.split()[0] for line in said.splitlines() if line and line[0] != " "]
     order = ["hierclf", "prepare", "search", "confirm", "thresholds", "refit", "register"]
@@ -97,24 +97,26 @@ def test_the_scores_hold_every_fold_and_each_image_once_a_fold(run: Path) -> Non
             assert np.isfinite(table[f"{level}_{score}"]).all()
 
 
-def test_known_images_of_every_fold_score_as_those_of_the_reference_do(run: Path) -> None:
+def test_known_images_of_every_fold_score_alike_and_near_those_of_the_reference(run: Path) -> None:
     raw, table = (pd.read_parquet(run / f"{x}.parquet") for x in ("fold_scores", "scores"))
-    assert set(raw["fold"]) == FOLDS | {"reference"}
+    assert set(raw["fold"]) == FOLDS | {"reference", "smaller"}
     reference = raw[raw["fold"] == "reference"]
     assert reference["sub_known"].all()
     for score in Config().thresholds.scores:
         for column in (f"super_{score}", f"sub_{score}"):
-            for _, rows in table[table["split"] == "val"].groupby("fold"):
-                assert rows[column].median() == pytest.approx(reference[column].median(), abs=1e-5)
-                assert rows[column].std() == pytest.approx(reference[column].std(), rel=0.02)
+            folds = table[table["split"] == "val"].groupby("fold")[column]
+            assert np.ptp(folds.median()) < 1e-5
+            assert folds.std().max() == pytest.approx(folds.std().min(), rel=0.02)
+            step = abs(folds.median().iloc[0] - reference[column].median())
+            assert step <= 1.01 * reference[column].std()
 
 
 def test_the_thresholds_are_the_models_and_close_to_the_exact_ones(run: Path) -> None:
     found = read_json(run / "thresholds.json")
     rule = Rule.from_dict(found["rule"])
     assert load_bundle(run / "model").rule == rule
-    assert 0 <= found["objective"] <= found["exact_objective"] <= 1
-    gap = 100 * (found["exact_objective"] - found["objective"])
+    assert 0 <= found["expected_value"] <= 1
+    gap = 100 * (found["sweep_value"] - found["expected_value"])
     assert found["regret_points"] == pytest.approx(gap)
     curve = pd.read_csv(run / "trade_off.csv")
     assert set(curve["level"]) == {"super", "sub"}
@@ -129,10 +131,12 @@ def test_the_summary_names_everything_that_was_found(run: Path) -> None:
     best = pd.read_parquet(run / "trials.parquet").iloc[0]
     assert summary["best_trial"]["trial_id"] == best["trial_id"]
     assert summary["best_trial"]["objective"] == best["objective"]
-    for rule in ("chosen", "paper", "never_novel", "always_novel"):
+    for rule in ("chosen", "paper", "never_novel"):
         six = {f"{lv}_{p}" for lv in ("super", "sub") for p in ("overall", "seen", "unseen")}
         assert six <= set(summary["held_out"][rule])
-        assert all(0 <= summary["held_out"][rule][key] <= 1 for key in six)
+        for key in six:
+            figure = summary["held_out"][rule][key]
+            assert 0 <= figure["low"] <= figure["expected"] <= figure["high"] <= 1
     steps = {"prepare", "search", "confirm", "thresholds", "refit", "register"}
     assert steps <= set(summary["seconds"])
     assert {"torch", "ray", "optuna", "mlflow"} <= set(summary["versions"])
@@ -166,7 +170,7 @@ def test_mlflow_has_a_run_for_every_trial_of_every_stage(place: Place, run: Path
     assert {child.info.status for child in children} == {"FINISHED"}
     assert parent.data.params["search.trials"] == "3"
     held_out = read_json(run / "summary.json")["held_out"]["chosen"]
-    assert parent.data.metrics["held_out.sub_seen"] == held_out["sub_seen"]
+    assert parent.data.metrics["held_out.sub_seen"] == held_out["sub_seen"]["expected"]
 
 
 def test_a_trials_run_has_its_history(place: Place, run: Path) -> None:

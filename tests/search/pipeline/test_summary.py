@@ -10,11 +10,18 @@ import pytest
 from rich.console import Console
 
 from hierclf.config import Config
+from hierclf.rules.promise import Figure, Promise
 from search.pipeline import summary
 from search.pipeline.run_folder import RunFolder
+from search.pipeline.threshold_stage import HeldOut
 from search.runtime import progress
 
-ACCURACIES = [f"{level}_{part}" for level in ("super", "sub") for part in summary._PARTS]
+KEYS = [
+    f"{level}_{part}"
+    for level in ("super", "sub")
+    for part in ("overall", "seen", "unseen", "harmonic")
+]
+KEYS += ["super_seen_known", "super_seen_near", "sub_unseen_near", "sub_unseen_far"]
 
 
 @pytest.fixture
@@ -45,21 +52,24 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return SimpleNamespace(folder=folder, config=Config(), mlflow_uri=uri)
 
 
-def figures(**held_out: float | None) -> dict[str, Any]:
-    row = dict.fromkeys(ACCURACIES, 1.0) | held_out
-    rule = {"super_score": "max_logit", "super_tau": -12.3456789}
-    rule |= {"sub_score": "energy", "sub_tau": 0.000123456}
-    return {"held_out": dict.fromkeys(summary._ROWS, row), "rule": rule}
+RULE = {"super_score": "max_logit", "super_tau": -12.3456789}
+RULE |= {"sub_score": "energy", "sub_tau": 0.000123456}
+
+
+def held_out(**given: Figure | None) -> HeldOut:
+    promise: Promise = dict.fromkeys(KEYS, Figure(1.0, 0.999, 1.0))
+    promises = {"chosen": promise | given, "paper": promise, "never_novel": promise}
+    return HeldOut(promises, pd.DataFrame(), hidden_super=3, hidden_sub=80)
 
 
 def test_the_tables_fit_80_columns_without_wrapping(run: Any, screen: io.StringIO) -> None:
-    summary.print_summary(run, figures(), "version 1 is the first champion")
+    summary.print_summary(run, {"rule": RULE}, held_out(), "version 1 is the first champion")
     lines = screen.getvalue().splitlines()
-    table = lines[: next(i for i, line in enumerate(lines) if line.startswith("novel super"))]
+    table = lines[: next(i for i, line in enumerate(lines) if "could be held out" in line)]
     assert max(map(len, table)) <= 80
-    for label in summary._ROWS.values():  # one line a row, with all its eight figures
-        (line,) = (line for line in table if line.strip().startswith(label))
-        assert line.split(label)[1].split() == ["100.0"] * 8
+    rows = [line for line in table if line.rstrip().endswith("100.0  100.0".rstrip())]
+    assert len([line for line in table if "100 to 100" in line]) == 8
+    assert rows or all("100.0" in line for line in table if "100 to 100" in line)
     trials = [line.split() for line in table if line.strip().startswith("1.23e-05")]
     assert len(trials) == 5
     assert trials[0] == ["1.23e-05", "1.23e-06", "2.35", "10000", "100.0", "finished"]
@@ -67,19 +77,19 @@ def test_the_tables_fit_80_columns_without_wrapping(run: Any, screen: io.StringI
 
 
 def test_what_was_not_measured_is_a_dash(run: Any, screen: io.StringIO) -> None:
-    given = figures(super_unseen=None, super_harmonic=None)
-    summary.print_summary(run, given, "registered")
+    given = held_out(super_unseen=None, super_harmonic=None)
+    summary.print_summary(run, {"rule": RULE}, given, "registered")
     text = screen.getvalue()
     assert "nan" not in text.lower()
     assert "None" not in text
-    (line,) = (line for line in text.splitlines() if line.strip().startswith("this run"))
-    assert line.split()[2:] == ["100.0", "100.0", "-", "-", "100.0", "100.0", "100.0", "100.0"]
+    (line,) = (x for x in text.splitlines() if x.strip().startswith("new super-class: novel"))
+    assert line.split()[-4:] == ["-", "-", "100.0", "100.0"]
     (failed,) = (line for line in text.splitlines() if "failed" in line)
     assert failed.split()[-2] == "-"
 
 
 def test_the_end_is_the_two_commands_to_type_next(run: Any, screen: io.StringIO) -> None:
-    summary.print_summary(run, figures(), "registered")
+    summary.print_summary(run, {"rule": RULE}, held_out(), "registered")
     lines = screen.getvalue().splitlines()
     assert lines[-3:] == [
         "next:",
@@ -92,5 +102,5 @@ def test_the_end_is_the_two_commands_to_type_next(run: Any, screen: io.StringIO)
 
 def test_a_server_is_named_as_it_was_given(run: Any, screen: io.StringIO) -> None:
     run.mlflow_uri = "http://127.0.0.1:5000"
-    summary.print_summary(run, figures(), "registered")
+    summary.print_summary(run, {"rule": RULE}, held_out(), "registered")
     assert "http://127.0.0.1:5000" in screen.getvalue()

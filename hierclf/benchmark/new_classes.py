@@ -1,0 +1,177 @@
+"""The laboratory of new classes: what a run promises, beside what is found on classes it never saw.
+
+In each world (see `worlds`) folds, fused scores, thresholds and the promise are made from the known
+part alone, with the configuration as it is; then the rule is judged on the new classes and on
+images that were kept back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from hierclf.benchmark.run import fold_tables
+from hierclf.benchmark.worlds import draw_world, inner_folds
+from hierclf.config import Config
+from hierclf.hierarchy import LEVELS, NOVEL
+from hierclf.metrics.accuracy import harmonic_mean, six_accuracies
+from hierclf.rules.choose import choose_rule
+from hierclf.rules.normalisation import normalise_to_final
+from hierclf.rules.promise import Mix, cross_fitted_promise
+from hierclf.rules.rule import Rule, apply_rule
+from hierclf.rules.score_table import ScoreTable
+from hierclf.training.folds import CALIBRATION, REFIT
+from hierclf.training.prepare import Prepared
+
+Row = dict[str, Any]
+_SHOWN = {
+    "super_seen_known": "super seen, known sub-classes",
+    "super_seen_near": "super seen, new sub-classes",
+    "super_overall": "super overall",
+    "super_seen": "super seen",
+    "super_unseen": "super unseen",
+    "super_harmonic": "super H",
+    "sub_overall": "sub overall",
+    "sub_seen": "sub seen",
+    "sub_unseen": "sub unseen",
+    "sub_unseen_near": "sub unseen, near",
+    "sub_unseen_far": "sub unseen, far",
+    "sub_harmonic": "sub H",
+}
+
+
+def run_worlds(config: Config, prepared: Prepared, n_worlds: int) -> Iterator[list[Row]]:
+    """The rows of each world of a regrouped set, one row per figure.
+
+    One thread: the matrices are small, and BLAS threads that wait for each other on a machine with
+    other work took thirty times as long.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            for seed in range(n_worlds):
+                yield world_rows(config, prepared, seed)
+    finally:
+        torch.set_num_threads(before)
+
+
+def world_rows(config: Config, prepared: Prepared, seed: int) -> list[Row]:
+    """Promised and found figures of one world.
+
+    Args:
+        prepared: a regrouped cache with its features.
+    """
+    cache, names = prepared.cache, config.thresholds.scores
+    folds, parts = inner_folds(cache, config, draw_world(cache, seed))
+    own = prepared._replace(folds={fold.name: fold for fold in folds})
+    table = fold_tables(config, own, f"world {seed}")["top-down"]
+    outside = table.where(table.folds == REFIT)
+    inside = normalise_to_final(table.where(table.folds != REFIT), names, *CALIBRATION)
+    rule, _ = choose_rule(inside, names)
+    report = np.ones(len(inside), dtype=bool)
+    promised = cross_fitted_promise(inside, parts, report, names, mix=mix_of(outside)).figures
+    found = found_accuracies(outside, rule)
+    best = best_harmonics(outside, rule)
+    rows: list[Row] = []
+    for key in _SHOWN:
+        figure, true = promised[key], found[key]
+        if figure is None or true is None:
+            continue
+        row: Row = {"world": seed, "figure": key, **figure._asdict(), "found": true}
+        if key in best:
+            row["regret"] = best[key] - true
+        n_known = len(np.unique(outside.super.labels[outside.super.known]))
+        rows.append(row | {"known_groups": n_known})
+    return rows
+
+
+def mix_of(table: ScoreTable) -> Mix:
+    """The composition of the images that judge, for which a promise is made."""
+    known, near = table.sub.known, table.super.known & ~table.sub.known
+    far = ~table.super.known
+    n_known, n_near, n_far = int(known.sum()), int(near.sum()), int(far.sum())
+    return Mix(
+        near_of_seen=n_near / (n_known + n_near),
+        far_of_unseen=n_far / (n_near + n_far),
+        super_novel=n_far / len(table),
+        sub_novel=(n_near + n_far) / len(table),
+        new_super_classes=len(np.unique(table.super.labels[far])),
+        new_sub_classes=max(1, len(np.unique(table.sub.labels[near]))),
+    )
+
+
+def found_accuracies(table: ScoreTable, rule: Rule) -> dict[str, float | None]:
+    """The six accuracies and their parts of a rule on a table."""
+    decided = apply_rule(table, rule)
+    near, far = table.super.known & ~table.sub.known, ~table.super.known
+    super_hit = decided.super == table.super.labels
+    parts = {
+        "super_seen_known": (table.sub.known, super_hit),
+        "super_seen_near": (near, super_hit),
+        "sub_unseen_near": (near, decided.sub == NOVEL),
+        "sub_unseen_far": (far, decided.sub == NOVEL),
+    }
+    return six_accuracies(*table.targets, *decided) | {
+        key: float(hit[rows].mean()) if rows.any() else None for key, (rows, hit) in parts.items()
+    }
+
+
+def best_harmonics(table: ScoreTable, rule: Rule, n: int = 300) -> dict[str, float]:
+    """The best harmonic means of n thresholds on the rule's own scores, level by level."""
+    kept = np.ones(len(table), dtype=bool)
+    best = {}
+    for level in LEVELS:
+        rows, score = table[level], table.score(level, rule[level].score)
+        values = []
+        for tau in np.quantile(score, np.linspace(0.0, 1.0, n)):
+            known = kept & (score <= tau)
+            seen = (rows.right & known)[rows.known].mean()
+            values.append(harmonic_mean(seen, (~known)[~rows.known].mean()))
+        best[f"{level}_harmonic"] = float(max(values))
+        kept = score <= rule[level].tau  # a novel super-class is a novel sub-class
+    return best
+
+
+def report(rows: pd.DataFrame) -> str:
+    """Promised beside found as Markdown: means over the worlds of each half, in per cent."""
+    lines = [
+        "| figure | worlds | promised | found | found - promised | within the 90 % interval | "
+        "regret |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for half, title in ((0, "even"), (1, "odd")):
+        own = rows[rows["world"] % 2 == half]
+        for key, name in _SHOWN.items():
+            figures = own[own["figure"] == key]
+            if figures.empty:
+                continue
+            inside = (figures["found"] >= figures["low"]) & (figures["found"] <= figures["high"])
+            regret = figures["regret"].mean()
+            cells = [
+                *(f"{100 * figures[column].mean():.1f}" for column in ("expected", "found")),
+                f"{100 * (figures['found'] - figures['expected']).mean():+.1f}",
+                f"{100 * inside.mean():.0f}",
+                "" if np.isnan(regret) else f"{100 * regret:.1f}",
+            ]
+            lines.append(f"| {name} | {title} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def write_worlds(rows: pd.DataFrame, folder: Path) -> list[Path]:
+    """Write new_classes.csv and new_classes.md into a folder; their paths."""
+    from hierclf.io.atomic import draft_of
+
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"new_classes.{ending}" for ending in ("csv", "md")]
+    with draft_of(paths[0]) as draft:
+        rows.to_csv(draft, index=False)
+    with draft_of(paths[1]) as draft:
+        draft.write_text(report(rows), encoding="utf-8")
+    return paths
