@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from hierclf.data.images import map_ordered, pixel_digest, read_rgb
-from hierclf.data.listing import Problem
+from hierclf.data.listing import Problem, short_list
+from hierclf.data.near_copies import image_hash, near_copies
 from hierclf.data.source import Source
 from hierclf.progress import Progress
 
@@ -19,38 +20,45 @@ _SAMPLED = 32
 
 
 def read_problems(source: Source, *, progress: Progress | None = None) -> list[Problem]:
-    """Decode every image of a source; list those that cannot be read or show the same pixels.
+    """Decode every image of a source; list those that cannot be read, and copies of others.
 
-    Equal pixels under two names may end up in training and in validation at once. Images that
-    cannot even be found are left out here: they stand in `source.problems`.
+    Copies of different sub-classes mean that one label is wrong. Images that cannot be found are
+    in `source.problems` and not repeated here.
 
     Args:
         progress: called as (done, total).
     """
 
-    def attempt(index: int) -> str | bytes:
+    def attempt(index: int) -> str | tuple[bytes, np.ndarray]:
         try:
             image = read_rgb(source.read, index)
         except ValueError as error:
             return str(error)
-        return pixel_digest(image)
+        return pixel_digest(image), image_hash(image)
 
     problems = []
-    first: dict[bytes, int] = {}
+    digests: dict[bytes, int] = {}
+    hashes = np.zeros((len(source.images), 2), dtype=np.uint64)
     for index, result in enumerate(map_ordered(attempt, len(source.images))):
-        name = source.images[index]
-        if isinstance(result, bytes):
-            earlier = first.setdefault(result, index)
-            if earlier != index:
-                same = source.sub_labels[earlier] == source.sub_labels[index]
-                what = f"shows the same pixels as {source.images[earlier]}"
-                what += "" if same else ", but has another sub-class"
-                problems.append(Problem(name, what, False))
+        if isinstance(result, tuple):
+            digest, image_bits = result
+            earlier = digests.setdefault(digest, index)
+            if earlier == index:
+                hashes[index] = image_bits
+            else:
+                problems.append(_copy(source, earlier, index, "shows the same pixels as"))
         elif index not in source.missing:
-            problems.append(Problem(name, result, False))
+            problems.append(Problem(source.images[index], result, False))
         if progress is not None:
             progress(index + 1, len(source.images))
-    return problems
+    pairs = near_copies(hashes).tolist()
+    return problems + [_copy(source, i, j, "is a near-copy of") for i, j in pairs]
+
+
+def _copy(source: Source, earlier: int, index: int, how: str) -> Problem:
+    same = source.sub_labels[earlier] == source.sub_labels[index]
+    what = f"{how} {source.images[earlier]!r}" + ("" if same else ", but has another sub-class")
+    return Problem(source.images[index], what, False)
 
 
 def format_check(source: Source | None, problems: Sequence[Problem]) -> str:
@@ -74,6 +82,13 @@ def _summary(source: Source) -> str:
     ]
     if source.missing:
         lines.insert(1, f"named, but missing: {len(source.missing)} images")
+    if source.groups is not None:
+        sizes = np.unique(source.groups, return_counts=True)[1]
+        together = sizes[sizes > 1]
+        lines.append(f"groups: {together.sum()} images lie in {len(together)} groups of 2 or more")
+    if source.is_val is not None:
+        n_val = int(source.is_val.sum())
+        lines.append(f"split: {len(source.images) - n_val} train, {n_val} val")
     return "\n".join(lines)
 
 
@@ -116,10 +131,9 @@ def _tree(source: Source) -> str:
 def _problem_list(problems: Sequence[Problem]) -> str:
     if not problems:
         return "no problems"
-    ordered = sorted(problems, key=lambda problem: not problem.fatal)
     errors = sum(problem.fatal for problem in problems)
     lines = [f"{errors} errors, {len(problems) - errors} warnings"]
-    for problem in ordered:
+    for problem in short_list(problems):
         kind = "error" if problem.fatal else "warning"
         lines.append(f"  {kind}: {problem.where}: {problem.what}")
     return "\n".join(lines)

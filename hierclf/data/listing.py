@@ -7,12 +7,16 @@ spreadsheet: the header is row 1.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from hierclf.hierarchy import Hierarchy
+
+# What differs among problems of one kind: quoted names, numbers, and a number's thousands.
+_VARIABLE = re.compile(r"'(?:[^'\\]|\\.)*'|\"[^\"]*\"|[0-9]+")
 
 
 class Problem(NamedTuple):
@@ -21,6 +25,23 @@ class Problem(NamedTuple):
     where: str
     what: str
     fatal: bool
+
+
+def short_list(problems: Sequence[Problem], *, most: int = 3) -> list[Problem]:
+    """The problems, errors first; of many of one kind the first few, then one that counts them.
+
+    Problems are of one kind where only numbers and what is quoted differ.
+    """
+    kinds: dict[tuple[bool, str], list[Problem]] = defaultdict(list)
+    for problem in problems:
+        kinds[not problem.fatal, _VARIABLE.sub("*", problem.what)].append(problem)
+    found = []
+    for _, alike in sorted(kinds.items(), key=lambda item: item[0][0]):
+        found += alike if len(alike) <= most + 1 else alike[:most]
+        if len(alike) > most + 1:
+            where = f"{alike[most].where} ... {alike[-1].where}"
+            found.append(Problem(where, f"{len(alike) - most} more of this kind", alike[0].fatal))
+    return found
 
 
 class Row(NamedTuple):

@@ -41,7 +41,8 @@ def with_named_groups(cache: ImageCache, group_by: str | None, *, path: str) -> 
         line = f"{path}: {problem.where}: {problem.what}"
         if problem.fatal:
             raise ValueError(line)
-        warnings.warn(line, stacklevel=3)
+        if group_by is not None:  # of the column, the source says it
+            warnings.warn(line, stacklevel=3)
     return cache
 
 

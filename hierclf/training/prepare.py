@@ -10,6 +10,7 @@ import torch
 
 from hierclf.config import Config
 from hierclf.data.cache import ImageCache, open_cache
+from hierclf.data.listing import short_list
 from hierclf.data.source import Source
 from hierclf.data.sources import open_source
 from hierclf.data.stream import MapGroups, map_here
@@ -62,6 +63,9 @@ def prepare(
     """
 
     source = open_source(config.data.path)
+    for problem in short_list(source.problems, most=1):
+        line = f"{problem.where}: {problem.what}"
+        warnings.warn(f"{config.data.path}: {line}", stacklevel=2)
     cache = open_images(source, config, directory=directory, over=over, progress=progress)
     _warn_of_images(cache)
     cache = with_named_groups(cache, config.data.group_by, path=config.data.path)

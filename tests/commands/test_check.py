@@ -1,6 +1,7 @@
 """Claims about the report that `hierclf check` prints."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,8 +100,47 @@ def test_unreadable_images_are_found_by_reading_them_all() -> None:
 def test_equal_pixels_under_two_names_are_found() -> None:
     source = make_source([png(4, 4), png(4, 5), png(4, 6), png(4, 4), png(4, 4)])
     assert [(p.where, p.what) for p in read_problems(source)] == [
-        ("3.png", "shows the same pixels as 0.png"),
-        ("4.png", "shows the same pixels as 0.png, but has another sub-class"),
+        ("3.png", "shows the same pixels as '0.png'"),
+        ("4.png", "shows the same pixels as '0.png', but has another sub-class"),
+    ]
+
+
+def test_near_copies_are_found_and_listed_after_copies() -> None:
+    rng = np.random.default_rng(0)
+    pictures = []
+    for _ in range(3):
+        coarse = Image.fromarray(rng.integers(0, 200, (12, 12, 3), dtype=np.uint8))
+        pictures.append(np.asarray(coarse.resize((40, 40))))
+    pictures.append(pictures[1] + np.uint8(5))
+    source = replace(make_source([b""] * 4), read=pictures.__getitem__)
+    assert [(p.where, p.what) for p in read_problems(source)] == [
+        ("3.png", "is a near-copy of '1.png', but has another sub-class")
+    ]
+
+
+def test_groups_and_the_users_split_are_counted() -> None:
+    source = replace(
+        make_source([png(4, 4)] * 6),
+        groups=np.array([0, 0, 0, 1, 2, 2]),
+        is_val=np.arange(6) == 4,
+    )
+    lines = format_check(source, []).splitlines()
+    assert lines[3:5] == [
+        "groups: 5 images lie in 2 groups of 2 or more",
+        "split: 5 train, 1 val",
+    ]
+
+
+def test_of_many_problems_of_one_kind_a_few_are_shown_and_the_rest_counted() -> None:
+    problems = [Problem(f"row {i}", f"image '{i}.png' is not there", False) for i in range(40)]
+    problems.insert(20, Problem("row 7", "is wrong", True))
+    assert format_check(None, problems).splitlines() == [
+        "1 errors, 40 warnings",
+        "  error: row 7: is wrong",
+        "  warning: row 0: image '0.png' is not there",
+        "  warning: row 1: image '1.png' is not there",
+        "  warning: row 2: image '2.png' is not there",
+        "  warning: row 3 ... row 39: 37 more of this kind",
     ]
 
 
