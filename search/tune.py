@@ -32,8 +32,9 @@ def tune(
     time_budget: Annotated[float | None, Option(help="seconds for the search's trials")] = None,
     gpus: Annotated[int | None, Option(help="default: all there are; 0: CPUs")] = None,
     gpus_per_trial: Annotated[
-        float, Option(help="workers per trial, a GPU each; below 1: trials share a GPU")
+        float, Option(help="a worker for each; below 1: trials share a GPU")
     ] = 1,
+    workers_per_trial: Annotated[int, Option(help="data-parallel, on CPUs")] = 1,
     address: Annotated[str | None, Option(help="a running Ray cluster, such as auto")] = None,
     mlflow_uri: Annotated[
         str | None, Option(help="an MLflow server; default: a local store")
@@ -50,7 +51,8 @@ def tune(
         os.environ["MPLBACKEND"] = "agg"
         if resume is not None:
             fixed = (data, config, set_, name, trials, time_budget, gpus, mlflow_uri, seed)
-            if any(value is not None for value in fixed) or gpus_per_trial != 1:
+            resources = (gpus_per_trial, workers_per_trial)
+            if any(value is not None for value in fixed) or resources != (1, 1):
                 raise ValueError(
                     "--resume takes the run's own options: beside it, give none but --results, "
                     "--address and --debug"
@@ -67,6 +69,7 @@ def tune(
             time_budget=time_budget,
             gpus=gpus,
             gpus_per_trial=gpus_per_trial,
+            workers_per_trial=workers_per_trial,
             address=address,
             mlflow_uri=mlflow_uri,
             results=results,

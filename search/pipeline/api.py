@@ -47,6 +47,7 @@ def run(
     time_budget: float | None = None,
     gpus: int | None = None,
     gpus_per_trial: float = 1.0,
+    workers_per_trial: int = 1,
     address: str | None = None,
     mlflow_uri: str | None = None,
     results: str | Path = "results",
@@ -66,8 +67,9 @@ def run(
         seed: None takes the configuration's.
         time_budget: seconds for the search's trials; None sets no limit.
         gpus: GPUs to use; None uses all that Ray sees, 0 trains on CPUs.
-        gpus_per_trial: training processes per trial, one GPU each; below 1, the fraction of a GPU
-            that the trial's one process uses.
+        gpus_per_trial: GPUs per trial, each with one worker; below 1, the fraction of a GPU that
+            the trial's one worker uses.
+        workers_per_trial: data-parallel workers per trial on CPUs.
         address: a running Ray cluster, such as "auto"; None starts Ray on this machine.
         mlflow_uri: an MLflow server or database; None uses an SQLite store in `results`.
         results: folder of all runs and of the local MLflow store.
@@ -85,6 +87,7 @@ def run(
         time_budget=time_budget,
         gpus=gpus,
         gpus_per_trial=gpus_per_trial,
+        workers_per_trial=workers_per_trial,
         address=address,
         mlflow_uri=mlflow_uri,
     )

@@ -14,8 +14,9 @@ class RunOptions:
     Attributes:
         time_budget: seconds for the search's trials, above 0; None sets no limit.
         gpus: GPUs to use; None uses all that Ray sees, 0 trains on CPUs.
-        gpus_per_trial: training processes per trial, one GPU each; below 1, the fraction of a GPU
-            that the trial's one process uses.
+        gpus_per_trial: GPUs per trial, each with one worker; below 1, the fraction of a GPU that
+            the trial's one worker uses.
+        workers_per_trial: data-parallel workers per trial on CPUs.
         address: a running Ray cluster, such as `auto`; None starts Ray on this machine.
         mlflow_uri: an MLflow server or database; None uses the SQLite store in the results folder.
 
@@ -26,19 +27,24 @@ class RunOptions:
     time_budget: float | None = None
     gpus: int | None = None
     gpus_per_trial: float = 1.0
+    workers_per_trial: int = 1
     address: str | None = None
     mlflow_uri: str | None = None
 
     def __post_init__(self) -> None:
-        budget, workers = self.time_budget, self.gpus_per_trial
+        budget, gpus = self.time_budget, self.gpus_per_trial
         if budget is not None and not budget > 0:
             raise ValueError(f"--time-budget must be above 0 seconds, but got {budget}")
         if self.gpus is not None and self.gpus < 0:
             raise ValueError(f"--gpus must be at least 0, but got {self.gpus}")
-        if not workers >= 0.05 or (workers > 1 and workers != int(workers)):
+        if not gpus >= 0.05 or (gpus > 1 and gpus != int(gpus)):
             raise ValueError(
                 "--gpus-per-trial must be a whole number, or a fraction from 0.05 to 1, "
-                f"but got {workers:g}"
+                f"but got {gpus:g}"
+            )
+        if self.workers_per_trial < 1:
+            raise ValueError(
+                f"--workers-per-trial must be at least 1, but got {self.workers_per_trial}"
             )
 
     def to_dict(self) -> dict[str, Any]:

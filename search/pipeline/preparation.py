@@ -56,7 +56,8 @@ def start_cluster(config: Config, options: RunOptions) -> Plan:
         cpus=capacity.get("CPU", 0),
         available_gpus=capacity.get("GPU", 0),
         gpus=options.gpus,
-        workers=options.gpus_per_trial,
+        gpus_per_trial=options.gpus_per_trial,
+        workers_per_trial=options.workers_per_trial,
         n_trials=config.search.trials or config.folds.sub,
     )
     smallest = int(min(config.tried("train.batch_size")))

@@ -102,41 +102,75 @@ def _free_port() -> int:
 
 
 def plan_resources(
-    *, cpus: float, available_gpus: float, gpus: int | None, workers: float, n_trials: int
+    *,
+    cpus: float,
+    available_gpus: float,
+    gpus: int | None,
+    gpus_per_trial: float,
+    workers_per_trial: int,
+    n_trials: int,
 ) -> Plan:
-    """Divide what the cluster has among trials.
+    """Divide the resources of the cluster among trials.
 
     Args:
-        cpus, available_gpus: what the whole cluster has.
-        gpus: how many GPUs to use; None takes all there are, 0 trains on CPUs.
-        workers: training processes a trial; below 1, one that takes this share of a GPU.
-        n_trials: no more run at a time than there are.
+        cpus, available_gpus: of the whole cluster.
+        gpus: how many GPUs to use; None uses all, 0 trains on CPUs.
+        gpus_per_trial: a whole number gives a trial one worker per GPU; a fraction below 1 lets
+            several trials of one worker share a GPU. 1 without GPUs.
+        workers_per_trial: data-parallel workers of a trial without GPUs; 1 with them.
+        n_trials: the most that run at a time.
 
     Raises:
-        ValueError: one trial could never start.
+        ValueError: a trial could never start, or an option has no meaning here.
     """
-    share = min(float(workers), 1.0)
-    if workers > 1 and workers != int(workers):
-        raise ValueError(
-            f"--gpus-per-trial must be a whole number, or a share below 1, but got {workers:g}"
-        )
-    workers = max(1, int(workers))
-    if gpus is None:
-        gpus = int(available_gpus)
-    if gpus > available_gpus:
-        raise ValueError(
-            f"--gpus must be at most {int(available_gpus)} (what Ray sees), but got {gpus}; "
-            "leave it out to use what there is"
-        )
-    if gpus and workers > gpus:
-        raise ValueError(f"--gpus-per-trial must be at most --gpus ({gpus}), but got {workers}")
+    gpus = _gpus_to_use(available_gpus, gpus)
+    if gpus:
+        _check_gpus_per_trial(gpus, gpus_per_trial, workers_per_trial)
+        workers, fraction = max(1, int(gpus_per_trial)), min(float(gpus_per_trial), 1.0)
+        trials_per_gpu = int(1 / fraction + 1e-9)  # 1 / 0.05 is a little less than 20
+        possible = gpus * trials_per_gpu // workers
+        option = "--gpus-per-trial"
+    else:
+        if gpus_per_trial != 1:
+            raise ValueError(
+                f"--gpus-per-trial must be left out without GPUs, but got {gpus_per_trial:g}; "
+                "--workers-per-trial trains data-parallel on CPUs"
+            )
+        workers, fraction = workers_per_trial, 1.0
+        possible = min(int(cpus) // workers, MAX_CPU_TRIALS)
+        option = "--workers-per-trial"
     if workers > cpus:
         raise ValueError(
-            f"--gpus-per-trial must be at most the number of CPU cores ({int(cpus)}), "
-            f"but got {workers}"
+            f"{option} must be at most the number of CPU cores ({int(cpus)}), but got {workers}"
         )
-    trials_a_gpu = int(1 / share + 1e-9)  # 1 / 0.05 is a little less than 20
-    possible = gpus * trials_a_gpu // workers if gpus else min(int(cpus) // workers, MAX_CPU_TRIALS)
     at_a_time = max(1, min(possible, int(cpus) // workers, n_trials))
     cpus_per_worker = max(1, int(cpus) // (at_a_time * workers))
-    return Plan(at_a_time, workers, gpus > 0, cpus_per_worker, gpus, share if gpus else 1.0)
+    return Plan(at_a_time, workers, gpus > 0, cpus_per_worker, gpus, fraction)
+
+
+def _gpus_to_use(available: float, gpus: int | None) -> int:
+    if gpus is None:
+        return int(available)
+    if gpus > available:
+        raise ValueError(
+            f"--gpus must be at most {int(available)} (what Ray sees), but got {gpus}; "
+            "leave it out to use what there is"
+        )
+    return gpus
+
+
+def _check_gpus_per_trial(gpus: int, gpus_per_trial: float, workers_per_trial: int) -> None:
+    if gpus_per_trial > 1 and gpus_per_trial != int(gpus_per_trial):
+        raise ValueError(
+            "--gpus-per-trial must be a whole number or a fraction below 1, "
+            f"but got {gpus_per_trial:g}"
+        )
+    if gpus_per_trial > gpus:
+        raise ValueError(
+            f"--gpus-per-trial must be at most --gpus ({gpus}), but got {gpus_per_trial:g}"
+        )
+    if workers_per_trial != 1:
+        raise ValueError(
+            f"--workers-per-trial must be left out with GPUs, but got {workers_per_trial}; "
+            "a trial has one worker per GPU, see --gpus-per-trial"
+        )

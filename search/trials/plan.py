@@ -10,11 +10,11 @@ class Plan(NamedTuple):
 
     Attributes:
         trials_at_a_time: concurrent trials.
-        workers: training processes of a trial; more than one train data-parallel.
-        use_gpu: one GPU a worker, or a share of one, else none.
-        cpus_per_worker: CPU cores a worker.
+        workers: training processes per trial; more than one train data-parallel.
+        use_gpu: whether a worker has a GPU or a fraction of one.
+        cpus_per_worker: CPU cores per worker.
         gpus: GPUs in use over all trials.
-        gpu_share: of a GPU, for each worker; below 1 several small trials share one.
+        gpu_fraction: of a GPU, per worker; below 1 several small trials share a GPU.
     """
 
     trials_at_a_time: int
@@ -22,7 +22,7 @@ class Plan(NamedTuple):
     use_gpu: bool
     cpus_per_worker: int
     gpus: int
-    gpu_share: float = 1.0
+    gpu_fraction: float = 1.0
 
     @property
     def cpus(self) -> int:
@@ -30,13 +30,13 @@ class Plan(NamedTuple):
         return self.trials_at_a_time * self.workers * self.cpus_per_worker
 
     def describe(self) -> str:
-        """One line for people."""
+        """The plan in one line."""
         each = f"{self.cpus_per_worker} CPU core{'s' if self.cpus_per_worker > 1 else ''}"
         if self.use_gpu:
-            each += f" and {self.gpu_share:g} GPU"
-        workers = f"{self.workers} worker{'s' if self.workers > 1 else ''} a trial"
+            each += f" and {self.gpu_fraction:g} GPU"
+        workers = f"{self.workers} worker{'s' if self.workers > 1 else ''} per trial"
         trials = f"{self.trials_at_a_time} trial{'s' if self.trials_at_a_time > 1 else ''}"
-        return f"{trials} at a time, {workers}, {each} a worker"
+        return f"{trials} at a time, {workers}, {each} per worker"
 
 
 FOLDS = "folds"

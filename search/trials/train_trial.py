@@ -54,7 +54,7 @@ def _trainer(
 ) -> TorchTrainer:
     plan = job.plan
     folds = tuple(config.get(FOLDS, job.folds))
-    resources = {"CPU": plan.cpus_per_worker, "GPU": plan.gpu_share * plan.use_gpu}
+    resources = {"CPU": plan.cpus_per_worker, "GPU": plan.gpu_fraction * plan.use_gpu}
     process_group = _NoProcessGroup if plan.workers == 1 else TorchConfig
     return TorchTrainer(
         train_loop,

@@ -143,7 +143,12 @@ def search_32_frozen_s(device: torch.device) -> Rounds:
         from search.runtime.cluster import plan_resources
 
         plan = plan_resources(
-            cpus=cpus, available_gpus=0, gpus=0, workers=1, n_trials=config.search.trials
+            cpus=cpus,
+            available_gpus=0,
+            gpus=0,
+            gpus_per_trial=1,
+            workers_per_trial=1,
+            n_trials=config.search.trials,
         )
         store = _store(Path(folder))
         run = Run(

@@ -18,7 +18,7 @@ def apart(place: Place) -> Place:
 
 
 def test_two_workers_a_trial_go_on_after_kill_9_in_the_same_runs(apart: Place) -> None:
-    options = tiny(apart, "killed", "--gpus-per-trial", "2", "--trials", "2")
+    options = tiny(apart, "killed", "--workers-per-trial", "2", "--trials", "2")
     options += ["--set", "train.epochs=1"]
     # No threshold sees everything: the goal is out of reach, which must not cost the networks.
     options += ["--set", "thresholds.goal=seen-at-least", "--set", "thresholds.seen=1.0"]

@@ -9,7 +9,10 @@ from search.runtime.cluster import Plan, plan_resources
 
 
 def plan(**given: Any) -> Plan:
-    usual = {"cpus": 16, "available_gpus": 0, "gpus": None, "workers": 1, "n_trials": 20}
+    usual = {
+        **{"cpus": 16, "available_gpus": 0, "gpus": None, "n_trials": 20},
+        **{"gpus_per_trial": 1, "workers_per_trial": 1},
+    }
     return plan_resources(**(usual | given))
 
 
@@ -19,7 +22,7 @@ def test_four_gpus_run_four_trials_with_a_quarter_of_the_cores_each() -> None:
 
 
 def test_two_gpus_a_trial_run_half_as_many_trials_and_a_fifth_gpu_is_idle() -> None:
-    assert plan(available_gpus=5, workers=2) == Plan(2, 2, True, 4, 5)
+    assert plan(available_gpus=5, gpus_per_trial=2) == Plan(2, 2, True, 4, 5)
 
 
 def test_fewer_gpus_than_there_are_can_be_asked_for() -> None:
@@ -32,11 +35,11 @@ def test_a_gpu_machine_trains_on_cores_when_told_to() -> None:
 
 def test_two_cores_run_two_trials_of_one_core_or_one_of_two() -> None:
     assert plan(cpus=2) == Plan(2, 1, False, 1, 0)
-    assert plan(cpus=2, workers=2) == Plan(1, 2, False, 1, 0)
+    assert plan(cpus=2, workers_per_trial=2) == Plan(1, 2, False, 1, 0)
 
 
 def test_three_cores_leave_one_idle_for_one_trial_of_two_workers() -> None:
-    assert plan(cpus=3, workers=2) == Plan(1, 2, False, 1, 0)
+    assert plan(cpus=3, workers_per_trial=2) == Plan(1, 2, False, 1, 0)
 
 
 def test_few_cores_hold_back_trials_on_many_gpus() -> None:
@@ -59,11 +62,13 @@ def test_no_more_run_at_a_time_than_there_are_trials(n_trials: int, gpus: int) -
 @pytest.mark.parametrize("gpus", [0, 1, 3, 8])
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_a_plan_never_takes_more_than_there_is(cpus: int, gpus: int, workers: int) -> None:
+    option = "gpus_per_trial" if gpus else "workers_per_trial"
+    given: dict[str, Any] = {"cpus": cpus, "available_gpus": gpus, option: workers}
     if workers > cpus or (gpus and workers > gpus):
-        with pytest.raises(ValueError, match="--gpus-per-trial must be at most"):
-            plan(cpus=cpus, available_gpus=gpus, workers=workers)
+        with pytest.raises(ValueError, match=f"--{option.replace('_', '-')} must be at most"):
+            plan(**given)
         return
-    found = plan(cpus=cpus, available_gpus=gpus, workers=workers)
+    found = plan(**given)
     running = found.trials_at_a_time * found.workers
     assert running * found.cpus_per_worker <= cpus
     assert running <= found.gpus or not gpus
@@ -78,11 +83,15 @@ def test_a_plan_never_takes_more_than_there_is(cpus: int, gpus: int, workers: in
             "is",
         ),
         (
-            {"available_gpus": 4, "gpus": 2, "workers": 3},
+            {"available_gpus": 4, "gpus": 2, "gpus_per_trial": 3},
             "--gpus-per-trial must be at most --gpus (2), but got 3",
         ),
         (
-            {"cpus": 2, "workers": 3},
+            {"cpus": 2, "workers_per_trial": 3},
+            "--workers-per-trial must be at most the number of CPU cores (2), but got 3",
+        ),
+        (
+            {"cpus": 2, "available_gpus": 4, "gpus_per_trial": 3},
             "--gpus-per-trial must be at most the number of CPU cores (2), but got 3",
         ),
     ],
@@ -93,29 +102,46 @@ def test_a_plan_that_could_never_start_is_refused_in_one_line(given: Any, messag
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize(("share", "trials"), [(0.5, 4), (0.3, 6), (0.25, 8), (0.05, 16)])
+@pytest.mark.parametrize(("fraction", "trials"), [(0.5, 4), (0.3, 6), (0.25, 8), (0.05, 16)])
 def test_small_trials_share_gpus_and_never_take_more_than_there_are(
-    share: float, trials: int
+    fraction: float, trials: int
 ) -> None:
-    found = plan(available_gpus=2, workers=share, n_trials=100)
-    assert found == Plan(trials, 1, True, 16 // trials, 2, share)
-    assert math.ceil(found.trials_at_a_time / math.floor(1 / share + 1e-9)) <= 2
+    found = plan(available_gpus=2, gpus_per_trial=fraction, n_trials=100)
+    assert found == Plan(trials, 1, True, 16 // trials, 2, fraction)
+    assert math.ceil(found.trials_at_a_time / math.floor(1 / fraction + 1e-9)) <= 2
 
 
-def test_a_share_means_nothing_without_a_gpu() -> None:
-    assert plan(cpus=2, workers=0.5) == plan(cpus=2)
+@pytest.mark.parametrize("gpus_per_trial", [0.5, 2])
+@pytest.mark.parametrize("resources", [{"available_gpus": 4, "gpus": 0}, {"available_gpus": 0}])
+def test_gpus_per_trial_are_refused_without_gpus(
+    gpus_per_trial: float, resources: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match="left out without GPUs") as caught:
+        plan(gpus_per_trial=gpus_per_trial, **resources)
+    assert str(caught.value) == (
+        f"--gpus-per-trial must be left out without GPUs, but got {gpus_per_trial:g}; "
+        "--workers-per-trial trains data-parallel on CPUs"
+    )
+
+
+def test_workers_per_trial_are_refused_with_gpus() -> None:
+    with pytest.raises(ValueError, match="left out with GPUs, but got 2; a trial has one worker"):
+        plan(available_gpus=4, workers_per_trial=2)
+    assert plan(available_gpus=4, gpus=0, workers_per_trial=2) == Plan(4, 2, False, 2, 0)
 
 
 def test_between_one_and_two_gpus_a_trial_there_is_nothing() -> None:
-    with pytest.raises(ValueError, match=r"whole number, or a share below 1, but got 1\.5"):
-        plan(available_gpus=4, workers=1.5)
+    with pytest.raises(ValueError, match=r"whole number or a fraction below 1, but got 1\.5"):
+        plan(available_gpus=4, gpus_per_trial=1.5)
 
 
 def test_a_plan_reads_like_a_sentence() -> None:
-    assert plan(cpus=2).describe() == "2 trials at a time, 1 worker a trial, 1 CPU core a worker"
-    assert plan(available_gpus=4, workers=4).describe() == (
-        "1 trial at a time, 4 workers a trial, 4 CPU cores and 1 GPU a worker"
+    assert (
+        plan(cpus=2).describe() == "2 trials at a time, 1 worker per trial, 1 CPU core per worker"
     )
-    assert plan(available_gpus=1, workers=0.5).describe() == (
-        "2 trials at a time, 1 worker a trial, 8 CPU cores and 0.5 GPU a worker"
+    assert plan(available_gpus=4, gpus_per_trial=4).describe() == (
+        "1 trial at a time, 4 workers per trial, 4 CPU cores and 1 GPU per worker"
+    )
+    assert plan(available_gpus=1, gpus_per_trial=0.5).describe() == (
+        "2 trials at a time, 1 worker per trial, 8 CPU cores and 0.5 GPU per worker"
     )
