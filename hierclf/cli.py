@@ -177,7 +177,8 @@ def evaluate(
     """Compare predictions with labels: accuracy of known (seen) and novel (unseen) classes."""
     from rich.console import Console
 
-    from hierclf.commands.evaluate import evaluate, evaluation_notes, evaluation_table
+    from hierclf.commands.evaluate import evaluate
+    from hierclf.commands.evaluation_table import evaluation_notes, evaluation_table
 
     if json_file is not None:
         check_out_file("--json", json_file, endings=(".json",))

@@ -97,7 +97,7 @@ def read_mapping(path: Path, problems: list[Problem]) -> ClassNames:
             used.add(index)
     if not names and len(problems) == before:
         problems.append(Problem(path.name, "names no class", True))
-    return ClassNames(names, novel[0] if novel else max(used, default=-1) + 1)
+    return ClassNames(names, novel[0] if novel else max(used, default=-1) + 1, bool(novel))
 
 
 def label_ids(

@@ -63,6 +63,7 @@ class ClassNames:
 
     names: dict[int, str]  # id -> name, without the novel row
     novel_id: int
+    has_novel_row: bool = False  # whether the user named the novel id
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import pytest
 from sklearn.metrics import accuracy_score
 
 from hierclf.bundle.directory import save_bundle
-from hierclf.commands.evaluate import Evaluation, evaluate, evaluation_notes
+from hierclf.commands.evaluate import Evaluation, evaluate
+from hierclf.commands.evaluation_table import evaluation_notes
 from tests.tiny_models import HIERARCHY, tiny_bundle
 
 COLUMNS = ["image", "superclass_index", "subclass_index"]
@@ -42,7 +43,7 @@ def run(folder: Path, rows: list[tuple[str, int, int]], name: str = "out.csv") -
     return evaluate(write(folder / name, rows), folder / "labels.csv")
 
 
-ANSWERS = [
+PREDICTIONS = [
     ("5.jpg", 1, 2),  # all right
     ("4.jpg", 2, 3),  # novel sub taken for known
     ("3.jpg", 1, 2),  # both taken for novel
@@ -53,7 +54,7 @@ ANSWERS = [
 
 @pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
 def test_a_small_case_counted_by_hand(folder: Path, name: str) -> None:
-    result = run(folder, ANSWERS, name)
+    result = run(folder, PREDICTIONS, name)
     assert result.accuracies == pytest.approx(
         {
             "super_overall": 4 / 5,
@@ -77,8 +78,8 @@ def test_a_small_case_counted_by_hand(folder: Path, name: str) -> None:
     assert result.missing == result.unlabelled == []
 
 
-def test_constant_answers_stand_beside_it(folder: Path) -> None:
-    result = run(folder, ANSWERS)
+def test_constant_predictions_stand_beside_it(folder: Path) -> None:
+    result = run(folder, PREDICTIONS)
     always, never = result.always_novel, result.never_novel
     assert [always[f"sub_{part}"] for part in ("overall", "seen", "unseen")] == [0.4, 0.0, 1.0]
     assert [never[f"sub_{part}"] for part in ("overall", "seen", "unseen")] == [0.6, 1.0, 0.0]
@@ -95,16 +96,18 @@ def test_overall_seen_and_unseen_are_sklearns_accuracy(folder: Path) -> None:
     rng.shuffle(rows)
     result = run(folder, [(str(n), int(a), int(b)) for n, a, b in rows]).accuracies
     for level, of, novel in (("super", supers, 1), ("sub", np.arange(5), 2)):
-        truth, answer = of[true], of[pred]
+        truth, prediction = of[true], of[pred]
         seen = truth != novel
-        assert result[f"{level}_overall"] == pytest.approx(accuracy_score(truth, answer))
-        assert result[f"{level}_seen"] == pytest.approx(accuracy_score(truth[seen], answer[seen]))
-        unseen = accuracy_score(truth[~seen], answer[~seen])
+        assert result[f"{level}_overall"] == pytest.approx(accuracy_score(truth, prediction))
+        assert result[f"{level}_seen"] == pytest.approx(
+            accuracy_score(truth[seen], prediction[seen])
+        )
+        unseen = accuracy_score(truth[~seen], prediction[~seen])
         assert result[f"{level}_unseen"] == pytest.approx(unseen)
 
 
 def test_a_missing_prediction_is_wrong_and_said(folder: Path) -> None:
-    without_novel = [row for row in ANSWERS if row[0] != "5.jpg"]
+    without_novel = [row for row in PREDICTIONS if row[0] != "5.jpg"]
     result = run(folder, [*without_novel, ("99.jpg", 0, 0)])
     assert result.accuracies["super_unseen"] == 0.0
     assert result.accuracies["super_overall"] == pytest.approx(3 / 5)
@@ -118,7 +121,7 @@ def test_a_missing_prediction_is_wrong_and_said(folder: Path) -> None:
 
 def test_a_part_without_images_has_no_accuracy(folder: Path) -> None:
     write(folder / "labels.csv", LABELS[:3])
-    result = run(folder, ANSWERS[2:])
+    result = run(folder, PREDICTIONS[2:])
     assert result.accuracies["sub_unseen"] is None
     assert result.accuracies["sub_harmonic"] is None
     assert result.accuracies["sub_overall"] == result.accuracies["sub_seen"]
@@ -127,7 +130,7 @@ def test_a_part_without_images_has_no_accuracy(folder: Path) -> None:
 def test_the_model_gives_the_novel_ids_where_no_mapping_does(tmp_path: Path) -> None:
     save_bundle(tiny_bundle(), tmp_path / "model")
     labels = write(tmp_path / "labels.csv", LABELS)
-    predictions = write(tmp_path / "out.csv", ANSWERS)
+    predictions = write(tmp_path / "out.csv", PREDICTIONS)
     assert (HIERARCHY.novel_super_id, HIERARCHY.novel_sub_id) == (1, 2)
     result = evaluate(predictions, labels, model=tmp_path / "model")
     assert result.accuracies["sub_unseen"] == 0.5
@@ -138,7 +141,7 @@ def test_the_model_gives_the_novel_ids_where_no_mapping_does(tmp_path: Path) -> 
 def test_a_mapping_without_a_novel_row_is_refused(folder: Path) -> None:
     (folder / "subclass_mapping.csv").write_text("index,class\n0,a\n1,b\n3,c\n4,d\n")
     with pytest.raises(ValueError, match=r"subclass_mapping\.csv must have a row .*'novel'"):
-        run(folder, ANSWERS)
+        run(folder, PREDICTIONS)
 
 
 def test_an_image_twice_is_refused_with_both_rows(folder: Path) -> None:
@@ -146,7 +149,7 @@ def test_an_image_twice_is_refused_with_both_rows(folder: Path) -> None:
         run(folder, [("1.jpg", 0, 0), ("2.jpg", 0, 0), ("1.jpg", 0, 1)])
     write(folder / "labels.csv", [*LABELS, LABELS[0]])
     with pytest.raises(ValueError, match=r"labels\.csv: every image must appear once"):
-        run(folder, ANSWERS)
+        run(folder, PREDICTIONS)
 
 
 def test_an_unknown_id_is_refused_with_its_row(folder: Path) -> None:

@@ -1,0 +1,47 @@
+"""An evaluation as a table and as notes, for a terminal."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from hierclf.commands.evaluate import Evaluation
+from hierclf.hierarchy import LEVELS
+from hierclf.metrics.accuracy import PARTS
+
+_SHOWN = 3
+
+
+def evaluation_table(result: Evaluation) -> Table:
+    """Accuracies in per cent beside the two constant predictions."""
+    table = Table()
+    table.add_column("accuracy, %")
+    for title in ("images", "predictions", "always novel", "never novel, at best"):
+        table.add_column(title, justify="right")
+    for level in LEVELS:
+        for part in (*PARTS, "harmonic"):
+            key = f"{level}_{part}"
+            values = (result.accuracies, result.always_novel, result.never_novel)
+            cells = [_percent(figures[key]) for figures in values]
+            images = str(result.counts[key]) if key in result.counts else ""
+            table.add_row(f"{level} {part}", images, *cells, end_section=part == "harmonic")
+    return table
+
+
+def evaluation_notes(result: Evaluation) -> list[str]:
+    """Images with a label or a prediction only, one line each."""
+    notes = []
+    if result.missing:
+        images = _some_names(result.missing)
+        notes.append(f"{len(result.missing)} labelled images without prediction, wrong: {images}")
+    if result.unlabelled:
+        images = _some_names(result.unlabelled)
+        notes.append(f"{len(result.unlabelled)} predicted images without label, left out: {images}")
+    return notes
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f}"
+
+
+def _some_names(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
