@@ -1,7 +1,7 @@
 """Novelty scores from logits and from features: higher = more novel.
 
-`form` says what a score looks like, each family of scores has a file of its own, `registry` names
-them all, `compute` fits and computes a set of them.
+`base` defines the common form, each family of scores has a file of its own, `registry` lists all
+scores by name, `compute` fits and computes a set of them.
 """
 
 from hierclf.scores.base import (

@@ -1,9 +1,12 @@
-"""The one form of all novelty scores.
+"""The common form of all novelty scores.
 
-`fit` looks at known training images once and returns plain arrays (its state, which safetensors
-can hold); `score` turns state, features and logits into one float32 an image. Logits are those of
-known classes only: a head's extra "novel" unit is cut off before, and column i is the i-th of the
-sorted known classes.
+`fit` takes known training images once and returns plain arrays (the score's state, which
+safetensors can hold); `score` maps state, features and logits to one float32 per image. Logits are
+those of known classes only: a head's extra "novel" unit is removed before, and column i belongs to
+the i-th known class in ascending order.
+
+Shape legend: N images, M training images, S super-classes, C sub-classes, K classes of a level,
+P classes of the pretrained head, D features.
 """
 
 from __future__ import annotations
@@ -35,10 +38,12 @@ class PretrainedHead(NamedTuple):
 
 
 class ScoreInputs(NamedTuple):
-    """What scores look at, float32: the network's features and what its heads say.
+    """What scores are computed from: the network's outputs.
 
     Attributes:
-        features: [N, D]. super_logits: [N, S]. sub_logits: [N, C].
+        features: float32 [N, D].
+        super_logits: float32 [N, S].
+        sub_logits: float32 [N, C].
         pretrained_head: the classifier head of the published weights; only fits use it.
     """
 
@@ -49,7 +54,7 @@ class ScoreInputs(NamedTuple):
 
 
 class Labels(NamedTuple):
-    """Classes of M training images, int [M] each; any values, so numbers may have gaps."""
+    """Classes of training images, int [M] each; any values, with or without gaps."""
 
     super_labels: np.ndarray
     sub_labels: np.ndarray
@@ -62,8 +67,8 @@ class Score:
     Attributes:
         fit: (inputs of M known training images, labels, level) -> state.
         score: (state, inputs of N images, level) -> float32 [N], higher = more novel.
-        per_level: False if both levels' columns are the same numbers. Such a score is fitted and
-            computed once, at level "sub".
+        per_level: False if both levels share the score, which is then fitted and computed once, at
+            level "sub".
     """
 
     fit: Callable[[ScoreInputs, Labels, Level], State]
@@ -72,7 +77,11 @@ class Score:
 
 
 def logit_score(function: Callable[[np.ndarray], Floats]) -> Score:
-    """A score that is a pure function of a level's logits [N, K] and has nothing to fit."""
+    """A score that is a function of a level's logits, without anything to fit.
+
+    Args:
+        function: float [N, K] -> float32 [N].
+    """
     return Score(
         fit=lambda inputs, labels, level: {},
         score=lambda state, inputs, level: function(logits_of(inputs, level)),
@@ -85,7 +94,13 @@ def feature_score(
     *,
     per_level: bool = False,
 ) -> Score:
-    """A score without logits: fit(features [M, D], labels [M]), score(state, features [N, D])."""
+    """A score that uses features and no logits.
+
+    Args:
+        fit: (features [M, D], labels [M]) -> state.
+        score: (state, features [N, D]) -> float32 [N].
+        per_level: whether each level has its own; else it is fitted on sub-classes.
+    """
     return Score(
         fit=lambda inputs, labels, level: fit(inputs.features, labels_of(labels, level)),
         score=lambda state, inputs, level: score(state, inputs.features),
@@ -94,10 +109,10 @@ def feature_score(
 
 
 def logits_of(inputs: ScoreInputs, level: Level) -> np.ndarray:
-    """The logits of a level's head."""
+    """The logits of a level's head, float32 [N, K]."""
     return {"super": inputs.super_logits, "sub": inputs.sub_logits}[level]
 
 
 def labels_of(labels: Labels, level: Level) -> np.ndarray:
-    """The labels of a level."""
+    """The labels of a level, int [M]."""
     return {"super": labels.super_labels, "sub": labels.sub_labels}[level]

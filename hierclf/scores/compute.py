@@ -21,18 +21,20 @@ def fit_scores(
     *,
     scores: Mapping[str, Score] = SCORES,
 ) -> State:
-    """Fit every score on known training images, for both levels.
+    """Fit scores on known training images, for both levels.
 
     Args:
-        inputs: of M training images. super_labels, sub_labels: int [M], known classes only.
-        scores: by name.
+        inputs: of M training images.
+        super_labels: int [M], known classes only.
+        sub_labels: int [M], known classes only.
+        scores: scores by name.
 
     Returns:
-        One flat dict for all: keys `super_NAME.ARRAY`, `sub_NAME.ARRAY`, or `NAME.ARRAY` for a
-        score that is not per level.
+        One flat dict of arrays with keys `super_NAME.ARRAY` and `sub_NAME.ARRAY`, or `NAME.ARRAY`
+        for a score that both levels share.
 
     Raises:
-        ValueError: inputs that are not finite or not of one length, too few images for a score.
+        ValueError: inputs that are not finite or differ in length, too few images for a score.
     """
     _check_inputs(inputs)
     labels = Labels(super_labels, sub_labels)
@@ -55,16 +57,18 @@ def score_columns(
     *,
     scores: Mapping[str, Score] = SCORES,
 ) -> dict[str, Floats]:
-    """Every score of every image for both levels: the score table's columns.
+    """Compute scores of images for both levels.
 
     Args:
-        states: from `fit_scores` with the same `scores`. inputs: of N images.
+        states: from `fit_scores` with the same `scores`.
+        inputs: of N images.
+        scores: scores by name.
 
     Returns:
         `super_NAME` and `sub_NAME` for each score, float32 [N], finite.
 
     Raises:
-        ValueError: inputs that are not finite or not of one length, scores that are not finite.
+        ValueError: inputs that are not finite or differ in length, scores that are not finite.
     """
     _check_inputs(inputs)
     columns: dict[str, Floats] = {}

@@ -25,12 +25,17 @@ def fit_knn(
     """Keep the unit features of training images as a bank.
 
     Args:
-        features: float [M, D]. labels: int [M], used only to keep every class's share in the bank.
+        features: float [M, D].
+        labels: int [M], used to keep each class's fraction in a sampled bank.
         k: which neighbour's distance is the score.
-        bank_limit: more training images than this are thinned out, seeded and stratified.
+        bank_limit: of more training images than this a stratified sample is kept.
+        seed: of the sample.
 
     Returns:
         bank: float32 [min(M, bank_limit), D], rows of length 1. k: int64 [1].
+
+    Raises:
+        ValueError: `k` or `bank_limit` out of range.
     """
     if not 1 <= k <= len(features):
         raise ValueError(f"`1 <= k <= {len(features)} training images` must hold, but got k={k}")
@@ -43,12 +48,15 @@ def fit_knn(
 def score_knn(state: State, features: np.ndarray) -> Floats:
     """Cosine distance, in [0, 2], to the k-th nearest training image.
 
-    Sun et al. 2022, "Out-of-Distribution Detection with Deep Nearest Neighbors": they take the
-    Euclidean distance of unit features, which orders images alike (its square is twice ours). The
-    k-th distance, not the mean of k: it is theirs, and one stray neighbour cannot move it.
+    Sun et al. 2022, "Out-of-Distribution Detection with Deep Nearest Neighbors". They use the
+    Euclidean distance of unit features, which gives the same order (its square is twice ours).
 
     Args:
+        state: from `fit_knn`.
         features: float [N, D]; a row of zeros is at distance 1 from everything.
+
+    Raises:
+        ValueError: another D than in training.
     """
     bank, k = state["bank"], int(state["k"][0])
     check_width(features, bank.shape[1])
@@ -58,7 +66,7 @@ def score_knn(state: State, features: np.ndarray) -> Floats:
         similarity.partition(len(bank) - k, axis=1)
         return 1.0 - similarity[:, len(bank) - k]
 
-    # Rounding makes the distance to an identical image a little negative.
+    # Rounding can make the distance to an identical image slightly negative.
     return np.clip(by_chunks(distance, features, cells=len(bank)), 0.0, 2.0)
 
 

@@ -1,4 +1,4 @@
-"""Scores that look at one head's logits only.
+"""Scores computed from one head's logits.
 
 Shape legend: N images, K known classes of a level.
 """
@@ -21,12 +21,15 @@ def msp(logits: np.ndarray) -> Floats:
     Hendrycks & Gimpel 2017, "A Baseline for Detecting Misclassified and Out-of-Distribution
     Examples in Neural Networks". The paper's rule "probability < 0.7" is `msp > 0.3`.
     """
-    # In float64: 1 - p in float32 would merge all confident images into a few values.
+    # In float64: in float32, 1 - p takes only a few values for confident images.
     return (1.0 - softmax(_float64(logits), axis=1).max(axis=1)).astype(np.float32)
 
 
 def max_logit(logits: np.ndarray) -> Floats:
-    """Minus the largest logit (Hendrycks et al. 2022, "Scaling Out-of-Distribution Detection")."""
+    """Minus the largest logit, in units of logits.
+
+    Hendrycks et al. 2022, "Scaling Out-of-Distribution Detection for Real-World Settings".
+    """
     return (-_float64(logits).max(axis=1)).astype(np.float32)
 
 
@@ -36,7 +39,11 @@ def energy(logits: np.ndarray, *, temperature: float = 1.0) -> Floats:
     Liu et al. 2020, "Energy-based Out-of-distribution Detection".
 
     Args:
-        temperature: T > 0; towards 0 it becomes `max_logit`.
+        logits: float [N, K].
+        temperature: T > 0; as T goes to 0 the score goes to `max_logit`.
+
+    Raises:
+        ValueError: `temperature <= 0`.
     """
     if not temperature > 0.0:
         raise ValueError(f"`temperature > 0` must hold, but got temperature={temperature}")
@@ -56,15 +63,19 @@ def gen(logits: np.ndarray, *, gamma: float = GEN_GAMMA, max_classes: int = GEN_
     without its minus sign.
 
     Args:
-        gamma: in (0, 1); the smaller, the more small probabilities count.
-        max_classes: how many classes count, at most; K if there are fewer.
+        logits: float [N, K].
+        gamma: in (0, 1); smaller values give small probabilities more weight.
+        max_classes: how many classes count at most; K if there are fewer.
+
+    Raises:
+        ValueError: `gamma` or `max_classes` out of range.
     """
     if not 0.0 < gamma < 1.0:
         raise ValueError(f"`0 < gamma < 1` must hold, but got gamma={gamma}")
     if max_classes < 1:
         raise ValueError(f"`max_classes >= 1` must hold, but got max_classes={max_classes}")
     top = np.sort(softmax(_float64(logits), axis=1), axis=1)[:, -max_classes:]
-    # Rounding can put a probability a little above 1.
+    # Rounding can put a probability slightly above 1.
     return ((top * np.maximum(1.0 - top, 0.0)) ** gamma).sum(axis=1).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Mahalanobis distances: how far an image lies from every class, in the classes' own spread.
+"""Mahalanobis distances to the classes.
 
 Shape legend: N images, M training images, K classes of a level, C sub-classes, D features.
 """
@@ -13,25 +13,26 @@ from hierclf.scores.base import Floats, Labels, Score, ScoreInputs, State, featu
 from hierclf.scores.rows import by_chunks, check_width, unit_rows
 
 RIDGE = 0.1
-"""Of `fit_relative`; from 0.001 to 1 it makes little difference."""
+"""Regularisation of `fit_relative`, relative to the mean variance within classes."""
 
 
 def fit_mahalanobis(features: np.ndarray, labels: np.ndarray) -> State:
-    """Class means, and the covariance that all classes share, of unit features.
+    """Class means and shared covariance of unit features.
 
     Lee et al. 2018, "A Simple Unified Framework for Detecting Out-of-Distribution Samples"; on
     unit features as in Müller & Hein 2025, "Mahalanobis++". The covariance is shrunk (Ledoit &
-    Wolf 2004), so that it has an inverse however few images there are.
+    Wolf 2004), so that it is invertible however few images there are.
 
     Args:
-        features: float [M, D]. labels: int [M], any values.
+        features: float [M, D].
+        labels: int [M], any values.
 
     Returns:
-        whitening: float32 [D, D], maps features to where the covariance is the identity.
-        means: float32 [K, D], the class means there, classes ascending.
+        whitening: float32 [D, D], the map after which the covariance is the identity.
+        means: float32 [K, D], whitened class means, classes ascending.
 
     Raises:
-        ValueError: within no class do the features vary.
+        ValueError: the features do not vary within any class.
     """
     _, means, spread = _unit_means_spread(features, labels)
     whitening = _whitening(ledoit_wolf(spread))
@@ -45,8 +46,8 @@ def ledoit_wolf(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Covariance [D, D] of centred points [M, D], shrunk towards a multiple of the identity.
 
     Ledoit & Wolf 2004, "A well-conditioned estimator for large-dimensional covariance matrices".
-    As scikit-learn's with `assume_centered=True`, in a third of its time: the sum of all elements
-    of (x^2)^T (x^2) is that of the rows' fourth powers of lengths, which needs no product.
+    The same as scikit-learn's with `assume_centered=True`, but faster: the sum of all elements of
+    (x^2)^T (x^2) is the sum of the rows' lengths to the fourth power, without the product.
     """
     n, width = points.shape
     covariance = points.T @ points / n
@@ -60,10 +61,14 @@ def ledoit_wolf(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def score_mahalanobis(state: State, features: np.ndarray) -> Floats:
-    """Squared Mahalanobis distance to the nearest class mean, >= 0, without unit.
+    """Squared Mahalanobis distance to the nearest class mean, >= 0, dimensionless.
 
     Args:
+        state: from `fit_mahalanobis`.
         features: float [N, D].
+
+    Raises:
+        ValueError: another D than in training.
     """
     check_width(features, len(state["whitening"]))
     return by_chunks(
@@ -74,22 +79,22 @@ def score_mahalanobis(state: State, features: np.ndarray) -> Floats:
 
 
 def fit_relative(features: np.ndarray, labels: np.ndarray) -> State:
-    """Gaussians of the classes, all of one covariance, and one Gaussian of all images.
+    """Gaussians of the classes with a shared covariance, and one Gaussian of all images.
 
-    Both covariances get the same ridge, `RIDGE` times the mean variance within classes. With ridges
-    or shrinkages of their own, one of the distances would outweigh the other in the directions in
-    which few images leave both to chance: the shrinkages of Ledoit & Wolf turned the score upside
-    down (AUROC 37 % instead of 90 % on held-out sub-classes, 1,280 features).
+    Both covariances get the same ridge, `RIDGE` times the mean variance within classes. With
+    separate regularisation, such as Ledoit-Wolf shrinkage of each, one distance would dominate the
+    other in the directions in which few images leave both undetermined.
 
     Args:
-        features: float [M, D]. labels: int [M], any values.
+        features: float [M, D].
+        labels: int [M], any values.
 
     Returns:
         whitening [D, D] and means [K, D] as of `fit_mahalanobis`; background_whitening [D, D] and
         background [1, D], the same for all images; float32.
 
     Raises:
-        ValueError: within no class do the features vary.
+        ValueError: the features do not vary within any class.
     """
     unit, means, spread = _unit_means_spread(features, labels)
     centre = unit.mean(axis=0, keepdims=True)
@@ -109,11 +114,15 @@ def score_relative(state: State, features: np.ndarray) -> Floats:
     """Squared distance to the nearest class mean minus that to the mean of all images; any sign.
 
     Ren et al. 2021, "A Simple Fix to Mahalanobis Distance for Improving Near-OOD Detection":
-    RMD = min_k MD_k - MD_0, each in its own covariance; here on unit features. What lies far in
-    directions that tell no class from another cancels.
+    RMD = min_k MD_k - MD_0, each with its own covariance; here on unit features. Distance along
+    directions that do not separate classes cancels.
 
     Args:
+        state: from `fit_relative`.
         features: float [N, D].
+
+    Raises:
+        ValueError: another D than in training.
     """
     whitening, background = state["background_whitening"], state["background"]
     of_all = {"whitening": whitening, "means": background}
@@ -121,14 +130,16 @@ def score_relative(state: State, features: np.ndarray) -> Floats:
 
 
 def fit_within(inputs: ScoreInputs, labels: Labels, level: Level) -> State:
-    """`fit_mahalanobis` on sub-classes at either level, and which super-class each belongs to.
+    """`fit_mahalanobis` on sub-classes, with the super-class of each for the sub level.
 
     Args:
-        inputs: of M images, super_logits over the sorted super-classes that `labels` name.
-        level: "super" or "sub".
+        inputs: of M images; super_logits over the sorted super-classes of `labels`.
+        labels: of the same images.
+        level: the level that the score is for.
 
     Returns:
-        whitening, means [C, D]; at level "sub" also owner: int64 [C], columns of super_logits.
+        whitening [D, D], means [C, D]; for level "sub" also owner: int64 [C], columns of
+        super_logits.
 
     Raises:
         ValueError: as `fit_mahalanobis`; super_logits have another number of classes than the
@@ -141,10 +152,18 @@ def fit_within(inputs: ScoreInputs, labels: Labels, level: Level) -> State:
 def score_within(state: State, inputs: ScoreInputs, level: Level) -> Floats:
     """Squared Mahalanobis distance to the nearest sub-class mean, >= 0.
 
-    At level "sub" only the sub-classes of the predicted super-class (the largest super logit)
-    count: an image between two super-classes is near some sub-class, but of the wrong one. At
-    level "super" all count, since a super-class of unlike sub-classes is badly told by one mean.
-    Distance and covariance are those of `fit_mahalanobis`, after Lee et al. 2018.
+    For level "sub", only the sub-classes of the predicted super-class (the largest super logit)
+    count: an image between two super-classes may be near a sub-class of the wrong one. For level
+    "super" all sub-classes count, since one mean describes a super-class of diverse sub-classes
+    badly. Distance and covariance are those of `fit_mahalanobis`, after Lee et al. 2018.
+
+    Args:
+        state: from `fit_within` for the same level.
+        inputs: of N images.
+        level: the level that the score is for.
+
+    Raises:
+        ValueError: another D than in training.
     """
     if level == "super":
         return score_mahalanobis(state, inputs.features)
@@ -169,7 +188,12 @@ def relative_mahalanobis_score() -> Score:
 
 
 def class_means(points: NDArray[np.float64], index: np.ndarray) -> NDArray[np.float64]:
-    """Means [K, D] of points [M, D]; index: int [M], 0 to K - 1, each class at least once."""
+    """Class means float64 [K, D].
+
+    Args:
+        points: float64 [M, D].
+        index: int [M] in 0..K-1; each class occurs.
+    """
     sums = np.zeros((index.max() + 1, points.shape[1]))
     np.add.at(sums, index, points)
     return sums / np.bincount(index)[:, None]
@@ -178,7 +202,7 @@ def class_means(points: NDArray[np.float64], index: np.ndarray) -> NDArray[np.fl
 def _unit_means_spread(
     features: np.ndarray, labels: np.ndarray
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Unit rows [M, D], their class means [K, D], and the rows less their class's mean [M, D]."""
+    """Unit rows [M, D], their class means [K, D], and the rows minus their class mean [M, D]."""
     unit = unit_rows(features).astype(np.float64)
     classes, index = np.unique(labels, return_inverse=True)
     means = class_means(unit, index)
@@ -192,7 +216,7 @@ def _unit_means_spread(
 
 
 def _whitening(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Maps points to where the covariance [D, D] is the identity."""
+    """The map [D, D] after which points of this covariance have the identity as covariance."""
     return np.linalg.cholesky(np.linalg.inv(covariance))
 
 
@@ -200,18 +224,18 @@ def _squared_distances(state: State, features: np.ndarray) -> NDArray[np.float64
     """Squared Mahalanobis distances [N, K] of features [N, D] to every class mean, >= 0."""
     means = state["means"].astype(np.float64)
     white = (unit_rows(features) @ state["whitening"]).astype(np.float64)
-    # |a - b|^2 expanded; in float64, since the terms nearly cancel.
+    # |a - b|^2 expanded; in float64, since the terms almost cancel.
     squares = (white**2).sum(axis=1)[:, None] + (means**2).sum(axis=1) - 2 * white @ means.T
     return np.maximum(squares, 0.0)
 
 
 def _cells(state: State) -> int:
-    """Floats a row that `_squared_distances` needs: some arrays of D and K, partly of 8 bytes."""
+    """Floats per row that `_squared_distances` allocates: arrays of D and K, some of 8 bytes."""
     return 4 * (len(state["whitening"]) + len(state["means"]))
 
 
 def _owners(inputs: ScoreInputs, labels: Labels) -> NDArray[np.int64]:
-    """Of each sub-class, ascending, the column of its super-class in super_logits."""
+    """The column of super_logits that each sub-class belongs to, int64 [C], ascending."""
     supers, super_index = np.unique(labels.super_labels, return_inverse=True)
     if inputs.super_logits.shape[1] != len(supers):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""A density of training features: one Gaussian for each sub-class, all of one covariance.
+"""Density of training features: a Gaussian per sub-class, with a shared covariance.
 
 Shape legend: N images, M training images, K components, D features, R reduced dimensions.
 """
@@ -18,19 +18,20 @@ from hierclf.scores.pca import fit_pca, project
 from hierclf.scores.rows import by_chunks
 
 COMPONENT_LIMIT = 64
-# Added to every variance, as a share of the mean one: classes of one image have no spread.
+# Added to every variance, as a fraction of the mean variance: classes of one image have no spread.
 _REGULARISATION = 1e-4
 
 
 def fit_mixture(features: np.ndarray, labels: np.ndarray) -> State:
     """Fit a Gaussian mixture to unit features reduced to at most 64 principal components.
 
-    The covariance is shared ("tied"): few images a class are not enough for one of its own.
-    Components start at the means of the classes, of the 64 largest if there are more, with the
-    classes' shares and their common covariance, so that nothing is drawn by chance.
+    The covariance is shared ("tied"): there are too few images per class to estimate one each.
+    Components start at the means of the classes (of the 64 largest if there are more), with their
+    frequencies and common covariance, so that the fit is deterministic.
 
     Args:
-        features: float [M, D]. labels: int [M], sub-classes, any values.
+        features: float [M, D].
+        labels: int [M], sub-classes, any values.
 
     Returns:
         pca_mean [D], pca_axes [D, R]: float32. weights [K], means [K, R] and whitening [R, R],
@@ -52,11 +53,15 @@ def score_mixture(state: State, features: np.ndarray) -> Floats:
     """Minus the log-likelihood, in nats: -log sum_k w_k N(x; mean_k, covariance); any sign.
 
     Args:
+        state: from `fit_mixture`.
         features: float [N, D].
+
+    Raises:
+        ValueError: another D than in training.
     """
     whitening = state["whitening"]
     means = state["means"] @ whitening
-    # log of w_k and of the density's factor, which all components share
+    # log w_k plus the log of the normalising constant, which all components share
     offset = np.log(state["weights"]) + np.log(np.diag(whitening)).sum()
     offset = offset - 0.5 * len(whitening) * np.log(2 * np.pi)
 
@@ -71,7 +76,7 @@ def score_mixture(state: State, features: np.ndarray) -> Floats:
 
 def fitted_mixture(points: NDArray[np.float64], labels: np.ndarray) -> Any:
     """scikit-learn's GaussianMixture, fitted to points [M, R] with labels [M]."""
-    # Imported here: it takes more than a second, and prediction does not need it.
+    # Imported here: slow to import, and prediction does not need it.
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
@@ -91,6 +96,6 @@ def fitted_mixture(points: NDArray[np.float64], labels: np.ndarray) -> Any:
         random_state=0,
     )
     with warnings.catch_warnings():
-        # A density that could still rise a little is as good a score.
+        # A fit that stopped just short of convergence is as good a score.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(points)

@@ -1,4 +1,4 @@
-"""A head's confidence, guided by the nearest training images.
+"""A head's confidence, weighted by similarity to the nearest training images.
 
 Shape legend: N images, M training images, D features.
 """
@@ -29,12 +29,17 @@ def fit_guide(
 
     Args:
         inputs: of M training images.
-        k: how many neighbours guide; all of the bank if it holds fewer.
-        bank_limit: more training images than this are thinned out, seeded and stratified by
-            sub-class.
+        labels: of the same images.
+        level: whose logits.
+        k: how many neighbours to average over; all of the bank if it holds fewer.
+        bank_limit: of more training images than this a sample stratified by sub-class is kept.
+        seed: of the sample.
 
     Returns:
         bank: float32 [min(M, bank_limit), D]. k: int64 [1].
+
+    Raises:
+        ValueError: `k` or `bank_limit` below 1.
     """
     for name, value in {"k": k, "bank_limit": bank_limit}.items():
         if value < 1:
@@ -48,10 +53,18 @@ def fit_guide(
 def score_guide(state: State, inputs: ScoreInputs, level: Level) -> Floats:
     """-(logsumexp(logits) * guidance), in squared units of logits.
 
-    Park et al. 2023, "Nearest Neighbor Guidance for Out-of-Distribution Detection". The guidance
-    is the mean of the k largest products of cosine similarity and logsumexp of a training image's
-    logits; as in the authors' code, the product decides which images are nearest. It presumes
-    that logsumexp is above 0, as it is unless all logits are well below 0.
+    Park et al. 2023, "Nearest Neighbor Guidance for Out-of-Distribution Detection". The guidance is
+    the mean of the k largest products of cosine similarity and a training image's
+    logsumexp(logits); as in the authors' code, the product decides which images are nearest.
+    Assumes logsumexp > 0, which holds unless all logits are well below 0.
+
+    Args:
+        state: from `fit_guide` for the same level.
+        inputs: of N images.
+        level: whose logits.
+
+    Raises:
+        ValueError: another D than in training.
     """
     bank, k = state["bank"], int(state["k"][0])
     check_width(inputs.features, bank.shape[1])

@@ -1,4 +1,4 @@
-"""A boundary around the training images: the one-class support vector machine.
+"""The one-class support vector machine: a boundary around the training images.
 
 Shape legend: N images, M training images, V support vectors, D features, R reduced dimensions.
 """
@@ -22,25 +22,26 @@ def fit_one_class(
 ) -> State:
     """Fit a one-class SVM to unit features reduced to at most 64 principal components.
 
-    The reduced features are scaled to length 1 again: what is novel has little in the directions
-    that known images vary in, so it would lie in their middle and pass for the most known of all.
-    The kernel is exp(-gamma |a - b|^2), gamma = 10 / (R * variance of all coordinates), ten times
-    scikit-learn's "scale", whose kernel is wider than classes are apart. (AUROC of held-out
-    sub-classes 17 % without both, 92 % with them.)
+    The reduced features are scaled to length 1 again: novel images have small components along the
+    directions in which known images vary, so that they would lie at the centre, inside the
+    boundary. The kernel is exp(-gamma |a - b|^2) with gamma = 10 / (R * variance of all
+    coordinates), ten times scikit-learn's "scale", whose kernel is wider than the distance between
+    classes.
 
     Args:
-        features: float [M, D]. labels: int [M], used only to keep every class's share.
-        nu: in (0, 1), about the share of training images left outside.
-        limit: more training images than this are thinned out, seeded and stratified.
+        features: float [M, D].
+        labels: int [M], used to keep each class's fraction in a sample.
+        nu: in (0, 1), about the fraction of training images outside the boundary.
+        limit: of more training images than this a stratified sample is used.
 
     Returns:
         pca_mean [D], pca_axes [D, R]: float32. support [V, R], dual [V], intercept [1], gamma [1]:
         float64.
 
     Raises:
-        ValueError: the features do not vary, nu or limit is out of range.
+        ValueError: the features do not vary, `nu` or `limit` out of range.
     """
-    # Imported here: it takes more than a second, and prediction does not need it.
+    # Imported here: slow to import, and prediction does not need it.
     from sklearn.svm import OneClassSVM
 
     if not 0.0 < nu < 1.0:
@@ -61,13 +62,17 @@ def fit_one_class(
 
 
 def score_one_class(state: State, features: np.ndarray) -> Floats:
-    """Minus the decision function; above 0 outside the boundary, where it levels off.
+    """Minus the decision function: above 0 outside the boundary, bounded far from it.
 
     Schölkopf et al. 2001, "Estimating the Support of a High-Dimensional Distribution":
     -(sum_v dual_v k(x, support_v) + intercept).
 
     Args:
+        state: from `fit_one_class`.
         features: float [N, D].
+
+    Raises:
+        ValueError: another D than in training.
     """
     support, gamma = state["support"], state["gamma"]
 

@@ -1,4 +1,4 @@
-"""Principal component analysis, shared by the scores that need fewer dimensions or what is left.
+"""Principal component analysis, for scores on fewer dimensions or on the residual.
 
 Shape legend: N images, M training images, D features, R principal components.
 """
@@ -19,13 +19,13 @@ _EPS = float(np.finfo(np.float32).eps)
 
 
 class Principal(NamedTuple):
-    """Principal axes of a cloud of images.
+    """Principal axes of features.
 
     Attributes:
         mean: float64 [D].
         variances: float64 [R], along the axes, descending.
         axes: float64 [D, R], orthonormal columns.
-        rank: how many variances stand out of float32 rounding, >= 1.
+        rank: how many variances exceed float32 rounding, >= 1.
     """
 
     mean: NDArray[np.float64]
@@ -35,15 +35,16 @@ class Principal(NamedTuple):
 
 
 def principal_axes(features: np.ndarray, *, limit: int | None = None) -> Principal:
-    """Eigenvectors of the covariance of features [M, D], those of the largest variances first.
+    """Eigenvectors of the covariance of features, by descending variance.
 
     Args:
-        limit: R is at most that; without it R = D, also where the images span fewer dimensions.
+        features: float [M, D].
+        limit: the largest R; without it R = D, also where the images span fewer dimensions.
 
     Raises:
         ValueError: the features do not vary.
     """
-    # It comes with scikit-learn; prediction does not need it.
+    # Comes with scikit-learn, which prediction does not need.
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     points = np.asarray(features, dtype=np.float64)
@@ -51,11 +52,11 @@ def principal_axes(features: np.ndarray, *, limit: int | None = None) -> Princip
     size = float((points**2).sum(axis=1).mean())
     points = points - mean
     covariance, width = points.T @ points / len(points), points.shape[1]
-    # On a busy machine BLAS threads that wait for each other take ten times as long as one alone.
+    # On a busy machine, BLAS threads that wait for each other are far slower than a single one.
     with threadpool_limits(1):
         if limit is None or limit >= width:
             values, vectors = np.linalg.eigh(covariance)
-        else:  # the largest few take a small part of the time that all take
+        else:  # a few components take a fraction of the time of all
             values, vectors = eigh(covariance, subset_by_index=[width - limit, width - 1])
     variances = np.maximum(values[::-1], 0.0)
     if not variances[0] > _EPS**2 * size:
@@ -71,22 +72,26 @@ def fit_pca(features: np.ndarray, *, limit: int = PCA_LIMIT) -> State:
     """Principal components of unit features.
 
     Args:
-        features: float [M, D], of any length. limit: R is min(limit, rank).
+        features: float [M, D]; their rows are scaled to length 1.
+        limit: R is min(limit, rank).
 
     Returns:
         pca_mean: float32 [D]. pca_axes: float32 [D, R].
+
+    Raises:
+        ValueError: the features do not vary.
     """
     found = principal_axes(unit_rows(features), limit=limit)
     axes = found.axes[:, : found.rank]
     return {
         "pca_mean": found.mean.astype(np.float32),
-        # Made contiguous: safetensors writes the memory as it lies.
+        # safetensors writes memory as it is laid out.
         "pca_axes": np.ascontiguousarray(axes, dtype=np.float32),
     }
 
 
 def project(state: State, features: np.ndarray) -> NDArray[np.float64]:
-    """Coordinates [N, R] of features [N, D] along the components of `fit_pca`."""
+    """Coordinates float64 [N, R] of features [N, D] along the components of `fit_pca`."""
     check_width(features, len(state["pca_mean"]))
     centred = unit_rows(features).astype(np.float64) - state["pca_mean"]
     return centred @ state["pca_axes"].astype(np.float64)

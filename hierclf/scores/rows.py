@@ -1,4 +1,4 @@
-"""Rows of a feature matrix: scaled to length 1, thinned out, worked through in chunks."""
+"""Rows of a feature matrix: scaling to length 1, stratified sampling, processing in chunks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CHUNK_CELLS = 2**24
 
 
 def unit_rows(features: np.ndarray) -> NDArray[np.float32]:
-    """Rows scaled to length 1, float32; a row of zeros stays."""
+    """Rows scaled to length 1, float32 [N, D]; a row of zeros stays zero."""
     array = np.asarray(features, dtype=np.float32)
     norm = np.linalg.norm(array, axis=1, keepdims=True)
     return array / np.maximum(norm, np.finfo(np.float32).tiny)
@@ -29,11 +29,12 @@ def check_width(features: np.ndarray, width: int) -> None:
 def by_chunks(
     function: Callable[..., np.ndarray], *arrays: np.ndarray, cells: int
 ) -> NDArray[np.float32]:
-    """Apply a function of rows to some rows at a time, so that memory does not grow with N.
+    """Apply a function chunk by chunk, so that its working memory does not grow with N.
 
     Args:
-        function: takes n rows of each array, returns [n]. arrays: [N, ...] each.
-        cells: floats that the function needs at once for each row.
+        function: takes n rows of each array, returns [n].
+        arrays: [N, ...] each.
+        cells: floats that the function allocates per row.
 
     Returns:
         float32 [N].
@@ -47,16 +48,22 @@ def by_chunks(
 
 
 def stratified_rows(labels: np.ndarray, *, limit: int, seed: int) -> NDArray[np.int64]:
-    """At most `limit` row indices, ascending and seeded; every class has its share.
+    """A seeded stratified sample of row indices, ascending.
 
     Args:
-        labels: int [M]. limit: >= 1; if it is no less than the number of classes, none is lost.
+        labels: int [M].
+        limit: sample size, >= 1; all rows if there are fewer. If it is at least the number of
+            classes, every class is in the sample.
+        seed: of the sample.
+
+    Returns:
+        int64 [min(M, limit)].
     """
     if limit >= len(labels):
         return np.arange(len(labels))
     order = np.random.default_rng(seed).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
     _, first, counts = np.unique(labels[order], return_index=True, return_counts=True)
-    # Position within the class as a share of it: 0 for each class's first, so no class is lost.
-    share = (np.arange(len(labels)) - np.repeat(first, counts)) / np.repeat(counts, counts)
-    return np.sort(order[np.argsort(share, kind="stable")[:limit]])
+    # Relative position within the class: 0 for each class's first, so that no class is lost.
+    position = (np.arange(len(labels)) - np.repeat(first, counts)) / np.repeat(counts, counts)
+    return np.sort(order[np.argsort(position, kind="stable")[:limit]])

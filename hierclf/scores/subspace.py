@@ -1,6 +1,6 @@
-"""What of an image lies outside the subspace that training images fill.
+"""The residual: the part of a feature vector outside the principal subspace of training images.
 
-Shape legend: N images, M training images, K classes of a level, D features, R left-out directions.
+Shape legend: N images, M training images, K classes of a level, D features, R residual directions.
 """
 
 from __future__ import annotations
@@ -19,25 +19,26 @@ EXPLAINED = 0.9
 def fit_residual(features: np.ndarray, *, explained: float = EXPLAINED) -> State:
     """The directions outside the principal subspace of the training images.
 
-    The rule for the subspace's dimension: as many components as hold `explained` of the variance,
-    but fewer than the images span, so that something is left of them, too. (The paper takes fixed
-    numbers for networks of fixed width.) Centred at the training mean; the paper centres at the
-    point that the head's weights and bias send to zero, which a score of two heads does not have.
+    The subspace has as many components as explain `explained` of the variance, but fewer than the
+    images span, so that their residual is not zero. (The paper uses fixed numbers for networks of
+    fixed width.) The origin is the training mean; the paper's is the point that the head's weights
+    and bias map to zero, which two heads do not share.
 
     Args:
-        features: float [M, D], not scaled. explained: share of the variance, in (0, 1).
+        features: float [M, D], not scaled.
+        explained: fraction of the variance, in (0, 1).
 
     Returns:
         mean: float32 [D]. rest: float32 [D, R], orthonormal columns, R >= 1.
 
     Raises:
-        ValueError: the features do not vary.
+        ValueError: the features do not vary, or `explained` out of range.
     """
     if not 0.0 < explained < 1.0:
         raise ValueError(f"`0 < explained < 1` must hold, but got explained={explained}")
     found = principal_axes(features)
-    share = np.cumsum(found.variances) / found.variances.sum()
-    n_kept = min(int(np.searchsorted(share, explained)) + 1, found.rank - 1)
+    cumulative = np.cumsum(found.variances) / found.variances.sum()
+    n_kept = min(int(np.searchsorted(cumulative, explained)) + 1, found.rank - 1)
     return {
         "mean": found.mean.astype(np.float32),
         "rest": np.ascontiguousarray(found.axes[:, n_kept:], dtype=np.float32),
@@ -45,12 +46,16 @@ def fit_residual(features: np.ndarray, *, explained: float = EXPLAINED) -> State
 
 
 def score_residual(state: State, features: np.ndarray) -> Floats:
-    """Length of the centred feature's part outside the principal subspace, >= 0, in its units.
+    """Norm of the centred feature vector's residual, >= 0, in units of features.
 
-    Wang et al. 2022, "ViM: Out-Of-Distribution with Virtual-logit Matching", their "Residual".
+    "Residual" of Wang et al. 2022, "ViM: Out-Of-Distribution with Virtual-logit Matching".
 
     Args:
+        state: from `fit_residual`.
         features: float [N, D].
+
+    Raises:
+        ValueError: another D than in training.
     """
     mean, rest = state["mean"], state["rest"]
     check_width(features, len(mean))
@@ -60,13 +65,18 @@ def score_residual(state: State, features: np.ndarray) -> Floats:
 
 
 def fit_vim(inputs: ScoreInputs, labels: Labels, level: Level) -> State:
-    """`fit_residual`, and the factor that gives residuals the scale of the level's logits.
+    """`fit_residual`, and the factor that scales residuals to a level's logits.
 
-    alpha = mean largest logit / mean residual over the training images. Where the mean is below 0
-    (a head that has learned nothing) alpha is 0: else a larger residual would mean less novel.
+    alpha = mean largest logit / mean residual over the training images; 0 where that is negative
+    (an untrained head), since a larger residual must not lower the score.
+
+    Args:
+        inputs: of M training images.
+        labels: not used.
+        level: whose logits.
 
     Returns:
-        mean, rest, and alpha: float32 [1], >= 0.
+        mean [D] and rest [D, R] of `fit_residual`, and alpha: float32 [1], >= 0.
     """
     state = fit_residual(inputs.features)
     largest = logits_of(inputs, level).max(axis=1).mean(dtype=np.float64)
@@ -77,8 +87,13 @@ def fit_vim(inputs: ScoreInputs, labels: Labels, level: Level) -> State:
 def score_vim(state: State, inputs: ScoreInputs, level: Level) -> Floats:
     """alpha * residual - logsumexp(logits), in units of logits.
 
-    Wang et al. 2022, "ViM: Out-Of-Distribution with Virtual-logit Matching": it orders images as
-    the probability of the residual as one more class does.
+    Wang et al. 2022, "ViM: Out-Of-Distribution with Virtual-logit Matching": the same order as the
+    softmax probability of the residual as a virtual class.
+
+    Args:
+        state: from `fit_vim` for the same level.
+        inputs: of N images.
+        level: whose logits.
     """
     return state["alpha"] * score_residual(state, inputs.features) + energy(
         logits_of(inputs, level)
