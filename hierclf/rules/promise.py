@@ -216,8 +216,10 @@ def _mixed(first: Array | None, second: Array | None, fraction: float) -> Array 
 
 def _figure(draws: Array, tail: float) -> Figure:
     low, high = np.quantile(draws, [tail, 1.0 - tail])
-    # Sums of weights round: 1 + 2e-16 is an accuracy of 1.
-    return Figure(*(min(max(float(x), 0.0), 1.0) for x in (draws.mean(), low, high)))
+    mean = draws.mean()
+    # The mean of a skewed distribution may lie outside its own quantiles; 1 + 2e-16 is a 1.
+    ends = (mean, min(low, mean), max(high, mean))
+    return Figure(*(min(max(float(x), 0.0), 1.0) for x in ends))
 
 
 def _resampled(

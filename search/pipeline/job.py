@@ -8,6 +8,7 @@ from pathlib import Path
 from hierclf.config import Config
 from hierclf.config.space import short_names
 from hierclf.data.cache import default_cache_dir
+from search.pipeline.confirmation import confirm_stage
 from search.pipeline.opening import existing_run, new_run, removed_on_error
 from search.pipeline.options import RunOptions
 from search.pipeline.preparation import check_early, prepare_images, start_cluster
@@ -16,7 +17,6 @@ from search.pipeline.run_folder import RunFolder
 from search.pipeline.summary import print_summary, save_plots, write_summary
 from search.pipeline.threshold_stage import promise_metrics, threshold_stage
 from search.pipeline.training_stages import (
-    confirm_stage,
     refit_stage,
     register_stage,
     search_stage,
@@ -143,9 +143,9 @@ def _run_stages(run: Run, started: float) -> None:
             if best.objective is None
             else f"the best trial ({100 * best.objective:.1f})"
         )
-        n_folds = len(run.prepared.folds) - 2
+        n_folds = len(run.prepared.folds) - 3
         headline("confirm", f"{chosen} on all {n_folds} class-holdout folds, epochs: {best.epochs}")
-        table = confirm_stage(run, best)
+        best, table = confirm_stage(run, best)
     with folder.timed("thresholds"):
         headline(
             "thresholds",

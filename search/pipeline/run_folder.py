@@ -29,6 +29,8 @@ class RunFolder:
         self.trials = self.path / "trials.parquet"
         self.history = self.path / "history.parquet"
         self.best = self.path / "best.json"
+        self.gain = self.path / "search_gain.json"
+        self.deployed = self.path / "deployed.json"
         self.fold_scores = self.path / "fold_scores.parquet"
         self.scores = self.path / "scores.parquet"
         self.thresholds = self.path / "thresholds.json"

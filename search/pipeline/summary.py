@@ -17,10 +17,12 @@ from hierclf.config.space import short_names, shown
 from hierclf.reports import run_plots
 from hierclf.reports.parameter_plot import plot_parameters
 from hierclf.reports.promise_table import promise_notes, promise_table
+from hierclf.rules.comparison import Gain
 from hierclf.rules.promise import Promise
 from hierclf.rules.rule import PAPER_RULE, Rule
+from search.pipeline.confirmation import describe_gain
 from search.pipeline.run import Run
-from search.pipeline.run_folder import RunFolder
+from search.pipeline.run_folder import RunFolder, read_json
 from search.pipeline.threshold_stage import HeldOut
 from search.pipeline.training_stages import Best
 from search.runtime.progress import console, duration, print_command
@@ -38,7 +40,8 @@ def write_summary(
     summary = {
         "name": run.name,
         "config": run.config.model_dump(mode="json"),
-        "best_trial": asdict(best),
+        "deployed": asdict(best),
+        "search_gain": read_json(run.folder.gain) if run.folder.gain.is_file() else None,
         "rule": rule.to_dict(),
         "paper_rule": PAPER_RULE.to_dict(),
         "held_out": {rule: _plain(promise) for rule, promise in held_out.promises.items()},
@@ -81,6 +84,8 @@ def print_summary(run: Run, summary: dict[str, Any], held_out: HeldOut, register
     console.print(promise_table(held_out.promises["chosen"], others))
     for note in promise_notes(held_out.hidden_super, held_out.hidden_sub):
         console.print(f"  {note}", soft_wrap=False)
+    if summary["search_gain"] is not None:
+        console.print(describe_gain(Gain(**summary["search_gain"])))
     rule = summary["rule"]
     console.print(
         f"novel super-class: {rule['super_score']} > {rule['super_tau']:.4g}    "

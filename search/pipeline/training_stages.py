@@ -20,12 +20,10 @@ from hierclf.bundle.rule_file import save_rule
 from hierclf.bundle.score_table_file import save_score_table
 from hierclf.data.sources import is_demo
 from hierclf.data.stream import ImageStream
-from hierclf.io.atomic import draft_of
 from hierclf.rules.calibration import calibrate_rule
-from hierclf.rules.normalisation import normalise_to_final
 from hierclf.rules.rule import Rule
 from hierclf.rules.score_table import ScoreTable
-from hierclf.training.folds import CALIBRATION, REFIT
+from hierclf.training.folds import REFIT
 from search.pipeline.run import Run, search_folds
 from search.pipeline.run_folder import read_json
 from search.pipeline.threshold_stage import (
@@ -37,7 +35,6 @@ from search.pipeline.threshold_stage import (
 )
 from search.tracking import store
 from search.tracking.registry import register_model
-from search.trials.plan import FOLDS
 from search.tuning.experiment import (
     METRIC,
     KeepBest,
@@ -116,44 +113,9 @@ def _search(run: Run) -> Best:
         trial_id=str(top["trial_id"]),
         # The table's columns would turn integers beside gaps into floats.
         values=next(r.config or {} for r in results if Path(r.path).name == top["trial_id"]),
-        epochs=int(top["best_epoch"]),
+        epochs=epochs,
         objective=float(top["objective"]),
     )
-
-
-def confirm_stage(run: Run, best: Best) -> ScoreTable:
-    """Train the best configuration on every fold: the out-of-fold score table.
-
-    The number of epochs is the one that the search chose, so that no reported class stops it.
-
-    Returns:
-        The scores in the final network's terms (see `score_transfer`); as the folds'
-        networks gave them they are kept beside it.
-    """
-    if run.folder.scores.is_file():
-        return ScoreTable(pd.read_parquet(run.folder.scores))
-    names = [name for name in run.prepared.folds if name != REFIT]
-    n_jobs = min(run.plan.trials_at_a_time, len(names))
-    shares = [names[i::n_jobs] for i in range(n_jobs)]
-    job = run.job("confirm", folds=names, epochs=best.epochs, results=True)
-    results = run_experiment(
-        job,
-        n_trials=n_jobs,
-        stage="confirm",
-        param_space=best.values | {FOLDS: tune.grid_search(shares)},
-        callbacks=[run.logger("confirm")],
-    )
-    tables = [
-        pd.read_parquet(final_checkpoint(job, trial_id) / "scores.parquet")
-        for trial_id in _finished(results, best.epochs)
-    ]
-    scored = pd.concat(tables, ignore_index=True).sort_values(["fold", "split"], kind="stable")
-    with draft_of(run.folder.fold_scores) as draft:
-        scored.to_parquet(draft, index=False)
-    table = normalise_to_final(ScoreTable(scored), run.config.thresholds.scores, *CALIBRATION)
-    run.folder.write_table(run.folder.scores, table.frame)
-    shutil.rmtree(job.storage)  # the folds' networks have served
-    return table
 
 
 def refit_stage(run: Run, best: Best, rule: Rule) -> Path:
@@ -167,7 +129,7 @@ def refit_stage(run: Run, best: Best, rule: Rule) -> Path:
             param_space=best.values,
             callbacks=[run.logger("refit")],
         )
-        (trial_id,) = _finished(results, best.epochs)
+        (trial_id,) = finished_trials(results, best.epochs)
         run.folder.take_model(final_checkpoint(job, trial_id) / "model")
         shutil.rmtree(job.storage)
     table = ScoreTable(pd.read_parquet(run.folder.scores))
@@ -205,7 +167,7 @@ def register_stage(run: Run, held_out: HeldOut) -> str:
     return registered.message
 
 
-def _finished(results: tune.ResultGrid, epochs: int) -> list[str]:
+def finished_trials(results: tune.ResultGrid, epochs: int) -> list[str]:
     """Ids of the trials, all of which must have succeeded."""
     trials = trials_table(results, epochs=epochs, keys=())
     failed = trials[trials["status"] != "finished"]

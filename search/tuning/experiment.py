@@ -20,7 +20,7 @@ from search.trials.ledger import Ledger, reports, restorable
 from search.trials.plan import FOLDS, Job
 from search.trials.train_trial import run_trial
 
-METRIC = "best_objective"
+METRIC = "objective"
 """What Tune and Optuna maximise: the best epoch so far, so that a late dip does no harm."""
 
 # A trial's driver only waits for its workers, but Tune refuses an empty request: a crumb of the
@@ -144,14 +144,15 @@ def _fit(tuner: tune.Tuner, storage: str) -> tune.ResultGrid:
 
 
 def trials_table(results: tune.ResultGrid, *, epochs: int, keys: Iterable[str]) -> pd.DataFrame:
-    """One row a trial, best first, failed ones last.
+    """One row per trial: finished ones first, the best at their end first; failed ones last.
 
     Args:
         epochs: of a trial that was not stopped early.
         keys: dotted keys of the searched values.
 
     Columns: trial_id, status (`finished`, `stopped early`, `failed`), the searched values, epochs,
-    best_epoch, seconds, failure, then objective and the metrics of the best epoch.
+    best_epoch, seconds, failure, then objective and the metrics of the last epoch: the best of many
+    epochs would be the luckiest.
     """
     rows = []
     for result in _each(results):
@@ -172,16 +173,16 @@ def trials_table(results: tune.ResultGrid, *, epochs: int, keys: Iterable[str]) 
         elif row["epochs"] < epochs:
             row["status"] = "stopped early"
         if history is not None and "objective" in history:
-            best = history.iloc[int(history["objective"].argmax())]
-            row["best_epoch"] = int(best["epoch"])
-            row |= {key: float(best[key]) for key in _SHOWN if key in best}
+            last = history.sort_values("epoch").iloc[-1]
+            row["best_epoch"] = int(history.iloc[int(history["objective"].argmax())]["epoch"])
+            row |= {key: float(last[key]) for key in _SHOWN if key in last}
         rows.append(row)
     table = pd.DataFrame(rows, columns=["trial_id", "status", *keys, *_OUTCOME, *_SHOWN])
-    failed = table["status"] == "failed"
-    order = table.assign(failed=failed).sort_values(
-        ["failed", "objective"], ascending=[True, False], ignore_index=True
+    rank = table["status"].map({"finished": 0, "stopped early": 1, "failed": 2})
+    order = table.assign(rank=rank).sort_values(
+        ["rank", "objective"], ascending=[True, False], ignore_index=True
     )
-    return order.drop(columns="failed")
+    return order.drop(columns="rank")
 
 
 _OUTCOME = ("epochs", "best_epoch", "seconds", "failure")

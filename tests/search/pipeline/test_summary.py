@@ -54,6 +54,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 RULE = {"super_score": "max_logit", "super_tau": -12.3456789}
 RULE |= {"sub_score": "energy", "sub_tau": 0.000123456}
+FOUND = {"rule": RULE, "search_gain": None}
 
 
 def held_out(**given: Figure | None) -> HeldOut:
@@ -63,7 +64,7 @@ def held_out(**given: Figure | None) -> HeldOut:
 
 
 def test_the_tables_fit_80_columns_without_wrapping(run: Any, screen: io.StringIO) -> None:
-    summary.print_summary(run, {"rule": RULE}, held_out(), "version 1 is the first champion")
+    summary.print_summary(run, FOUND, held_out(), "version 1 is the first champion")
     lines = screen.getvalue().splitlines()
     table = lines[: next(i for i, line in enumerate(lines) if "could be held out" in line)]
     assert max(map(len, table)) <= 80
@@ -78,7 +79,7 @@ def test_the_tables_fit_80_columns_without_wrapping(run: Any, screen: io.StringI
 
 def test_what_was_not_measured_is_a_dash(run: Any, screen: io.StringIO) -> None:
     given = held_out(super_unseen=None, super_harmonic=None)
-    summary.print_summary(run, {"rule": RULE}, given, "registered")
+    summary.print_summary(run, FOUND, given, "registered")
     text = screen.getvalue()
     assert "nan" not in text.lower()
     assert "None" not in text
@@ -89,7 +90,7 @@ def test_what_was_not_measured_is_a_dash(run: Any, screen: io.StringIO) -> None:
 
 
 def test_the_end_is_the_two_commands_to_type_next(run: Any, screen: io.StringIO) -> None:
-    summary.print_summary(run, {"rule": RULE}, held_out(), "registered")
+    summary.print_summary(run, FOUND, held_out(), "registered")
     lines = screen.getvalue().splitlines()
     assert lines[-3:] == [
         "next:",
@@ -102,5 +103,5 @@ def test_the_end_is_the_two_commands_to_type_next(run: Any, screen: io.StringIO)
 
 def test_a_server_is_named_as_it_was_given(run: Any, screen: io.StringIO) -> None:
     run.mlflow_uri = "http://127.0.0.1:5000"
-    summary.print_summary(run, {"rule": RULE}, held_out(), "registered")
+    summary.print_summary(run, FOUND, held_out(), "registered")
     assert "http://127.0.0.1:5000" in screen.getvalue()

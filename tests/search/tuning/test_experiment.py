@@ -11,7 +11,7 @@ from search.tuning.experiment import KeepBest, history_table, trials_table
 
 
 def trial(name: str, value: float | None, *, done: bool = True) -> Any:
-    result = {} if value is None else {"best_objective": value}
+    result = {} if value is None else {"objective": value}
     return SimpleNamespace(trial_id=name, last_result=result, is_finished=lambda: done)
 
 
@@ -72,7 +72,7 @@ def epochs(*values: float) -> list[dict[str, float]]:
     return [{"epoch": i, "objective": v, "loss": 1.0} for i, v in enumerate(values, start=1)]
 
 
-def test_a_trial_counts_with_its_best_epoch_and_failed_ones_come_last() -> None:
+def test_a_trial_counts_with_its_last_epoch_and_failed_ones_come_last() -> None:
     table = trials_table(
         grid(
             result("failed", epochs(0.9, 0.0), failure="epoch 2: the loss must stay finite"),
@@ -85,7 +85,7 @@ def test_a_trial_counts_with_its_best_epoch_and_failed_ones_come_last() -> None:
     assert table["model.backbone"].tolist() == ["resnet18"] * 3
     assert table["trial_id"].tolist() == ["whole", "stopped", "failed"]
     assert table["status"].tolist() == ["finished", "stopped early", "failed"]
-    assert table["objective"].tolist() == [0.6, 0.2, 0.9]
+    assert table["objective"].tolist() == [0.4, 0.2, 0.0]
     assert table["best_epoch"].tolist() == [2, 1, 1]
     assert table["epochs"].tolist() == [3, 1, 2]
 
