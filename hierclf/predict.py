@@ -11,11 +11,10 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from hierclf.bundle.directory import Bundle
 from hierclf.data.images import decode as decode_image
-from hierclf.data.images import fit_square
+from hierclf.data.images import fit_to
 from hierclf.errors import one_line
 from hierclf.hierarchy import LEVELS, Level
 from hierclf.nets.inference import images_at_a_time, pick_device
@@ -190,14 +189,7 @@ def _pixels(encoded: Encoded, preprocessing: Preprocessing) -> NDArray[np.uint8]
     """One image as uint8 [H, W, 3], brought to the size of the training images as they were."""
     data = encoded if isinstance(encoded, bytes) else encoded()
     image = data if isinstance(data, np.ndarray) else decode_image(data)
-    height, width = preprocessing.height, preprocessing.width
-    if image.shape[:2] == (height, width):
-        return image
-    if height == width:
-        return fit_square(image, height)
-    return np.asarray(
-        ImageOps.fit(Image.fromarray(image), (width, height), Image.Resampling.BICUBIC)
-    )
+    return fit_to(image, preprocessing.height, preprocessing.width)
 
 
 def _predict_batch(

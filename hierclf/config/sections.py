@@ -47,6 +47,10 @@ class DataConfig(Strict):
     group (the whole match where it has none) is the same stay together in every train / validation
     split. It replaces the column `group`; `.+` lets each image be on its own."""
 
+    novel: str | None = None
+    """Images of classes that are not known, to choose and judge thresholds with: a folder, a CSV
+    or a Parquet file, labelled at either level or not at all (see `hierclf.data.novel`)."""
+
     @field_validator("group_by")
     @classmethod
     def _is_a_pattern(cls, pattern: str | None) -> str | None:

@@ -12,15 +12,11 @@ import glob
 import os
 import posixpath
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from hierclf.data.image_store import (
     Entry,
@@ -31,8 +27,8 @@ from hierclf.data.image_store import (
     walk_files,
 )
 from hierclf.data.images import SUFFIXES
-from hierclf.data.parquet import IMAGE_COLUMNS, NAME_COLUMNS, _holds_bytes, _Place, _Reader
-from hierclf.errors import one_line
+from hierclf.data.listing import Problem
+from hierclf.data.parquet_table import image_names, read_parquet
 
 Reader = Callable[[], bytes]
 _DIGITS = re.compile(r"([0-9]+)")
@@ -83,7 +79,7 @@ def list_images(where: str) -> ImageFiles:
         if path.suffix.lower() == ".zip":
             return _zip(path)
         if path.suffix.lower() == ".parquet":
-            return _parquet([path])
+            return _parquet(path, [path])
         return _loose(path.parent, [Entry(path.name, unsafe=unwritable_reason(path.name))])
     if glob.has_magic(where):
         return _pattern(str(path))
@@ -101,7 +97,7 @@ def _folder(folder: Path) -> ImageFiles:
         elif suffix == ".parquet" and not entry.unsafe:
             tables.append(folder / entry.path)
     if not found and tables:
-        return _parquet(sorted(tables, key=lambda path: natural_key(str(path))))
+        return _parquet(folder, sorted(tables, key=lambda path: natural_key(str(path))))
     if not found and zips:
         raise ValueError(f"{folder} must hold images, but holds only zips; name one: {zips[0]}")
     return _loose(folder, _some(found, folder))
@@ -154,46 +150,14 @@ def _named(paths: Sequence[str], keys: Sequence[Any], read: Callable[[Any], byte
     return ImageFiles([names[index] for index in order], lambda index: read(sorted_keys[index]))
 
 
-def _parquet(files: Sequence[Path]) -> ImageFiles:
-    names: list[Any] = []
-    places: list[_Place] = []
-    columns = []
-    for number, file in enumerate(files):
-        try:
-            with pq.ParquetFile(file) as parquet:
-                image, name = _columns(file, parquet.schema_arrow)
-                columns.append(image)
-                before = len(places)
-                for group in range(parquet.num_row_groups):
-                    rows = parquet.metadata.row_group(group).num_rows
-                    places += [_Place(number, group, row) for row in range(rows)]
-                new = len(places) - before
-                names += parquet.read([name])[name].to_pylist() if name else [None] * new
-        except pa.ArrowException as error:
-            reason = one_line(error)
-            raise ValueError(
-                f"{file} must be a Parquet file, but cannot be read: {reason}"
-            ) from None
-    _some(places, files[0])
-    texts = ["" if name is None else str(name) for name in names]
-    if "" in texts or max(Counter(texts).values()) > 1:
-        texts = [str(row) for row in range(len(places))]
-    reader = _Reader(files, columns)
-    return ImageFiles(texts, lambda index: reader.read(places[index]))
-
-
-def _columns(file: Path, schema: Any) -> tuple[str, str | None]:
-    """The column of image bytes and that of names, chosen as in training data."""
-    types = {field.name: field.type for field in schema}
-    image = next((name for name in IMAGE_COLUMNS if _holds_bytes(types.get(name))), None)
-    if image is None:
-        wanted = ", ".join(IMAGE_COLUMNS)
-        raise ValueError(
-            f"{file} must have a column of image bytes (one of {wanted}), "
-            f"but its columns are {', '.join(types)}"
-        )
-    path = f"{image}.bytes" if pa.types.is_struct(types[image]) else image
-    return path, next((name for name in NAME_COLUMNS if name in types), None)
+def _parquet(root: Path, files: Sequence[Path]) -> ImageFiles:
+    problems: list[Problem] = []
+    table = read_parquet(root, files, (), problems)
+    if table is None or any(problem.fatal for problem in problems):
+        where = root if root.is_file() else root / problems[-1].where
+        raise ValueError(f"{where}: {problems[-1].what}")
+    places, reader = _some(table.places, root), table.reader()
+    return ImageFiles(image_names(table.names, problems), lambda i: reader.read(places[i]))
 
 
 def _some(found: Any, where: object) -> Any:

@@ -192,6 +192,20 @@ def fit_square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return np.asarray(resized)
 
 
+def fit_to(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """The centre of uint8 [H, W, 3], of the wanted shape, resized to uint8 [height, width, 3].
+
+    An image of that size comes back unchanged.
+    """
+    if image.shape[:2] == (height, width):
+        return image
+    if height == width:
+        return fit_square(image, height)
+    return np.asarray(
+        ImageOps.fit(Image.fromarray(image), (width, height), Image.Resampling.BICUBIC)
+    )
+
+
 def pixel_digest(image: NDArray[np.uint8]) -> bytes:
     """The same for images of the same size and pixels, and for no others."""
     return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).digest()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hierclf.data.listing import (
     Problem,
 )
-from hierclf.data.parquet import ParquetImages
+from hierclf.data.parquet_images import ParquetImages
 from hierclf.hierarchy import Hierarchy
 
 

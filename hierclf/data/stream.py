@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hierclf.data.images import fit_square, read_rgb
-from hierclf.data.parquet import ParquetImages, cell_bytes, read_group
+from hierclf.data.parquet_images import ParquetImages, cell_bytes, read_group
 
 SHUFFLE_BYTES = 1 << 28
 """Of decoded images that shuffling mixes; they wait in the memory of the process that trains."""

@@ -14,7 +14,7 @@ import numpy as np
 from hierclf.data.cache import ImageCache, cache_key, check_quarantine, read_tables
 from hierclf.data.cache_build import DIGESTS, MIXED_SIZE, write_tables
 from hierclf.data.images import fit_square, pixel_digest, read_rgb
-from hierclf.data.parquet import ParquetImages
+from hierclf.data.parquet_images import ParquetImages
 from hierclf.data.source import Source
 from hierclf.data.stream import Group, ImageStream, MapGroups, Part, group_reader, groups_of
 from hierclf.io.atomic import draft_of, locked

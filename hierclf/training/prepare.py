@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from hierclf.scores import PRETRAINED_SCORES, PretrainedHead
 from hierclf.training.features import open_features
 from hierclf.training.folds import Fold, plan_folds, reference_fold, refit_fold, smaller_fold
 from hierclf.training.image_groups import with_found_groups, with_named_groups
+from hierclf.training.novel_images import NovelImages, prepare_novel
 
 StageProgress = Callable[[str, int, int], None]
 
@@ -33,12 +35,14 @@ class Prepared(NamedTuple):
             `smaller` and `all`, hide nothing.
         features: float32 [V + 1, N, D] memory map, or None unless the backbone is frozen.
         pretrained_head: the classifier head in the weights, if a score uses it.
+        novel: the user's own novel images, if there are any.
     """
 
     cache: ImageCache
     folds: dict[str, Fold]
     features: np.ndarray | None
     pretrained_head: PretrainedHead | None
+    novel: NovelImages | None = None
 
 
 def prepare(
@@ -70,9 +74,17 @@ def prepare(
     _warn_of_images(cache)
     cache = with_named_groups(cache, config.data.group_by, path=config.data.path)
     plan(cache, config)  # fails early where nothing can be hidden
-    # Whoever calls this first is told of a wrong backbone, before any training is started.
+    # Fails early on an invalid backbone.
     backbone = build_backbone(config.model.backbone, config.model.weights)
     head = _pretrained_head(config, backbone)
+    novel = prepare_novel(
+        config,
+        cache,
+        backbone,
+        directory=directory,
+        device=device,
+        report=partial(_report, progress=progress),
+    )
     features = None
     if config.model.freeze == "backbone":
         features = open_features(
@@ -87,7 +99,7 @@ def prepare(
         pixels = None if features is None else features[0]
         cache = with_found_groups(cache, pixels, directory=directory)
     folds = plan(cache, config)
-    return Prepared(cache, {fold.name: fold for fold in folds}, features, head)
+    return Prepared(cache, {fold.name: fold for fold in folds}, features, head, novel)
 
 
 def open_images(
@@ -115,7 +127,7 @@ def _report(what: str, progress: StageProgress | None) -> Progress | None:
 
 
 def _warn_of_images(cache: ImageCache) -> None:
-    """Say, as Python's warnings, what of the images deserves a look but stops nothing."""
+    """Warn of what in the images deserves a look but stops nothing."""
     for table, name, what in (
         (cache.quarantine, "quarantine.csv", "cannot be read and are left out"),
         (

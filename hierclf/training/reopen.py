@@ -10,7 +10,7 @@ import numpy as np
 from hierclf.config import Config
 from hierclf.config.space import FEATURE_KEYS
 from hierclf.data.cache import ImageCache, load_cache, read_tables
-from hierclf.data.parquet import ParquetImages
+from hierclf.data.parquet_images import ParquetImages
 from hierclf.data.stream import ImageStream, MapGroups, map_here
 from hierclf.scores import PretrainedHead
 from hierclf.training.folds import Fold

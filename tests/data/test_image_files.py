@@ -192,8 +192,8 @@ def test_what_cannot_be_listed_is_refused_in_one_line(tmp_path: Path) -> None:
         "twice.zip": "holds '1.jpg' twice",
         "zips": "holds only zips; name one",
         "none": "must hold at least one image",
-        "broken.parquet": "must be a Parquet file",
-        "text.parquet": "must have a column of image bytes",
+        "broken.parquet": "cannot be read as Parquet",
+        "text.parquet": "a column of image bytes is missing",
     }
     for name, reason in reasons.items():
         with pytest.raises(ValueError, match=r".") as caught:

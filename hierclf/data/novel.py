@@ -1,0 +1,243 @@
+"""Novel images that a user has: of no known class, labelled at either level or not at all.
+
+- A folder: images in it are not labelled; those in `name/` are of the class `name`, a super-class
+  where that is a known one and a sub-class otherwise; those in `super/sub/` have both labels.
+- A CSV file, or a folder with one, of a column `image` and any of superclass, subclass,
+  superclass_index and subclass_index. Names and ids are those of the known classes; others are new.
+- A Parquet file, or a folder of them, with image bytes and any of these columns.
+
+An empty label is no label; the name `novel` and the novel id mean a new class without a name.
+
+Shape legend: M novel images.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hierclf.data.csv_tables import parse_integer, read_csv, read_header
+from hierclf.data.image_store import Entry, ImageStore, read_loose, unsafe_reason, walk_files
+from hierclf.data.images import SUFFIXES, fit_to, read_rgb
+from hierclf.data.listing import Problem
+from hierclf.data.parquet_table import cell_text, image_names, parquet_files, read_parquet
+from hierclf.data.source import Source
+from hierclf.hierarchy import NOVEL, NOVEL_NAME, Hierarchy, is_novel_name
+
+UNLABELLED = -2
+"""A super-label of which nothing is known; NOVEL means that it is none of the known ones."""
+COLUMNS = ("superclass", "subclass", "superclass_index", "subclass_index")
+
+
+@dataclass(frozen=True)
+class NovelSource:
+    """Novel images whose labels are checked and whose pixels are not read yet.
+
+    Attributes:
+        source: M images; its sub_labels are all NOVEL, its super_labels model indices of known
+            super-classes, NOVEL for new ones, or UNLABELLED.
+        classes: int64 [M], the number of each image's class: of a pair of labels.
+        class_names: by that number, such as "bird/ostrich"; "?" stands for a missing label.
+    """
+
+    source: Source
+    classes: NDArray[np.int64]
+    class_names: list[str]
+
+
+Labels = tuple[str | None, str | None]
+"""Names of super- and sub-class: None without a label, "" for a new class without a name."""
+
+
+class _Row(NamedTuple):
+    where: str
+    image: str
+    labels: Labels
+    key: Any
+
+
+class _Rows(NamedTuple):
+    rows: list[_Row]
+    read: Callable[[Any], bytes]
+    stamp: Callable[[Any], Any]
+
+
+def open_novel(path: str, hierarchy: Hierarchy, *, height: int, width: int) -> NovelSource:
+    """Read the labels of novel images.
+
+    Args:
+        path: as the module's docstring says.
+        hierarchy: the known classes.
+        height, width: of the decoded known images; novel ones are brought to that size.
+
+    Raises:
+        ValueError: nothing there, a label of a known sub-class, or anything else that is wrong.
+    """
+    problems: list[Problem] = []
+    try:
+        found = _list(Path(path).expanduser(), hierarchy, problems)
+    except OSError as error:
+        raise ValueError(f"data.novel={path}: cannot be read: {error.strerror or error}") from None
+    fatal = [problem for problem in problems if problem.fatal]
+    if fatal:
+        raise ValueError(f"data.novel={path}: {fatal[0].where}: {fatal[0].what}")
+    if found is None or not found.rows:
+        raise ValueError(f"data.novel={path} must hold images, but holds none")
+    rows = found.rows
+    _refuse_known(path, rows, hierarchy)
+    digest = hashlib.sha256(json.dumps([hierarchy.to_dict(), height, width]).encode())
+    for row in rows:
+        digest.update(json.dumps([row.image, row.labels, found.stamp(row.key)]).encode())
+    index = {name: i for i, name in enumerate(hierarchy.super_names)}
+    supers = [UNLABELLED if name is None else index.get(name, NOVEL) for name, _ in _labels(rows)]
+    titles = [_title(labels) for labels in _labels(rows)]
+    names = sorted(set(titles))
+
+    def encoded(i: int) -> bytes:
+        return found.read(rows[i].key)
+
+    source = Source(
+        name=Path(path).expanduser().resolve().name,
+        images=[row.image for row in rows],
+        super_labels=np.array(supers, dtype=np.int64),
+        sub_labels=np.full(len(rows), NOVEL, dtype=np.int64),
+        hierarchy=hierarchy,
+        read=lambda i: fit_to(read_rgb(encoded, i), height, width),
+        fingerprint=digest.hexdigest(),
+        problems=problems,
+    )
+    return NovelSource(source, np.array([names.index(t) for t in titles], dtype=np.int64), names)
+
+
+def _labels(rows: Sequence[_Row]) -> list[Labels]:
+    return [row.labels for row in rows]
+
+
+def _title(labels: Labels) -> str:
+    """The name of a class; "?" for a missing label, "novel" for a new class without a name."""
+    return "/".join("?" if label is None else label or NOVEL_NAME for label in labels)
+
+
+def _refuse_known(path: str, rows: Sequence[_Row], hierarchy: Hierarchy) -> None:
+    """Raise for a known sub-class; below another super-class, its name is another class."""
+    parents = (hierarchy.super_names[parent] for parent in hierarchy.sub_to_super)
+    parent_of = dict(zip(hierarchy.sub_names, parents, strict=True))
+    known = [
+        row
+        for row in rows
+        if row.labels[1] in parent_of and row.labels[0] in (None, parent_of[row.labels[1]])
+    ]
+    if known:
+        raise ValueError(
+            f"data.novel={path} must hold images of new classes, but {len(known)} of {len(rows)} "
+            f"are of a known sub-class (first: {known[0].where}, {known[0].labels[1]!r})"
+        )
+
+
+# --- the formats -----------------------------------------------------------------------------
+
+
+def _list(path: Path, hierarchy: Hierarchy, problems: list[Problem]) -> _Rows | None:
+    if not path.exists():
+        problems.append(Problem(path.name, "no such file or folder", True))
+        return None
+    if path.is_file():
+        if path.suffix.lower() == ".parquet":
+            return _from_parquet(path, [path], hierarchy, problems)
+        if path.suffix.lower() == ".csv":
+            return _from_csv(path, hierarchy, problems)
+        problems.append(Problem(path.name, "must be a folder, a .csv or a .parquet file", True))
+        return None
+    tables = [file for file in sorted(path.glob("*.csv")) if "image" in read_header(file)]
+    if len(tables) > 1:
+        names = ", ".join(file.name for file in tables)
+        problems.append(Problem(path.name, f"name one of its CSV files ({names})", True))
+        return None
+    if tables:
+        return _from_csv(tables[0], hierarchy, problems)
+    if files := parquet_files(path):
+        return _from_parquet(path, files, hierarchy, problems)
+    return _from_folder(path, hierarchy, problems)
+
+
+def _from_folder(root: Path, hierarchy: Hierarchy, problems: list[Problem]) -> _Rows:
+    rows = []
+    for entry in walk_files(root, root):
+        *folders, name = entry.path.split("/")
+        if Path(name).suffix.lower() not in SUFFIXES:
+            continue
+        if entry.unsafe or len(folders) > 2:
+            what = entry.unsafe or "lies deeper than super/sub/image"
+            problems.append(Problem(entry.path, what, True))
+            continue
+        names: list[str | None] = [*folders, None, None]
+        if len(folders) == 1 and folders[0] not in hierarchy.super_names:
+            names.insert(0, None)
+        rows.append(_Row(entry.path, entry.path, (names[0], names[1]), entry))
+    return _Rows(rows, partial(read_loose, root), _stamp)
+
+
+def _from_csv(table: Path, hierarchy: Hierarchy, problems: list[Problem]) -> _Rows:
+    header = read_header(table)
+    columns = [column for column in COLUMNS if column in header]
+    store = ImageStore(table.parent, problems)
+    rows: dict[Entry, _Row] = {}
+    for where, (image, *cells) in read_csv(table, ["image", *columns], problems):
+        entry = unsafe_reason(image) or store.locate(image)
+        reason = entry if isinstance(entry, str) else entry.unsafe
+        labels = _from_cells(dict(zip(columns, cells, strict=True)), hierarchy)
+        if isinstance(entry, str) or reason:
+            problems.append(Problem(where, f"image {image!r}: {reason}", True))
+        elif (first := rows.setdefault(entry, _Row(where, image, labels, entry))).where != where:
+            what = f"image {image!r} appears again (first: {first.where})"
+            problems.append(Problem(where, what, True))
+    return _Rows(list(rows.values()), store.read, _stamp)
+
+
+def _from_parquet(
+    root: Path, files: Sequence[Path], hierarchy: Hierarchy, problems: list[Problem]
+) -> _Rows | None:
+    table = read_parquet(root, files, COLUMNS, problems)
+    if table is None:
+        return None
+    cells = {column: list(map(cell_text, values)) for column, values in table.cells.items()}
+    names = image_names(table.names, problems)
+    rows = []
+    for i, (where, name, place) in enumerate(zip(table.where, names, table.places, strict=True)):
+        labels = _from_cells({column: values[i] for column, values in cells.items()}, hierarchy)
+        rows.append(_Row(where, name, labels, place))
+    stamps = [(file.stat().st_size, file.stat().st_mtime_ns) for file in table.files]
+    return _Rows(rows, table.reader().read, lambda place: [*stamps[place.file], *place])
+
+
+def _stamp(entry: Entry) -> list[int]:
+    return list(entry.stamp)
+
+
+def _from_cells(cells: Mapping[str, str], hierarchy: Hierarchy) -> Labels:
+    """Names from cells of COLUMNS; a name goes before an id."""
+    known = hierarchy
+    return (
+        _name(cells, "superclass", known.super_names, known.super_ids, known.novel_super_id),
+        _name(cells, "subclass", known.sub_names, known.sub_ids, known.novel_sub_id),
+    )
+
+
+def _name(
+    cells: Mapping[str, str], kind: str, names: Sequence[str], ids: Sequence[int], novel_id: int
+) -> str | None:
+    if name := cells.get(kind, ""):
+        return "" if is_novel_name(name) else name
+    text = cells.get(f"{kind}_index", "")
+    number = parse_integer(text)
+    if number in ids:
+        return names[ids.index(number)]
+    return None if not text else "" if number == novel_id else text
