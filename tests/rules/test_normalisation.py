@@ -80,20 +80,18 @@ def three_networks() -> pd.DataFrame:
     return pd.concat([table, smaller], ignore_index=True)
 
 
-def test_normalised_to_the_final_network_scores_go_on_by_the_step_between_two_smaller_ones() -> (
-    None
-):
+def test_normalised_to_the_final_network_scores_go_on_by_a_part_of_the_last_step() -> None:
     table = three_networks()
     found = normalise_to_final(ScoreTable(table), ["knn"], "b", "c").frame
     assert set(found["fold"]) == {"a"}
     assert found.index.tolist() == list(range(60))
-    # 2 lower from c to b: 2 lower again from b to the final network.
-    expected = table.loc[table["fold"] == "b", "super_knn"].to_numpy() - 2
+    # 2 lower from c to b: 0.73 of that again from b to the final network.
+    expected = table.loc[table["fold"] == "b", "super_knn"].to_numpy() - 2 * 0.73
     np.testing.assert_allclose(found["super_knn"], expected)
 
 
 def test_a_spread_that_shrinks_goes_on_shrinking_within_bounds() -> None:
-    for factor, wanted in ((1.25, 1 / 1.25), (100.0, 0.5)):
+    for factor, wanted in ((1.25, 1 - 0.73 * 0.2), (100.0, 0.5)):
         table = three_networks()
         less = table["fold"] == "c"
         middle = table.loc[less & (table["split"] == "val"), "sub_knn"].mean()
