@@ -152,3 +152,14 @@ def test_a_frozen_backbone_needs_trained_weights() -> None:
 def test_a_configuration_cannot_be_changed_in_place() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Config().train.lr = 0.5
+
+
+def test_values_are_taken_as_they_are_and_win() -> None:
+    path = "/data/a: b 😀"
+    config = load_config(None, ["data.path=other"], values={"data.path": path, "search.trials": 0})
+    assert (config.data.path, config.search.trials) == (path, 0)
+
+
+def test_a_path_that_is_no_text_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"data\.path: path must be UTF-8 text, but got .*udcff"):
+        load_config(None, values={"data.path": "/data/\udcff"})

@@ -1,5 +1,6 @@
 """Reading a configuration from YAML, with `section.key=value` overrides."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,18 @@ from hierclf.config.space import DEFAULT_SPACE, Choices, Interval
 from hierclf.recipes import config_file
 
 
-def load_config(path: str | Path | None, overrides: list[str] | None = None) -> Config:
+def load_config(
+    path: str | Path | None,
+    overrides: Sequence[str] = (),
+    *,
+    values: Mapping[str, Any] | None = None,
+) -> Config:
     """Read a YAML file and apply overrides such as `train.lr=3e-4`.
 
     Args:
         path: a YAML file or the name of a recipe (see `recipes`); None for the defaults.
         overrides: `section.key=value`; the value is read as YAML.
+        values: by dotted key, as they are; they win over all else.
 
     Raises:
         ValueError: the file is missing or no YAML mapping; a key is unknown; a value breaks a rule.
@@ -24,8 +31,10 @@ def load_config(path: str | Path | None, overrides: list[str] | None = None) -> 
     tree: dict[str, Any] = {}
     if path is not None:
         tree = _read_yaml(config_file(path))
-    for override in overrides or []:
+    for override in overrides:
         _apply_override(tree, override)
+    for key, value in (values or {}).items():
+        _apply(tree, key, value)
     return parse_config(tree, origin=str(path) if path else "the configuration")
 
 
@@ -59,7 +68,11 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
         raise ValueError(f"--set {key}: the value must be YAML, but got {text!r}") from None
     if key.startswith("search.space."):
         _override_space(tree, key, value)
-        return
+    else:
+        _apply(tree, key, value)
+
+
+def _apply(tree: dict[str, Any], key: str, value: Any) -> None:
     *sections, last = key.split(".")
     for section in sections:
         tree = tree.setdefault(section, {})

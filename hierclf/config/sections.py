@@ -36,6 +36,16 @@ class DataConfig(Strict):
 
     path: str = "demo"
     """A folder, a Parquet file, or `demo` / `demo:SEED`."""
+
+    @field_validator("path")
+    @classmethod
+    def _is_text(cls, path: str) -> str:
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"path must be UTF-8 text, but got {path!a}") from None
+        return path
+
     size: Annotated[int, Field(ge=16, le=1024)] | None = None
     """Side of the decoded images in pixels; None keeps the size that all images share."""
     max_bad_share: Share = 0.01

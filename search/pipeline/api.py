@@ -3,7 +3,6 @@
 Ray, MLflow and torch take seconds to import: they are imported after the arguments were checked.
 """
 
-import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -96,11 +95,10 @@ def run(
         "search.trials": trials,
         "seed": seed,
     }
-    # As JSON: a path such as 2024 or `a: b` stays text.
-    changes = [f"{key}={json.dumps(v)}" for key, v in given.items() if v is not None]
     if config is None:
         config = "demo" if data is None or is_demo(str(data)) else "paper"
-    settings = load_config(config, [*overrides, *changes])
+    values = {key: value for key, value in given.items() if value is not None}
+    settings = load_config(config, overrides, values=values)
     from search.pipeline.job import run_job
 
     folder = run_job(settings, name=name, results=Path(results), options=options)
