@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from hierclf.errors import one_line_errors
-from hierclf.io.atomic import TABLE_ENDINGS, check_out_file, draft_of
+from hierclf.io.atomic import TABLE_ENDINGS, check_out_file, draft_of, read_json_object
 from hierclf.version import package_version
 
 if TYPE_CHECKING:
@@ -235,8 +235,20 @@ def thresholds(
         print(f"dry run: {model / 'thresholds.json'} is as it was")
         return
     save_rule(model, choice.rule, choice.calibration)
-    print(f"wrote {model / 'thresholds.json'}\nnext:")
+    print(f"wrote {model / 'thresholds.json'}")
+    _print_registration(model)
+    print("next:")
     _say("hierclf", "predict", model, "IMAGES", "--out", "predictions.csv")
+
+
+def _print_registration(model: Path) -> None:
+    """Print how the MLflow registry follows, where the model is that of a registered run."""
+    run = model.resolve().parent
+    if (run / "registered.json").is_file():
+        version = read_json_object(run / "registered.json").get("version")
+        print(f"version {version} in the MLflow registry keeps its thresholds; to register these:")
+        results = run.parents[1]
+        _say("python", "search/tune.py", "--resume", run.name, "--results", results)
 
 
 def _say(*words: object) -> None:

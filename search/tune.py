@@ -43,6 +43,9 @@ def tune(
         "results"
     ),
     seed: Annotated[int | None, Option(min=0)] = None,
+    take_over: Annotated[
+        bool, Option("--take-over", help="take the champion alias from a model on other data")
+    ] = False,
     debug: Annotated[bool, Option("--debug", help="show tracebacks")] = False,
 ) -> None:
     """Search hyper-parameters and thresholds, and register the best model."""
@@ -55,9 +58,9 @@ def tune(
             if any(value is not None for value in fixed) or resources != (1, 1):
                 raise ValueError(
                     "--resume takes the run's own options: beside it, give none but --results, "
-                    "--address and --debug"
+                    "--address, --take-over and --debug"
                 )
-            search.resume(resume, address=address, results=results)
+            search.resume(resume, address=address, results=results, take_over=take_over)
             return
         search.run(
             data,
@@ -73,6 +76,7 @@ def tune(
             address=address,
             mlflow_uri=mlflow_uri,
             results=results,
+            take_over=take_over,
         )
 
 

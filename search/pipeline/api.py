@@ -50,6 +50,7 @@ def run(
     address: str | None = None,
     mlflow_uri: str | None = None,
     results: str | Path = "results",
+    take_over: bool = False,
 ) -> RunResult:
     """Search hyper-parameters and thresholds, and register the best model.
 
@@ -72,6 +73,7 @@ def run(
         address: a running Ray cluster, such as "auto"; None starts Ray on this machine.
         mlflow_uri: an MLflow server or database; None uses an SQLite store in `results`.
         results: folder of all runs and of the local MLflow store.
+        take_over: let the new model take the champion alias from one on other data.
 
     Raises:
         ValueError: what the user can correct, in one line.
@@ -89,6 +91,7 @@ def run(
         workers_per_trial=workers_per_trial,
         address=address,
         mlflow_uri=mlflow_uri,
+        take_over=take_over,
     )
     given = {
         "data.path": None if data is None else str(data),
@@ -105,13 +108,20 @@ def run(
     return _result(folder)
 
 
-def resume(name: str, *, address: str | None = None, results: str | Path = "results") -> RunResult:
+def resume(
+    name: str,
+    *,
+    address: str | None = None,
+    results: str | Path = "results",
+    take_over: bool = False,
+) -> RunResult:
     """Run the stages of an interrupted run that are not finished, with the run's own options.
 
     Args:
         name: of the run.
         address: a running Ray cluster; None starts Ray on this machine.
         results: folder of all runs and of the local MLflow store.
+        take_over: let the model take the champion alias from one on other data.
 
     Raises:
         ValueError: there is no such run, or what the user can correct, in one line.
@@ -119,7 +129,8 @@ def resume(name: str, *, address: str | None = None, results: str | Path = "resu
     _check_process()
     from search.pipeline.job import resume_job
 
-    return _result(resume_job(name, results=Path(results), address=address))
+    folder = resume_job(name, results=Path(results), address=address, take_over=take_over)
+    return _result(folder)
 
 
 def _check_process() -> None:

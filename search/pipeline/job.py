@@ -51,13 +51,17 @@ def run_job(config: Config, *, name: str | None, results: Path, options: RunOpti
     return folder.path
 
 
-def resume_job(name: str, *, results: Path, address: str | None = None) -> Path:
+def resume_job(
+    name: str, *, results: Path, address: str | None = None, take_over: bool = False
+) -> Path:
     """Run the stages of a search that are not finished yet, with the run's own options.
 
     Args:
         name: of the run.
         results: folder of all runs and of the local MLflow store.
         address: of a running Ray cluster; None starts Ray on this machine.
+        take_over: take the champion alias from a model on other data, even if the run's options
+            leave it.
 
     Returns:
         The run's folder.
@@ -65,7 +69,7 @@ def resume_job(name: str, *, results: Path, address: str | None = None) -> Path:
     Raises:
         ValueError: what the user can correct, in one line.
     """
-    opened = existing_run(name, results=results, address=address)
+    opened = existing_run(name, results=results, address=address, take_over=take_over)
     with ended_by_signals(), ray_left_at_the_end(), opened as (folder, config, options):
         _run(folder, config, options, results=results, resumed=True)
     return folder.path
@@ -93,7 +97,8 @@ def _prepare(
     uri = options.mlflow_uri or store.default_uri(results)
     plan = start_cluster(config, options)
     # Before the images are decoded: an unreachable store is an error at once.
-    experiment_id = store.open_store(uri, EXPERIMENT, results / "mlartifacts")
+    own = options.mlflow_uri is None
+    experiment_id = store.open_store(uri, EXPERIMENT, results / "mlartifacts", own=own)
     # Of a stream only tables are kept: in the run's folder, which all nodes see.
     cache_dir = folder.path / "images" if config.data.stream else default_cache_dir()
     prepared, files = prepare_images(source, config, folder, plan, cache_dir)
@@ -117,6 +122,7 @@ def _prepare(
         mlflow_uri=uri,
         experiment_id=experiment_id,
         parent_run_id=parent,
+        take_over=options.take_over,
     )
 
 

@@ -52,12 +52,13 @@ def new_run(
 
 @contextmanager
 def existing_run(
-    name: str, *, results: Path, address: str | None
+    name: str, *, results: Path, address: str | None, take_over: bool
 ) -> Iterator[tuple[RunFolder, Config, RunOptions]]:
     """Open the folder of a run to resume it.
 
     Args:
         address: of the Ray cluster; a run may be resumed on another one.
+        take_over: as in `RunOptions`; True wins over what is stored.
 
     Yields:
         The folder, owned by this process, with the configuration and options that it stores.
@@ -71,7 +72,8 @@ def existing_run(
         raise ValueError(f"--resume must name a run in {results / 'runs'}, but got {name!r}")
     with _owned(folder):
         folder.sweep()
-        options = replace(RunOptions.read(folder.options), address=address)
+        options = RunOptions.read(folder.options)
+        options = replace(options, address=address, take_over=take_over or options.take_over)
         yield folder, load_config(folder.config), options
 
 

@@ -19,6 +19,7 @@ class RunOptions:
         workers_per_trial: data-parallel workers per trial on CPUs.
         address: a running Ray cluster, such as `auto`; None starts Ray on this machine.
         mlflow_uri: an MLflow server or database; None uses the SQLite store in the results folder.
+        take_over: take the champion alias from a model that was trained on other data.
 
     Raises:
         ValueError: a value breaks its rule.
@@ -30,6 +31,7 @@ class RunOptions:
     workers_per_trial: int = 1
     address: str | None = None
     mlflow_uri: str | None = None
+    take_over: bool = False
 
     def __post_init__(self) -> None:
         budget, gpus = self.time_budget, self.gpus_per_trial

@@ -23,6 +23,7 @@ class Run:
         cache_dir: folder of decoded images and features.
         time_budget_s: for the search's trials; None sets no limit.
         parent_run_id: the search's own run in MLflow.
+        take_over: take the champion alias from a model on other data.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Run:
     mlflow_uri: str
     experiment_id: str
     parent_run_id: str
+    take_over: bool
 
     def job(self, stage: str, *, folds: list[str], epochs: int, results: bool) -> Job:
         """The job of a stage's trials; see `Job` for the arguments."""

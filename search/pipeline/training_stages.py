@@ -16,9 +16,9 @@ from PIL import Image
 from ray import tune
 from ray.tune.search.optuna import OptunaSearch
 
-from hierclf.bundle.rule_file import save_rule
-from hierclf.bundle.score_table_file import save_score_table
-from hierclf.data.sources import is_demo
+from hierclf.bundle.checksums import sha256_of
+from hierclf.bundle.rule_file import RULE_FILE, save_rule
+from hierclf.bundle.score_table_file import SCORE_TABLE, save_score_table
 from hierclf.data.stream import ImageStream
 from hierclf.rules.calibration import calibrate_rule
 from hierclf.rules.rule import Rule
@@ -132,21 +132,29 @@ def refit_stage(run: Run, best: Best, rule: Rule) -> Path:
         (trial_id,) = finished_trials(results, best.epochs)
         run.folder.take_model(final_checkpoint(job, trial_id) / "model")
         shutil.rmtree(job.storage)
-    table = ScoreTable(pd.read_parquet(run.folder.scores))
-    save_rule(run.folder.model, rule, calibrate_rule(table, rule))
-    report = reporting_rows(run, table)
-    save_score_table(run.folder.model, table, class_parts(run), report=report)
-    return run.folder.model
+    model, table = run.folder.model, ScoreTable(pd.read_parquet(run.folder.scores))
+    # Thresholds that are there may be others by now, from `hierclf thresholds`.
+    if not (model / RULE_FILE).is_file():
+        save_rule(model, rule, calibrate_rule(table, rule))
+    if not (model / SCORE_TABLE).is_file():
+        report = reporting_rows(run, table)
+        save_score_table(model, table, class_parts(run), report=report)
+    return model
 
 
 def register_stage(run: Run, held_out: HeldOut) -> str:
-    """Log the thresholds and register the model in MLflow; what became of it, in a sentence.
+    """Log the thresholds and register the model in MLflow; the outcome in a sentence.
+
+    A model whose thresholds have changed since it was registered becomes a new version.
 
     Raises:
-        ValueError: MLflow does not answer; all that was found is in the run's folder.
+        ValueError: MLflow does not answer; all results are in the run's folder.
     """
     if run.folder.registered.is_file():
-        return str(read_json(run.folder.registered)["message"])
+        done = read_json(run.folder.registered)
+        may_move = run.take_over and done["champion"] != done["version"]
+        if done["rule"] == sha256_of(run.folder.model / RULE_FILE) and not may_move:
+            return str(done["message"])
     if waiting := run.outbox().wait(store.PATIENCE_S):
         raise ValueError(
             f"MLflow's store must answer by the end of a run, but {waiting} entries wait in "
@@ -161,7 +169,7 @@ def register_stage(run: Run, held_out: HeldOut) -> str:
         _encoded(_first(run.prepared.cache.images)),
         objective=promised_value(held_out),
         fingerprint=run.prepared.cache.content,
-        take_over=not is_demo(run.config.data.path),
+        take_over=run.take_over,
     )
     run.folder.write_json(run.folder.registered, registered._asdict())
     return registered.message

@@ -11,14 +11,18 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
-from search.tracking.store import MlflowClient, connect, plain_errors
+from hierclf.bundle.checksums import sha256_of
+from hierclf.bundle.rule_file import RULE_FILE
+from search.tracking.champion import DATA, OBJECTIVE, choose_champion
+from search.tracking.store import MlflowClient, connect, local_path, plain_errors
 
 # MLflow's pyfunc and models take a second to import: hence the imports inside functions.
 
+_FILES = "mlartifacts"  # folder beside a local store
 MODEL_CODE = Path(__file__).with_name("pyfunc_model.py").resolve()
 # What hierclf needs to predict. hierclf itself travels with the model: it is on no package index.
 _RUNTIME = (
@@ -39,11 +43,23 @@ _OUTPUTS = {
 }
 
 
+RULE = "rule"
+"""Tag of a version: checksum of its thresholds."""
+
+
 class Registered(NamedTuple):
-    """What became of a model: its version, the version that holds the alias now, and why."""
+    """The outcome of a registration.
+
+    Attributes:
+        version: of the model.
+        champion: the version that has the alias now.
+        rule: checksum of the thresholds that the version has.
+        message: all of it in a sentence for people.
+    """
 
     version: str
     champion: str
+    rule: str
     message: str
 
 
@@ -55,35 +71,38 @@ def register_model(
     *,
     objective: float,
     fingerprint: str,
-    take_over: bool = True,
+    take_over: bool = False,
     name: str = "hierclf",
     alias: str = "champion",
 ) -> Registered:
     """Log the model directory under the search's run, register it, and decide on the alias.
 
-    A run has one version: called again after it was cut off, it goes on with that.
-
-    Objectives on different data can't be compared. So, with a champion on the same data, the new
-    version takes the alias if its objective is at least as high. With a champion on other data the
-    alias goes to the best version on the new data: a registry follows the data that is worked on.
-    `take_over=False` leaves such a champion in place (meant for the demo set).
+    A run has one version for each set of thresholds: called again after an interruption, this
+    continues with that version.
 
     Args:
-        example: One encoded image; it is stored, and predicted once as a test.
-        objective: Open-set objective on held-out classes; higher is better.
-        fingerprint: Of the data, as in `Source.fingerprint`.
+        uri: of the store.
+        parent_run_id: of the search's run.
+        model_dir: the model directory, with thresholds.
+        example: one encoded image; it is stored, and predicted once as a test.
+        objective: open-set objective on held-out classes; higher is better.
+        fingerprint: of the data, as in `ImageCache.content`.
+        take_over: take the alias from a champion on other data; see `choose_champion`.
+        name: of the registered model.
+        alias: of the version to deploy.
 
     Raises:
-        ValueError: The store failed, or the objective is not finite.
+        ValueError: the store failed, or the objective is not finite.
     """
     if not math.isfinite(objective):
         raise ValueError(f"a registered model's objective must be finite, but got {objective}")
-    tags = {"held_out_objective": repr(float(objective)), "data_fingerprint": fingerprint}
+    rule = sha256_of(model_dir / RULE_FILE)
+    tags = {OBJECTIVE: repr(float(objective)), DATA: fingerprint, RULE: rule}
     with plain_errors(uri):
         client = connect(uri)
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(name)
-        new = _version_of(client, name, parent_run_id)
+        new = _version_of(client, name, parent_run_id, rule)
         if new is None:
             with _as_active_run(uri, parent_run_id):
                 model_id = _log_model(model_dir, example, name=name)
@@ -94,13 +113,13 @@ def register_model(
             new = str(version.version)
         champion, message = choose_champion(client, name, alias, new, take_over=take_over)
         client.set_registered_model_alias(name, alias, champion)
-    return Registered(new, champion, message)
+    return Registered(new, champion, rule, message)
 
 
-def _version_of(client: MlflowClient, name: str, run_id: str) -> str | None:
-    """The version that a run has registered, if it has."""
+def _version_of(client: MlflowClient, name: str, run_id: str, rule: str) -> str | None:
+    """The version that a run has registered with these thresholds, if it has."""
     found = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
-    return str(found[0].version) if found else None
+    return next((str(v.version) for v in found if v.tags.get(RULE) == rule), None)
 
 
 def resolve_model(uri: str, model_uri: str) -> Path:
@@ -109,7 +128,7 @@ def resolve_model(uri: str, model_uri: str) -> Path:
     What a server sends is deleted when the process ends; files on this machine are not copied.
 
     Raises:
-        ValueError: Another form of URI, no such version, or a store that fails.
+        ValueError: another form of URI, no such version, or a store that fails.
     """
     from mlflow.artifacts import download_artifacts
     from mlflow.models import Model
@@ -119,7 +138,7 @@ def resolve_model(uri: str, model_uri: str) -> Path:
         client = connect(uri)
         if alias:
             version = client.get_model_version_by_alias(name, alias).version
-        place = client.get_model_version_download_uri(name, version)
+        place = _here(client.get_model_version_download_uri(name, version), uri)
         folder = None
         if not place.startswith(("file:", "/")):
             folder = tempfile.mkdtemp(prefix="hierclf-model-")
@@ -129,6 +148,16 @@ def resolve_model(uri: str, model_uri: str) -> Path:
     if "model" not in artifacts:
         raise ValueError(f"the version must have been registered by hierclf, but got {model_uri}")
     return local / artifacts["model"]["path"]
+
+
+def _here(place: str, uri: str) -> str:
+    """Where a version's files are now, if a local store was moved since they were written."""
+    path = Path(local_path(place))
+    if not uri.startswith("sqlite:") or path.exists() or _FILES not in path.parts:
+        return place
+    inside = path.parts[len(path.parts) - path.parts[::-1].index(_FILES) :]
+    moved = Path(uri.removeprefix("sqlite:///")).parent.joinpath(_FILES, *inside)
+    return str(moved) if moved.exists() else place
 
 
 def _parse(model_uri: str) -> tuple[str, str, str]:
@@ -141,38 +170,6 @@ def _parse(model_uri: str) -> tuple[str, str, str]:
             f"a model's URI is models:/NAME@ALIAS or models:/NAME/VERSION, but got {model_uri!r}"
         )
     return (name, rest, "") if separator == "@" else (name, "", rest)
-
-
-def choose_champion(
-    client: MlflowClient, name: str, alias: str, new: str, *, take_over: bool
-) -> tuple[str, str]:
-    """The version that deserves the alias, and a sentence for people."""
-    versions = {str(v.version): v for v in client.search_model_versions(f"name = '{name}'")}
-    holder = client.get_registered_model(name).aliases.get(alias)
-    current = None if holder is None else str(holder)
-    objective, data = _merit(versions[new])
-    shown = f"version {new} ({objective:.4f} on held-out classes)"
-    if current is None:
-        return new, f"{shown} is the first {alias}"
-    rival, rival_data = _merit(versions[current])
-    if rival_data == data:
-        if objective >= rival:
-            return new, f"{shown} is the {alias} now, before version {current} ({rival:.4f})"
-        return current, f"{shown} is registered; version {current} ({rival:.4f}) stays {alias}"
-    if not take_over:
-        return current, f"{shown} is registered; version {current}, on other data, stays {alias}"
-    same = [v for v, entry in versions.items() if _merit(entry)[1] == data]
-    best = max(same, key=lambda v: (_merit(versions[v])[0], int(v)))
-    moved = f"version {current}, on other data, was the {alias} until now"
-    if best == new:
-        return new, f"{shown} is the {alias} now; {moved}"
-    return best, f"{shown} is registered; {alias} is version {best}, best on this data; {moved}"
-
-
-def _merit(version: Any) -> tuple[float, str | None]:
-    """(objective, fingerprint of the data) of a version; one made by hand has neither."""
-    tags = version.tags
-    return float(tags.get("held_out_objective", "-inf")), tags.get("data_fingerprint")
 
 
 def _log_model(model_dir: Path, example: bytes, *, name: str) -> str:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import pandas as pd
 from mlflow import MlflowClient
@@ -45,18 +47,20 @@ def default_uri(results: Path) -> str:
     return f"sqlite:///{path}/mlflow.db"
 
 
-def open_store(uri: str, experiment: str, artifact_dir: Path) -> str:
+def open_store(uri: str, experiment: str, artifact_dir: Path, *, own: bool = False) -> str:
     """Create store and experiment where missing; return the experiment's id.
 
     Call it in the main process, before any other process uses the store.
 
     Args:
         uri: SQLite (absolute), another database, or http(s) of an MLflow server.
-        experiment: Name of the experiment.
-        artifact_dir: Where files go; a server decides that itself.
+        experiment: name of the experiment.
+        artifact_dir: where files go; a server decides that itself.
+        own: the store belongs to the folder that `artifact_dir` is in.
 
     Raises:
-        ValueError: The store can't be reached, or the URI is of no use; one line.
+        ValueError: the store cannot be reached, the URI has no use, or an own store was moved or
+            copied to where it is now; one line.
     """
     if uri.startswith("sqlite:") and not uri.startswith("sqlite:////"):
         path = Path(uri.removeprefix("sqlite:").lstrip("/")).resolve()
@@ -65,12 +69,12 @@ def open_store(uri: str, experiment: str, artifact_dir: Path) -> str:
         )
     with plain_errors(uri):
         if not uri.startswith("sqlite:"):
-            return _open_experiment(uri, experiment, artifact_dir)
-        # The lock: searches that start together may create one store together, which MLflow can't.
-        # It also finds a folder that can't be written to; MLflow would retry for minutes.
+            return _open_experiment(uri, experiment, artifact_dir, own=own)
+        # The lock: searches that start together may create one store together, which MLflow cannot.
+        # It also finds a folder that cannot be written to; MLflow would retry for minutes.
         database = Path(uri.removeprefix("sqlite:///"))
         with locked(database.with_name(f"{database.name}.lock")):
-            return _open_experiment(uri, experiment, artifact_dir)
+            return _open_experiment(uri, experiment, artifact_dir, own=own)
 
 
 def start_search(
@@ -260,6 +264,11 @@ def _quoted(value: str) -> str:
     return f'"{value}"' if "'" in value else f"'{value}'"
 
 
+def local_path(uri: str) -> str:
+    """The path of a file URI; any other text as it is."""
+    return url2pathname(urlparse(uri).path) if uri.startswith("file:") else uri
+
+
 def _log_files(client: MlflowClient, run_id: str, paths: Iterable[Path]) -> None:
     for path in paths:
         if path.is_dir():
@@ -268,7 +277,7 @@ def _log_files(client: MlflowClient, run_id: str, paths: Iterable[Path]) -> None
             client.log_artifact(run_id, str(path))
 
 
-def _open_experiment(uri: str, name: str, artifact_dir: Path) -> str:
+def _open_experiment(uri: str, name: str, artifact_dir: Path, *, own: bool) -> str:
     client = connect(uri)
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
@@ -277,4 +286,12 @@ def _open_experiment(uri: str, name: str, artifact_dir: Path) -> str:
         return client.create_experiment(name, artifact_location=location)
     if experiment.lifecycle_stage != "active":
         raise ValueError(f"the MLflow experiment must not be deleted, but got {name!r} in the bin")
+    before, now = experiment.artifact_location, artifact_dir.resolve().as_uri()
+    if own and before != now:
+        # New models would be written to the former place, and vanish with it.
+        raise ValueError(
+            f"an MLflow store must stay where it was made, but {artifact_dir.resolve().parent} was "
+            f"moved or copied from {Path(local_path(before)).parent}: move it back, or give a new "
+            "--results"
+        )
     return experiment.experiment_id

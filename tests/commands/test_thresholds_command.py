@@ -179,3 +179,17 @@ def test_a_level_that_could_not_be_judged_is_a_dash(model: Path) -> None:
     )
     assert line.split()[-2:] == ["-", "-"]
     assert "no super-class could be held out" in shown
+
+
+def test_the_registered_version_is_named_with_the_command_that_registers_the_new_thresholds(
+    tmp_path: Path,
+) -> None:
+    run_folder = tmp_path / "my results" / "runs" / "one"
+    save_tiny_model(run_folder / "model")
+    assert "registry" not in run("thresholds", run_folder / "model").stdout
+    (run_folder / "registered.json").write_text('{"version": "3", "champion": "3"}')
+    lines = run("thresholds", run_folder / "model").stdout.splitlines()
+    said = "version 3 in the MLflow registry keeps its thresholds; to register these:"
+    command = f"  python search/tune.py --resume one --results '{tmp_path}/my results'"
+    assert command == lines[lines.index(said) + 1]
+    assert "registry" not in run("thresholds", run_folder / "model", "--dry-run").stdout

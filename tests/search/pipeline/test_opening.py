@@ -32,10 +32,14 @@ def test_a_run_is_opened_with_what_it_was_created_with(tmp_path: Path) -> None:
     with new_run(config, name="one", results=tmp_path, options=OPTIONS) as (folder, kept):
         assert kept == config
         assert folder.path == tmp_path / "runs" / "one"
-    with existing_run("one", results=tmp_path, address="auto") as (again, read, options):
+    with existing_run("one", results=tmp_path, address="auto", take_over=True) as (
+        again,
+        read,
+        options,
+    ):
         assert again.path == folder.path
         assert read == config
-        assert options == RunOptions(gpus=0, time_budget=60.0, address="auto")
+        assert options == RunOptions(gpus=0, time_budget=60.0, address="auto", take_over=True)
 
 
 def test_paths_are_kept_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +56,11 @@ def test_paths_are_kept_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert config.model.weights == str(tmp_path / "a.pth")
         choices = (str(tmp_path / "a.pth"), str(tmp_path / "b.pth"), "default")
         assert config.tried("model.weights") == choices
-    with existing_run("one", results=Path("results"), address=None) as (_, read, _options):
+    with existing_run("one", results=Path("results"), address=None, take_over=False) as (
+        _,
+        read,
+        _options,
+    ):
         assert read == config
 
 
@@ -67,13 +75,17 @@ def test_a_second_process_is_told_which_one_has_the_run(tmp_path: Path) -> None:
     assert owner.stdout.readline() == "open\n"
     with (
         pytest.raises(ValueError, match=f"in use by process {owner.pid} on .*, since 2"),
-        existing_run("one", results=tmp_path, address=None),
+        existing_run("one", results=tmp_path, address=None, take_over=False),
     ):
         pass
     owner.send_signal(signal.SIGKILL)
     owner.wait()
     owner.stdout.close()
-    with existing_run("one", results=tmp_path, address=None) as (folder, _, _options):
+    with existing_run("one", results=tmp_path, address=None, take_over=False) as (
+        folder,
+        _,
+        _options,
+    ):
         assert folder.path.is_dir()
 
 

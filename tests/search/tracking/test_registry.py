@@ -4,9 +4,11 @@ import base64
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,9 @@ import pytest
 import yaml
 from PIL import Image
 
+from hierclf.bundle.checksums import sha256_of
 from hierclf.bundle.directory import Bundle, load_bundle, save_bundle
+from hierclf.bundle.rule_file import save_rule
 from hierclf.hierarchy import Hierarchy
 from hierclf.nets.backbones import build_backbone
 from hierclf.nets.preprocessing import Preprocessing
@@ -22,7 +26,8 @@ from hierclf.nets.two_heads import TwoHeadNet, TwoHeads
 from hierclf.predict import COLUMNS, predict_images
 from hierclf.rules.rule import LevelRule, Rule
 from search.tracking import store
-from search.tracking.registry import Registered, choose_champion, register_model, resolve_model
+from search.tracking.champion import choose_champion
+from search.tracking.registry import Registered, register_model, resolve_model
 
 
 def encoded(seed: int) -> bytes:
@@ -95,7 +100,9 @@ def test_the_registered_model_resolves_to_the_same_model_directory(
             assert (local / name).read_bytes() == (model_dir / name).read_bytes()
     version = store.connect(mlflow_place[0]).get_model_version("hierclf", "1")
     assert version.run_id == mlflow_place[1]
-    assert version.tags == {"held_out_objective": "0.5", "data_fingerprint": "data a"}
+    rule = sha256_of(model_dir / "thresholds.json")
+    tags = {"held_out_objective": "0.5", "data_fingerprint": "data a", "rule": rule}
+    assert version.tags == tags
     assert store.connect(mlflow_place[0]).get_run(mlflow_place[1]).info.status == "RUNNING"
     assert not mlflow.is_tracking_uri_set()
     assert mlflow.active_run() is None
@@ -109,7 +116,8 @@ def test_the_logged_model_is_code_and_data_and_holds_no_pickle(
     files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     endings = {path.suffix or path.name for path in files}
     assert {".py", ".safetensors", ".json", ".yaml", ".txt", "MLmodel"} <= endings
-    assert endings <= {".py", ".safetensors", ".json", ".yaml", ".txt", ".parquet", "MLmodel"}
+    more = {".parquet", ".typed"}
+    assert endings <= {".py", ".safetensors", ".json", ".yaml", ".txt", "MLmodel"} | more
     for path in files:
         # What torch.save writes, and pickles of protocol 2 and later, begin so.
         assert path.read_bytes()[:2] not in {b"PK", *(bytes([0x80, n]) for n in range(2, 6))}, path
@@ -126,6 +134,41 @@ def test_a_run_that_was_cut_off_and_registers_again_keeps_its_version(
     )
     assert again.version == registered.version
     assert len(store.connect(mlflow_place[0]).search_model_versions("name = 'hierclf'")) == 1
+
+
+def test_a_model_with_other_thresholds_is_a_new_version_and_takes_its_runs_alias(
+    mlflow_uri: str, mlflow_experiment: str, model_dir: Path, tmp_path: Path
+) -> None:
+    parent = store.start_search(mlflow_uri, mlflow_experiment, "other thresholds", {}, {})
+    model = tmp_path / "model"
+    shutil.copytree(model_dir, model)
+    options: dict[str, Any] = {"objective": 0.5, "fingerprint": "a", "name": "changed"}
+    first = register_model(mlflow_uri, parent, model, encoded(0), **options)
+    save_rule(model, Rule(LevelRule("msp", 0.25), LevelRule("msp", 0.5)))
+    second = register_model(mlflow_uri, parent, model, encoded(0), **options)
+    assert (first.version, second.version, second.champion) == ("1", "2", "2")
+    assert "version 1 has the former thresholds" in second.message
+    assert register_model(mlflow_uri, parent, model, encoded(0), **options).version == "2"
+    local = resolve_model(mlflow_uri, "models:/changed@champion")
+    assert load_bundle(local).rule == Rule(LevelRule("msp", 0.25), LevelRule("msp", 0.5))
+
+
+def test_a_results_folder_that_was_moved_resolves_its_models_and_takes_no_new_ones(
+    model_dir: Path, tmp_path: Path
+) -> None:
+    before, now = tmp_path / "before", tmp_path / "now #2"
+    uri = store.default_uri(before)
+    experiment = store.open_store(uri, "x", before / "mlartifacts", own=True)
+    parent = store.start_search(uri, experiment, "s", {}, {})
+    register_model(uri, parent, model_dir, encoded(0), objective=0.5, fingerprint="a")
+    before.rename(now)
+    local = resolve_model(store.default_uri(now), "models:/hierclf@champion")
+    assert now in local.parents
+    assert load_bundle(local).rule == load_bundle(model_dir).rule
+    with pytest.raises(ValueError, match=f"moved or copied from {before}: move it back") as error:
+        store.open_store(store.default_uri(now), "x", now / "mlartifacts", own=True)
+    assert "\n" not in str(error.value)
+    assert not before.exists()
 
 
 def test_the_loaded_model_predicts_bytes_and_base64_text_as_hierclf_does(
@@ -154,11 +197,12 @@ def test_the_loaded_model_predicts_bytes_and_base64_text_as_hierclf_does(
         ([("a", 0.5), ("a", 0.4)], True, "1", "stays champion"),
         ([("a", 0.5), ("a", 0.5)], True, "2", "is the champion now"),
         ([("a", 0.5), ("b", 0.1)], True, "2", "version 1, on other data, was"),
-        ([("a", 0.5), ("b", 0.1)], False, "1", "on other data, stays champion"),
+        ([("a", 0.5), ("b", 0.9)], False, "1", "on other data, stays champion (--take-over"),
         ([("b", 0.1)], False, "1", "first champion"),
         ([("a", 0.5), ("b", 0.9), ("a", 0.4)], True, "1", "champion is version 1"),
         ([("a", 0.5), ("b", 0.9), ("a", 0.6)], True, "3", "is the champion now"),
         ([(None, None), ("a", 0.4)], True, "2", "is the champion now"),
+        ([(None, None), ("a", 0.4)], False, "1", "stays champion"),
     ],
 )
 def test_the_champion_is_the_best_version_on_the_data_that_is_worked_on(
