@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from hierclf.hierarchy import Level
 from hierclf.scores import SCORES, Labels, PretrainedHead, ScoreInputs, State
 
 # Six sub-classes of three super-classes; super-class 1 and sub-class 4 are not among them.
@@ -35,7 +36,9 @@ def stored(state: State, directory: Path) -> State:
     return load_file(directory / "state.safetensors")
 
 
-def score(name: str, level: str, train: tuple[ScoreInputs, Labels], new: ScoreInputs) -> np.ndarray:
+def score(
+    name: str, level: Level, train: tuple[ScoreInputs, Labels], new: ScoreInputs
+) -> np.ndarray:
     """A registered score, fitted on `train`."""
     return SCORES[name].score(SCORES[name].fit(*train, level), new, level)
 
@@ -54,4 +57,5 @@ def _inputs(features: np.ndarray, centres: np.ndarray) -> ScoreInputs:
     # The weights' own classifier also knows a class for what lies aside.
     weight = (np.vstack([centres, _aside(centres)]) / 8).astype(np.float32)
     head = PretrainedHead(weight, np.zeros(len(weight), dtype=np.float32))
-    return ScoreInputs(*(array.astype(np.float32) for array in (features, maxima, sub)), head)
+    features, maxima, sub = (array.astype(np.float32) for array in (features, maxima, sub))
+    return ScoreInputs(features, maxima, sub, head)

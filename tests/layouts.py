@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from PIL import Image
 
+from hierclf.data.cache import ImageCache
 from hierclf.data.listing import Problem
 from hierclf.data.source import Source
 from hierclf.data.sources import inspect_source
@@ -166,3 +168,9 @@ def make_source(*, per_class: int = 4, shape: tuple[int, int] = (8, 8), **fields
 def with_bytes(source: Source, changes: dict[int, bytes]) -> Source:
     """The source with other bytes for some images."""
     return replace(source, read=lambda i: changes[i] if i in changes else source.read(i))
+
+
+def pixels_of(cache: ImageCache) -> NDArray[np.uint8]:
+    """The images of a cache that is no stream, uint8 [N, H, W, 3]."""
+    assert isinstance(cache.images, np.ndarray)
+    return cache.images

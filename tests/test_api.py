@@ -117,7 +117,8 @@ def test_what_is_no_image_gets_its_reason_and_keeps_no_other_from_its_row(
 ) -> None:
     good = paths(folder)[0]
     wrong = [folder / "none.png", b"no image", np.zeros((8, 8, 3)), folder, None]
-    table = model.predict([good, *wrong, good], batch_size=2)
+    images: list[Any] = [good, *wrong, good]
+    table = model.predict(images, batch_size=2)
     assert table["error"].isna().tolist() == [True, *[False] * 5, True]
     reasons = table["error"].tolist()[1:-1]
     assert reasons[0] == f"{folder / 'none.png'}: No such file or directory"
@@ -137,7 +138,8 @@ def test_the_columns_have_the_same_types_whatever_the_images(
     good = model.predict(paths(folder)[:1])
     assert [str(kind) for kind in good.dtypes[1:3]] == ["Int64"] * 2
     assert [str(kind) for kind in good.dtypes[5:-1]] == ["float32"] * len(NUMBERS)
-    for images in ([], [b"no image"], [b"no image", paths(folder)[0]]):
+    every: list[list[Any]] = [[], [b"no image"], [b"no image", paths(folder)[0]]]
+    for images in every:
         table = model.predict(images)
         assert len(table) == len(images)
         assert table.dtypes.iloc[1:].tolist() == good.dtypes.iloc[1:].tolist()
@@ -147,7 +149,7 @@ def test_the_columns_have_the_same_types_whatever_the_images(
 def test_scores_are_all_fitted_ones_and_those_that_decide_are_the_predictions(
     folder: Path, model: hierclf.Model
 ) -> None:
-    images = [*paths(folder), b"no image"]
+    images: list[Any] = [*paths(folder), b"no image"]
     table, predicted = model.scores(images), model.predict(images)
     names = ["super_msp", "sub_msp", "super_knn", "sub_knn"]
     assert table.columns.tolist() == ["image", *names, "error"]

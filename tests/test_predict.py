@@ -15,7 +15,7 @@ from PIL import Image
 from hierclf.data.images import fit_square
 from hierclf.nets.inference import pick_device
 from hierclf.nets.preprocessing import Preprocessing
-from hierclf.predict import COLUMNS, predict_batches, predict_images
+from hierclf.predict import COLUMNS, Encoded, predict_batches, predict_images
 from hierclf.rules.rule import LevelRule, Rule
 from hierclf.scores import Score, score_columns
 from tests.tiny_models import HIERARCHY, SIZE, encoded, picture, pictures, tiny_bundle
@@ -181,7 +181,12 @@ def test_unreadable_images_are_listed_when_they_may_be_skipped() -> None:
     def missing() -> bytes:
         raise FileNotFoundError(2, "No such file", "gone.png")
 
-    images = [pictures(1)[0], ("bad", b"no image"), ("gone", missing), pictures(2)[1]]
+    images: list[tuple[str, Encoded]] = [
+        pictures(1)[0],
+        ("bad", b"no image"),
+        ("gone", missing),
+        pictures(2)[1],
+    ]
     batches = list(predict_batches(tiny_bundle(), images, batch_size=2, skip_unreadable=True))
     assert [table["image"].tolist() for table, _ in batches] == [["0.png"], ["1.png"]]
     assert [[name for name, _ in unreadable] for _, unreadable in batches] == [["bad"], ["gone"]]

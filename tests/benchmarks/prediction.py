@@ -31,10 +31,13 @@ def _bundle() -> Bundle:
     heads = TwoHeads(backbone.n_features, N_SUPER, N_SUB)
     rng = np.random.default_rng(0)
     sub_labels = np.arange(2000) % N_SUB
-    values = [rng.normal(size=(2000, n)).astype(np.float32) for n in (backbone.n_features, 3, 87)]
+    widths = (backbone.n_features, N_SUPER, N_SUB)
+    features, super_logits, sub_logits = (
+        rng.normal(size=(2000, n)).astype(np.float32) for n in widths
+    )
     names = ("mahalanobis", "max_logit")
     states = fit_scores(
-        ScoreInputs(*values),
+        ScoreInputs(features, super_logits, sub_logits),
         sub_labels % N_SUPER,
         sub_labels,
         scores={name: SCORES[name] for name in names},

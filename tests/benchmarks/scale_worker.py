@@ -43,6 +43,7 @@ def main() -> None:
     cache = open_cache(source, size=None, directory=folder / "cache")
     built = time.perf_counter()
     building = _peak()
+    assert isinstance(cache.images, np.ndarray)
     read = batch_reader(cache.images, torch.device("cpu"))
     order = np.random.default_rng(0).permutation(n_images)
     for rows in np.array_split(order, max(1, n_images // 64)):

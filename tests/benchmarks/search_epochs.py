@@ -85,7 +85,8 @@ def tuned_search(
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     for values in first or []:
         study.enqueue_trial(values)
-    best, lengths = [], []
+    best: list[float] = []
+    lengths: list[int] = []
     with tempfile.TemporaryDirectory() as folder:
         asha = PersistentASHA(
             Path(folder) / "rungs.json",

@@ -22,7 +22,7 @@ from tests.benchmarks.frame import Rounds, Skip, figure, seconds
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "configs" / "cpu.yaml"
-TINY = {
+TINY: dict[str, Any] = {
     "model": {"backbone": "smallnet", "weights": "none", "image_size": 32, "crop_fraction": 1.0},
     "train": {"epochs": 3, "batch_size": 128, "views": 1},
     "folds": {"sub": 2, "super": 2},

@@ -14,7 +14,7 @@ from PIL import Image
 
 from hierclf.data import cache as cache_module
 from hierclf.data.cache import default_cache_dir, load_cache, open_cache, read_rows
-from tests.layouts import HIERARCHY, make_source, png_of, with_bytes
+from tests.layouts import HIERARCHY, make_source, pixels_of, png_of, with_bytes
 
 
 def refuse(index: int) -> NoReturn:
@@ -25,11 +25,12 @@ def test_the_cache_holds_each_decoded_image_in_order(tmp_path: Path) -> None:
     source = make_source()
     cache = open_cache(source, size=None, directory=tmp_path)
     assert cache.images.shape == (12, 8, 8, 3)
-    assert cache.images.dtype == np.uint8
+    pixels = pixels_of(cache)
+    assert pixels.dtype == np.uint8
     for i in range(12):
         data = source.read(i)
         assert isinstance(data, bytes)
-        np.testing.assert_array_equal(cache.images[i], np.asarray(Image.open(io.BytesIO(data))))
+        np.testing.assert_array_equal(pixels[i], np.asarray(Image.open(io.BytesIO(data))))
     assert cache.names == source.images
     np.testing.assert_array_equal(cache.super_labels, source.super_labels)
     np.testing.assert_array_equal(cache.sub_labels, source.sub_labels)
@@ -55,7 +56,7 @@ def test_a_second_open_reads_no_image(tmp_path: Path) -> None:
 def test_the_array_is_read_only(tmp_path: Path) -> None:
     cache = open_cache(make_source(), size=None, directory=tmp_path)
     with pytest.raises(ValueError, match="read-only"):
-        cache.images[0] = 0
+        pixels_of(cache)[0] = 0
 
 
 def test_content_and_size_key_the_cache(tmp_path: Path) -> None:
@@ -82,13 +83,13 @@ def test_mixed_sizes_become_squares_of_256(tmp_path: Path) -> None:
     source = with_bytes(make_source(), {11: png_of(np.full((30, 20, 3), 7, dtype=np.uint8))})
     cache = open_cache(source, size=None, directory=tmp_path)
     assert cache.images.shape == (12, 256, 256, 3)
-    assert (cache.images[11] == 7).all()
+    assert (pixels_of(cache)[11] == 7).all()
 
 
 def test_arrays_from_a_source_are_taken_as_they_are(tmp_path: Path) -> None:
     source = make_source(read=lambda i: np.full((8, 8, 3), i, dtype=np.uint8))
     cache = open_cache(source, size=None, directory=tmp_path)
-    assert cache.images[:, 0, 0, 0].tolist() == list(range(12))
+    assert pixels_of(cache)[:, 0, 0, 0].tolist() == list(range(12))
 
 
 def test_unreadable_images_are_listed_and_left_out(tmp_path: Path) -> None:
@@ -225,7 +226,7 @@ def _count_reads(directory: str, queue: Any) -> None:
         return source.read(index)
 
     cache = open_cache(replace(source, read=read), size=None, directory=Path(directory))
-    queue.put((len(reads), int(cache.images.sum())))
+    queue.put((len(reads), int(pixels_of(cache).sum())))
 
 
 def test_of_two_processes_one_builds_and_both_open(tmp_path: Path) -> None:

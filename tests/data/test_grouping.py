@@ -62,6 +62,7 @@ def test_the_cache_keeps_both_on_disk_and_in_a_pickle(tmp_path: Path) -> None:
         cache = open_cache(open_source(str(data)), size=None, directory=tmp_path / "cache")
         for found in (cache, pickle.loads(pickle.dumps(cache))):
             assert same_group(found.groups) == {(3, 0), (5, 2)}
+            assert found.is_val is not None
             assert found.is_val.tolist() == [False, True] * 3
 
 

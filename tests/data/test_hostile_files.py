@@ -20,6 +20,7 @@ from tests.layouts import (
     ROWS,
     TREE,
     parquet,
+    pixels_of,
     png,
     release,
     text_columns,
@@ -253,4 +254,5 @@ def test_the_same_pixels_under_two_names_are_listed(tmp_path: Path) -> None:
         cache = open_cache(source, size=None, directory=tmp_path / "cache")
         assert cache.repeats.to_numpy().tolist() == [["again.png", "1.png"]]
         assert len(cache.names) == 7
-    np.testing.assert_array_equal(cache.images[6], cache.images[1])
+    pixels = pixels_of(cache)
+    np.testing.assert_array_equal(pixels[6], pixels[1])

@@ -13,7 +13,7 @@ from hierclf.data.cache import open_cache
 from hierclf.data.source import Source
 from hierclf.nets.preprocessing import Preprocessing
 from hierclf.predict import predict_batches
-from tests.layouts import HIERARCHY, make_source
+from tests.layouts import HIERARCHY, make_source, pixels_of
 from tests.tiny_models import encoded, picture, tiny_bundle
 
 WIDTH, HEIGHT = 24, 20
@@ -93,7 +93,7 @@ def test_every_form_has_the_same_pixels_in_the_cache_and_in_prediction(
     assert (height, width) == ((256, 256) if size is None else (size, size))
     pixels = predicted_pixels(source, height, width, monkeypatch)
     for index, name in enumerate(source.images):
-        np.testing.assert_array_equal(cache.images[index], pixels[index], err_msg=name)
+        np.testing.assert_array_equal(pixels_of(cache)[index], pixels[index], err_msg=name)
 
 
 def test_images_of_one_size_keep_it_in_the_cache_and_in_prediction(

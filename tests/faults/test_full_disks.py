@@ -52,7 +52,8 @@ def plot_version(folder: RunFolder) -> int:
     """The version whose pixels the plot has; the same table is drawn as the same file."""
     with tempfile.TemporaryDirectory() as elsewhere:
         for n in (1, 2):
-            plot_score_histograms(draw_table(50, seed=n), PAPER_RULE, Path(elsewhere) / f"{n}.png")
+            table = ScoreTable(draw_table(50, seed=n))
+            plot_score_histograms(table, PAPER_RULE, Path(elsewhere) / f"{n}.png")
         files = {(Path(elsewhere) / f"{n}.png").read_bytes(): n for n in (1, 2)}
     return files[(folder.path / "plot.png").read_bytes()]
 

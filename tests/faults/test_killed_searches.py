@@ -72,12 +72,12 @@ def test_a_search_killed_at_seven_moments_ends_as_one_that_was_left_alone(
     assert set(trials["status"]) <= {"finished", "stopped early"}
     # The same sampler with its history: it suggests what it suggests when nobody kills it.
     tuned = ["train.lr", "train.weight_decay", "train.strength"]
-    both = [table[tuned].sort_values(tuned, ignore_index=True) for table in (trials, alone)]
-    pd.testing.assert_frame_equal(*both)
+    ours, theirs = (t[tuned].sort_values(tuned, ignore_index=True) for t in (trials, alone))
+    pd.testing.assert_frame_equal(ours, theirs)
     history = pd.read_parquet(folder / "history.parquet")
-    for trial in trials.itertuples():
-        own = history[history["trial_id"] == trial.trial_id]["epoch"].tolist()
-        assert own == list(range(1, trial.epochs + 1))
+    for trial, epochs in trials.set_index("trial_id")["epochs"].items():
+        own = history[history["trial_id"] == trial]["epoch"].tolist()
+        assert own == list(range(1, epochs + 1))
 
     epochs = trained(log)
     lr = trials.set_index("trial_id")["train.lr"]

@@ -40,9 +40,9 @@ def test_a_signal_closes_the_runs_and_the_search_is_resumed_later(
     history = pd.read_parquet(apart.run(name) / "history.parquet")
     trials = pd.read_parquet(apart.run(name) / "trials.parquet")
     assert len(trials) == 2
-    for trial in trials.itertuples():
-        own = history[history["trial_id"] == trial.trial_id]["epoch"].tolist()
-        assert own == list(range(1, trial.epochs + 1))
+    for trial, epochs in trials.set_index("trial_id")["epochs"].items():
+        own = history[history["trial_id"] == trial]["epoch"].tolist()
+        assert own == list(range(1, epochs + 1))
 
 
 def test_a_search_whose_reader_is_gone_ends_in_order(apart: Place) -> None:

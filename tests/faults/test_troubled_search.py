@@ -50,7 +50,9 @@ def by_lr(folder: Path) -> pd.DataFrame:
 
 
 def test_a_worker_that_died_goes_on_from_its_checkpoint(troubled: Troubled) -> None:
-    assert by_lr(troubled.folder).loc[PAPERS_LR, ["status", "epochs"]].tolist() == ["finished", 3]
+    trials = by_lr(troubled.folder)
+    assert trials.at[PAPERS_LR, "status"] == "finished"
+    assert trials.at[PAPERS_LR, "epochs"] == 3
     own = [e.epoch for e in troubled.epochs if e.lr == PAPERS_LR and e.fold == "sub0"]
     best = max(own, key=own.count)  # what was no checkpoint yet is trained once more
     assert own[0] == 1

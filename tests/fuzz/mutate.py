@@ -9,7 +9,7 @@ import numpy as np
 
 Rng = np.random.Generator
 _ODD = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
-_VALUES = (
+_VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1, 2, 10**6, 2**31, 2**63, 10**30, 0.5, -0.0, 1e308),
     *(float("nan"), float("inf"), "", "msp", "novel", "resnet18", "\x00", "é", [], {}, [[]]),
 )

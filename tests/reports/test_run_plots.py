@@ -14,6 +14,7 @@ from PIL import Image
 from sklearn.metrics import roc_curve
 
 from hierclf.config import Choices, Interval, Space
+from hierclf.hierarchy import Level
 from hierclf.reports.curves import MAX_CURVE_POINTS, tau_map, trade_off_table
 from hierclf.reports.parameter_plot import plot_parameters
 from hierclf.reports.run_plots import (
@@ -35,7 +36,7 @@ SPACE: Space = {
     "train.batch_size": Interval(low=32, high=64, step=32),
     "model.backbone": Choices(choices=("resnet18", "tf_efficientnet_lite2")),
 }
-Plot = Callable[[pd.DataFrame, Rule, Path], None]
+Plot = Callable[[ScoreTable, Rule, Path], None]
 PLOTS: tuple[Plot, ...] = (plot_trade_off, plot_tau_map, plot_score_histograms)
 TABLES = {
     "both levels": draw_table(900),
@@ -195,7 +196,7 @@ def test_trade_off_is_the_roc_curve_where_every_class_is_right(level: str) -> No
 
 
 @pytest.mark.parametrize("level", ["super", "sub"])
-def test_thinning_keeps_ends_and_best_of_every_score(level: str) -> None:
+def test_thinning_keeps_ends_and_best_of_every_score(level: Level) -> None:
     table = draw_table(3000)
     every = trade_off_table(ScoreTable(table), list(NOISE))
     assert set(every["score"]) == set(NOISE)

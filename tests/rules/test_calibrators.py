@@ -47,11 +47,13 @@ def test_temperature_is_the_best_of_a_grid_by_the_loss_of_torch() -> None:
 def test_temperature_lowers_the_calibration_error() -> None:
     logits, labels = drawn(4000, sharpness=4.0)
     temperature = fit_temperature(logits[::2], labels[::2])
-    errors = []
+    errors: list[float] = []
     for t in (1.0, temperature):
         prob = softmax(logits[1::2] / t, axis=1)
         right = prob.argmax(axis=1) == labels[1::2]
-        errors.append(expected_calibration_error(prob.max(axis=1), right))
+        error = expected_calibration_error(prob.max(axis=1), right)
+        assert error is not None
+        errors.append(error)
     assert errors[1] < 0.04 < 0.1 < errors[0]
 
 

@@ -34,8 +34,8 @@ def hand_table() -> pd.DataFrame:
             "sub_known": [True, False, False, True],
             "super_pred": [0, 0, 0, 0],
             "sub_pred": [0, 0, 0, 0],
-            "super_msp": np.float32([0.1, 0.2, 0.35, 0.4]),
-            "sub_msp": np.float32([0.1, 0.6, 0.1, 0.2]),
+            "super_msp": np.array([0.1, 0.2, 0.35, 0.4], np.float32),
+            "sub_msp": np.array([0.1, 0.6, 0.1, 0.2], np.float32),
         }
     )
 

@@ -8,6 +8,7 @@ import torch
 from pytorch_ood import detector as theirs
 from scipy.stats import rankdata
 
+from hierclf.hierarchy import Level
 from hierclf.scores import mahalanobis
 from hierclf.scores.knn import KNN_K
 from hierclf.scores.nnguide import GUIDE_K
@@ -27,7 +28,7 @@ LOGIT_SCORES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 @pytest.mark.parametrize("level", ["super", "sub"])
 @pytest.mark.parametrize("name", LOGIT_SCORES)
-def test_a_score_of_logits_is_theirs(name: str, level: str) -> None:
+def test_a_score_of_logits_is_theirs(name: str, level: Level) -> None:
     logits = torch.from_numpy(NEW.super_logits if level == "super" else NEW.sub_logits)
     expected = LOGIT_SCORES[name](logits).numpy()
     np.testing.assert_allclose(score(name, level, (TRAIN, LABELS), NEW), expected, rtol=1e-4)

@@ -1,5 +1,7 @@
 """Claims about the mixture and the one-class SVM, against scikit-learn and SciPy."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
@@ -84,6 +86,6 @@ def test_the_one_class_svm_is_fitted_on_no_more_images_than_the_limit() -> None:
 
 
 @pytest.mark.parametrize(("option", "value"), [("nu", 0.0), ("nu", 1.0), ("limit", 1)])
-def test_the_one_class_svm_refuses_options_out_of_range(option: str, value: float) -> None:
+def test_the_one_class_svm_refuses_options_out_of_range(option: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"must hold, but got {option}={value}"):
         fit_one_class(drawn(12)[0].features, np.zeros(12, dtype=int), **{option: value})

@@ -1,11 +1,15 @@
 """Claims about scores of nearest training images, against scikit-learn and the written formula."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import NearestNeighbors
 
+from hierclf.hierarchy import Level
 from hierclf.scores import fit_knn, rows, score_knn
+from hierclf.scores.base import logits_of
 from hierclf.scores.nnguide import fit_guide, score_guide
 from tests.drawn_scores import drawn, far
 
@@ -52,13 +56,12 @@ def test_knn_refuses_a_bank_smaller_than_k(k: int, limit: int) -> None:
 
 
 @pytest.mark.parametrize("level", ["super", "sub"])
-def test_nnguide_is_the_papers_product_of_confidence_and_guidance(level: str) -> None:
+def test_nnguide_is_the_papers_product_of_confidence_and_guidance(level: Level) -> None:
     (train, labels), new = drawn(), far()
-    column = {"super": 1, "sub": 2}[level]
-    confidence = np.log(np.exp(train[column].astype(np.float64)).sum(axis=1))
+    confidence = np.log(np.exp(logits_of(train, level).astype(np.float64)).sum(axis=1))
     products = cosine_similarity(new.features, train.features) * confidence
     guidance = np.sort(products, axis=1)[:, -10:].mean(axis=1)
-    expected = -np.log(np.exp(new[column].astype(np.float64)).sum(axis=1)) * guidance
+    expected = -np.log(np.exp(logits_of(new, level).astype(np.float64)).sum(axis=1)) * guidance
     ours = score_guide(fit_guide(train, labels, level), new, level)
     np.testing.assert_allclose(ours, expected, rtol=1e-4)
 
@@ -72,5 +75,6 @@ def test_nnguide_takes_all_of_a_bank_that_is_smaller_than_k() -> None:
 
 @pytest.mark.parametrize("option", ["k", "bank_limit"])
 def test_nnguide_refuses_to_look_at_no_image(option: str) -> None:
+    options: dict[str, Any] = {option: 0}
     with pytest.raises(ValueError, match=f"`{option} >= 1` must hold, but got {option}=0"):
-        fit_guide(*drawn(12), "sub", **{option: 0})
+        fit_guide(*drawn(12), "sub", **options)

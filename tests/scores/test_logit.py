@@ -1,5 +1,7 @@
 """Claims about scores of logits, against torch, SciPy and hand counts."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -61,6 +63,6 @@ def test_gen_looks_at_a_hundred_classes_and_stays_finite_for_the_certain() -> No
 
 
 @pytest.mark.parametrize(("option", "value"), [("gamma", 0.0), ("gamma", 1.0), ("max_classes", 0)])
-def test_gen_refuses_options_out_of_range(option: str, value: float) -> None:
+def test_gen_refuses_options_out_of_range(option: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"must hold, but got {option}={value}"):
         gen(np.zeros((1, 3)), **{option: value})

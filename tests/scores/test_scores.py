@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hierclf.hierarchy import Level
 from hierclf.scores import (
     PRETRAINED_SCORES,
     SCORES,
@@ -36,7 +37,7 @@ def draw_inputs(n: int, *, seed: int = 0) -> ScoreInputs:
 
 @pytest.mark.parametrize("level", ["super", "sub"])
 @pytest.mark.parametrize("name", SCORES)
-def test_images_of_known_classes_score_lower_than_images_far_away(name: str, level: str) -> None:
+def test_images_of_known_classes_score_lower_than_images_far_away(name: str, level: Level) -> None:
     train, (known, _) = drawn(), drawn(seed=2)
     near, away = score(name, level, train, known), score(name, level, train, far())
     assert near.dtype == away.dtype == np.float32
@@ -61,7 +62,8 @@ def test_few_images_of_many_features_and_a_class_of_one_image_are_enough(name: s
     (train, labels), (test, _) = drawn(13, 40), drawn(5, 40, seed=1)
     one_of_six = np.flatnonzero(labels.sub_labels == 6)[0]
     rows = np.append(np.flatnonzero(labels.sub_labels != 6), one_of_six)
-    few = ScoreInputs(*(array[rows] for array in train[:3]), train.pretrained_head)
+    features, super_logits, sub_logits = (array[rows] for array in train[:3])
+    few = ScoreInputs(features, super_logits, sub_logits, train.pretrained_head)
     columns = score_columns(
         fit_scores(few, *(array[rows] for array in labels), scores={name: SCORES[name]}),
         test,
@@ -90,7 +92,7 @@ def test_features_without_any_spread_are_refused_in_one_line(name: str) -> None:
 
 @pytest.mark.parametrize("level", ["super", "sub"])
 @pytest.mark.parametrize("name", LOOKS_AT_FEATURES)
-def test_other_features_than_in_training_are_refused(name: str, level: str) -> None:
+def test_other_features_than_in_training_are_refused(name: str, level: Level) -> None:
     new = drawn(5)[0]
     with pytest.raises(ValueError, match="must have D=12 as in training, but got D=5"):
         score(name, level, drawn(), new._replace(features=new.features[:, :5]))

@@ -5,6 +5,8 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
 
+from hierclf.hierarchy import Level
+from hierclf.scores.base import logits_of
 from hierclf.scores.pca import fit_pca, principal_axes, project
 from hierclf.scores.subspace import fit_residual, fit_vim, score_residual, score_vim
 from tests.drawn_scores import drawn, far
@@ -49,12 +51,13 @@ def test_a_subspace_of_nothing_or_of_all_variance_is_refused(explained: float) -
 
 
 @pytest.mark.parametrize("level", ["super", "sub"])
-def test_vim_is_the_papers_sum_of_scaled_residual_and_energy(level: str) -> None:
+def test_vim_is_the_papers_sum_of_scaled_residual_and_energy(level: Level) -> None:
     (train, labels), new = drawn(), far()
-    column = {"super": 1, "sub": 2}[level]
     state = fit_residual(train.features)
-    alpha = train[column].max(axis=1).mean() / score_residual(state, train.features).mean()
-    energy = -np.log(np.exp(new[column].astype(np.float64)).sum(axis=1))
+    alpha = (
+        logits_of(train, level).max(axis=1).mean() / score_residual(state, train.features).mean()
+    )
+    energy = -np.log(np.exp(logits_of(new, level).astype(np.float64)).sum(axis=1))
     expected = alpha * score_residual(state, new.features) + energy
     ours = score_vim(fit_vim(train, labels, level), new, level)
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)

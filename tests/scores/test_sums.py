@@ -11,9 +11,9 @@ from hierclf.rules.score_table import ScoreTable
 from hierclf.scores.sums import format_score, parse_score, score_terms, sum_columns
 
 COLUMNS = {
-    "super_energy": np.float32([1, 2, 3]),
-    "sub_energy": np.float32([10, 20, 30]),
-    "sub_knn": np.float32([0.1, 0.2, 0.3]),
+    "super_energy": np.array([1, 2, 3], np.float32),
+    "sub_energy": np.array([10, 20, 30], np.float32),
+    "sub_knn": np.array([0.1, 0.2, 0.3], np.float32),
 }
 names = st.sampled_from(["energy", "knn", "e", "super.knn", "sub.max_logit", "_x1", "superb"])
 weights = st.floats(min_value=1e-300, max_value=1e300)
@@ -101,7 +101,7 @@ def test_sums_are_those_worked_out_by_hand() -> None:
 
 
 def test_a_name_alone_is_exactly_its_column() -> None:
-    column = np.float32([0.1, -0.0, 3e38])
+    column = np.array([0.1, -0.0, 3e38], np.float32)
     values = sum_columns({"sub_knn": column}, "sub", "knn")
     np.testing.assert_array_equal(values, column.astype(np.float64))
 

@@ -1,5 +1,7 @@
 """Claims about class-holdout folds: what is hidden, and that nothing hidden is ever trained on."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -173,7 +175,7 @@ def test_no_fold_divides_a_group_whatever_it_hides() -> None:
     hierarchy = hierarchy_of([3, 2, 3])
     labels = labels_of(hierarchy, [20] * 8)
     groups = np.random.default_rng(0).integers(0, 60, 160)
-    options = {"val_fraction": 0.15, "seed": 0, "groups": groups}
+    options: dict[str, Any] = {"val_fraction": 0.15, "seed": 0, "groups": groups}
     folds = plan_folds(*labels, hierarchy, sub_folds=2, super_folds=3, mixed_folds=1, **options)
     for fold in [*folds, reference_fold(*labels, **options)]:
         assert len(fold.val)
@@ -186,7 +188,7 @@ def test_the_users_validation_images_validate_in_every_fold_that_knows_their_cla
     is_val = np.zeros(80, dtype=bool)
     for sub in range(8):
         is_val[np.flatnonzero(labels[1] == sub)[:3]] = True
-    options = {"val_fraction": 0.5, "seed": 0, "is_val": is_val}
+    options: dict[str, Any] = {"val_fraction": 0.5, "seed": 0, "is_val": is_val}
     folds = plan_folds(*labels, hierarchy, sub_folds=2, super_folds=3, mixed_folds=1, **options)
     for fold in [*folds, reference_fold(*labels, **options)]:
         known = np.isin(labels[1], fold.known_sub)

@@ -57,7 +57,9 @@ def test_a_run_lists_the_images_that_are_left_out_and_those_that_are_there_twice
     folder: RunFolder, tmp_path: Path
 ) -> None:
     source = make_source()
-    damaged = with_bytes(source, {2: b"", 5: source.read(1)})
+    first = source.read(1)
+    assert isinstance(first, bytes)
+    damaged = with_bytes(source, {2: b"", 5: first})
     folder.list_images(open_cache(damaged, size=None, directory=tmp_path, max_bad_share=0.5))
     left_out = pd.read_csv(folder.path / "quarantine.csv").to_numpy().tolist()
     assert left_out == [["2.png", "the file is empty (0 bytes)"]]

@@ -120,7 +120,7 @@ def test_the_thresholds_are_the_models_and_close_to_the_exact_ones(run: Path) ->
     assert found["regret_points"] == pytest.approx(gap)
     curve = pd.read_csv(run / "trade_off.csv")
     assert set(curve["level"]) == {"super", "sub"}
-    assert curve[["seen", "unseen"]].stack().between(0, 1).all()
+    assert all(curve[part].between(0, 1).all() for part in ("seen", "unseen"))
     assert len(pd.read_csv(run / "tau_trials.csv")) == 60
 
 
@@ -214,7 +214,13 @@ def predicted(place: Place, finished: Ended) -> pd.DataFrame:
     demo = place.cache.parent / "demo set"
     write_demo(demo)
     out = place.cache.parent / "predictions.csv"
-    words = ["predict", place.run("one") / "model", demo / "test_images.zip", "--out", out]
+    words: list[str | Path] = [
+        "predict",
+        place.run("one") / "model",
+        demo / "test_images.zip",
+        "--out",
+        out,
+    ]
     ended = execute(sys.executable, "-m", "hierclf.cli", *words, cache=place.cache)
     assert ended.code == 0, ended
     return pd.read_csv(out)
@@ -224,7 +230,11 @@ def test_the_model_predicts_and_its_predictions_are_evaluated(
     place: Place, predicted: pd.DataFrame
 ) -> None:
     folder = place.cache.parent
-    words = ["evaluate", folder / "predictions.csv", folder / "demo set" / "test_labels.csv"]
+    words: list[str | Path] = [
+        "evaluate",
+        folder / "predictions.csv",
+        folder / "demo set" / "test_labels.csv",
+    ]
     ended = execute(
         sys.executable, "-m", "hierclf.cli", *words, "--json", folder / "f.json", cache=place.cache
     )

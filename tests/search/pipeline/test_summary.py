@@ -39,7 +39,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
     folder = RunFolder(tmp_path / "results" / "runs" / "one")
     folder.path.mkdir(parents=True)
-    row = {"train.lr": 1.234e-05, "train.weight_decay": 1.234e-06, "train.strength": 2.345}
+    row: dict[str, Any] = {
+        "train.lr": 1.234e-05,
+        "train.weight_decay": 1.234e-06,
+        "train.strength": 2.345,
+    }
     row |= {"epochs": 10_000}
     status = ["finished", "stopped early", "failed", "finished", "finished", "finished"]
     objective = [1.0, 0.5, None, 0.25, 0.125, 0.0625]

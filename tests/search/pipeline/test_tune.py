@@ -57,7 +57,7 @@ def test_a_folder_whose_name_begins_with_demo_is_no_demo_set(tmp_path: Path) -> 
         ("demo/", False),
     ):
         assert is_demo(path) == demo
-    options = ["--data", tmp_path / "demographics", "--name", "one"]
+    options: list[str | Path] = ["--data", tmp_path / "demographics", "--name", "one"]
     line = refused(tune(*options, "--results", tmp_path / "results", cache=tmp_path / "cache"))
     assert "demographics: no such file or folder" in line
 
@@ -77,8 +77,8 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
 
 
 def test_a_path_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    options = ["--data", "/no/such/place", "--name", "one", "--results", tmp_path / "results"]
-    line = refused(tune(*options, cache=tmp_path / "cache"))
+    options = ["--data", "/no/such/place", "--name", "one", "--results"]
+    line = refused(tune(*options, tmp_path / "results", cache=tmp_path / "cache"))
     assert line == "/no/such/place: no such file or folder"
     assert list((tmp_path / "results" / "runs").iterdir()) == []
 
@@ -171,8 +171,8 @@ def test_a_refused_run_leaves_its_name_free(refusals: dict[str, tuple[Ended, Pat
 
 @pytest.mark.slow
 def test_more_gpus_than_there_are_is_one_line(tmp_path: Path) -> None:
-    options = ["--gpus", "400", "--name", "one", "--results", tmp_path / "results"]
-    line = refused(tune(*options, cache=tmp_path / "cache"))
+    options = ["--gpus", "400", "--name", "one", "--results"]
+    line = refused(tune(*options, tmp_path / "results", cache=tmp_path / "cache"))
     assert line.startswith("--gpus must be at most ")
     assert "but got 400" in line
     assert list((tmp_path / "results" / "runs").iterdir()) == []

@@ -82,7 +82,13 @@ def test_an_existing_folder_is_left_alone_before_ray_is_started(place: Path, nam
 def test_options_that_do_not_go_together_are_refused(
     place: Path, options: list[str], words: str
 ) -> None:
-    command = [ROOT / "search" / "predict.py", "models:/m@champion", "images", "--out", "x"]
+    command: list[str | Path] = [
+        ROOT / "search" / "predict.py",
+        "models:/m@champion",
+        "images",
+        "--out",
+        "x",
+    ]
     ended = execute(sys.executable, *command, *options, cache=place / "cache")
     assert ended.code != 0
     assert words in " ".join(ended.err.split())
