@@ -10,7 +10,7 @@ from PIL import Image, ImageEnhance
 
 from hierclf.data.cache import open_cache
 from hierclf.data.near_copies import HASHES, image_hash, near_copies, open_hashes
-from tests.layouts import make_source
+from tests.layouts import make_source, pixels_of
 from tests.tiny_models import picture
 
 
@@ -80,7 +80,7 @@ def test_hashes_are_computed_once_and_kept_beside_the_images(
     cache = open_cache(make_source(per_class=30), size=None, directory=tmp_path)
     found = open_hashes(cache)
     assert found is not None
-    np.testing.assert_array_equal(found, [image_hash(image) for image in cache.images])
+    np.testing.assert_array_equal(found, [image_hash(image) for image in pixels_of(cache)])
     assert cache.path is not None
     assert (cache.path / HASHES).is_file()
     monkeypatch.setattr("hierclf.data.near_copies.image_hash", lambda image: 1 / 0)

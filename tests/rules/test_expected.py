@@ -8,7 +8,6 @@ from hierclf.rules.choose import choose_rule, choose_thresholds, expectation
 from hierclf.rules.evidence import FAR, KNOWN, NEAR, Evidence
 from hierclf.rules.expected import QUANTILES, Units, new_super_class
 from hierclf.rules.goals import BALANCED, Goal
-from hierclf.rules.rule import LevelRule
 from hierclf.rules.score_table import ScoreTable
 from tests.drawn_tables import draw_table
 
@@ -112,7 +111,8 @@ def test_the_rule_does_not_depend_on_a_scores_unit() -> None:
         **{f"{level}_knn": 64.0 * table[f"{level}_knn"] for level in ("super", "sub")}
     )
     first, second = (choose_rule(ScoreTable(t), ["knn"]) for t in (table, scaled))
-    assert second.rule.super == LevelRule("knn", pytest.approx(64.0 * first.rule.super.tau))
+    assert second.rule.super.score == "knn"
+    assert second.rule.super.tau == pytest.approx(64.0 * first.rule.super.tau)
     assert second.value == pytest.approx(first.value)
 
 

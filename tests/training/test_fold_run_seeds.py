@@ -8,7 +8,7 @@ from torch import nn
 from tests.fold_runs import BANK, assert_same_state, run_of
 
 
-def with_dropout(net: nn.Module) -> nn.Module:
+def with_dropout(net: nn.Module) -> nn.Sequential:
     return nn.Sequential(nn.Dropout(0.5), net)
 
 

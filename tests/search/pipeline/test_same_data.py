@@ -18,6 +18,11 @@ def draw(path: Path, seed: int) -> None:
     Image.fromarray(pixels).save(path)
 
 
+def draw_both(folder: Path) -> None:
+    for seed in (50, 51):
+        draw(folder / f"{seed}.png", seed)
+
+
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     root = tmp_path / "data"
@@ -58,7 +63,7 @@ def test_a_first_start_has_nothing_to_compare_with(data: Path) -> None:
             "1 added (first: bird/robin/99.png)",
         ),
         (
-            lambda root: [draw(root / f"fish/cod/{i}.png", i) for i in (50, 51)],
+            lambda root: draw_both(root / "fish/cod"),
             "2 added (first: fish/cod/50.png)",
         ),
         (lambda root: (root / "dog/pug/5.png").unlink(), "1 removed (first: dog/pug/5.png)"),

@@ -64,8 +64,8 @@ def test_a_folder_whose_name_begins_with_demo_is_no_demo_set(tmp_path: Path) -> 
 
 def test_a_notebooks_plotting_backend_does_not_reach_a_search(tmp_path: Path) -> None:
     backend = "MPLBACKEND=module://not_installed.backend"
-    options = ["--data", "/no/such/place", "--results", tmp_path / "results"]
-    ended = execute("env", backend, *TUNE, *options, cache=tmp_path / "cache")
+    options = ["--data", "/no/such/place", "--results"]
+    ended = execute("env", backend, *TUNE, *options, tmp_path / "results", cache=tmp_path / "cache")
     assert refused(ended) == "/no/such/place: no such file or folder"
 
 
