@@ -1,4 +1,4 @@
-"""Prediction: encoded images in, one row of classes, probabilities and scores an image out.
+"""Prediction: from images to one row of classes, probabilities and scores per image.
 
 Shape legend: B images of a batch, H x W size of the decoded images.
 """
@@ -52,20 +52,22 @@ def predict_images(
     """Classify images by a bundle's rule.
 
     Args:
-        images: (name, encoded image or a function that reads it), taken one batch ahead.
+        bundle: a model with thresholds.
+        images: (name, encoded image or a function that reads it), consumed one batch ahead.
+        batch_size: images per batch.
         device: by default a GPU where there is one.
 
     Returns:
-        One row an image, in order: image, superclass_index and subclass_index (the user's ids,
+        One row per image, in order: image, superclass_index and subclass_index (the data set's ids,
         the novel id for novel), superclass and subclass (names), super_prob and sub_prob (softmax
-        probability of the best known class, whether rejected or not), super_score and sub_score
-        (the rule's scores or weighted sums, rounded to float32; higher = more novel), and
-        super_novel_prob and sub_novel_prob (probability of being novel by each head's score, where
-        as many images are novel as known; NaN for a model without calibration).
+        probability of the most probable known class, whether or not it was rejected), super_score
+        and sub_score (the rule's scores, float32; higher = more novel), and super_novel_prob and
+        sub_novel_prob (probability of being novel given the score, where half of the images are
+        novel; NaN for a model without calibration).
 
     Raises:
-        ValueError: the bundle has no thresholds, or an image cannot be read or gets a number that
-            is not finite; the image is named.
+        ValueError: a bundle without thresholds, an unreadable image, or an output that is not
+            finite; names the image.
     """
     batches = predict_batches(bundle, images, batch_size=batch_size, device=device)
     tables = [table for table, _ in batches]
@@ -160,7 +162,7 @@ _Batch = tuple[list[str], list[NDArray[np.uint8]], list[tuple[str, str]]]
 def _decoded(
     preprocessing: Preprocessing, images: Iterable[tuple[str, Encoded]], batch_size: int
 ) -> Iterator[_Batch]:
-    """Names and pixels of a batch, and what could not be read, decoded one batch ahead."""
+    """Decode one batch ahead: names and pixels of each batch, and its unreadable images."""
     stream = iter(images)
     pool = ThreadPoolExecutor(thread_name_prefix="decode")
 
@@ -186,7 +188,7 @@ def _decoded(
 
 
 def _pixels(encoded: Encoded, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """One image as uint8 [H, W, 3], brought to the size of the training images as they were."""
+    """One image as uint8 [H, W, 3], resized to the size of the decoded training images."""
     data = encoded if isinstance(encoded, bytes) else encoded()
     image = data if isinstance(data, np.ndarray) else decode_image(data)
     return fit_to(image, preprocessing.height, preprocessing.width)
@@ -225,7 +227,7 @@ def _predict_batch(
 
 
 def _check_finite(table: pd.DataFrame, numbers: tuple[str, ...]) -> None:
-    """Refuse what would be an answer without a word: a NaN score compares as "not novel"."""
+    """Refuse values that are not finite: a NaN score would silently compare as "not novel"."""
     for name in numbers:
         bad = ~np.isfinite(table[name].to_numpy())
         if bad.any():
@@ -239,7 +241,7 @@ def _check_finite(table: pd.DataFrame, numbers: tuple[str, ...]) -> None:
 def _probabilities(
     bundle: Bundle, inputs: ScoreInputs, decoded: Decoded
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of the best known classes, float32 [B] each, at the calibrated temperatures."""
+    """Calibrated probabilities of the most probable known classes, float32 [B] each."""
     if bundle.calibration is None:
         return decoded.super_prob, decoded.sub_prob
     super_logits = inputs.super_logits / bundle.calibration.super.temperature
@@ -260,7 +262,7 @@ def _novel_probability(bundle: Bundle, level: Level, score: np.ndarray) -> np.nd
 def _network_outputs(
     bundle: Bundle, pixels: NDArray[np.uint8], device: torch.device
 ) -> ScoreInputs:
-    """uint8 [B, H, W, 3] to features and logits of the known classes, float32."""
+    """Features and logits of the known classes, float32, of images uint8 [B, H, W, 3]."""
     how = bundle.preprocessing
     few = images_at_a_time(how.image_size, device, most=len(pixels))
     parts = []

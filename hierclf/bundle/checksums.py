@@ -1,10 +1,10 @@
 """Checksums of a model directory: `bundle.json` lists one for every file that is read.
 
-They tell damage and mixed-up files, not forgery: whoever can write a file can write its checksum.
+They detect damaged and mixed-up files, not forged ones: write access includes the checksums.
 
-The network's files never change. Thresholds and score table may be replaced, and are then listed
-with two checksums, the old and the new, while the file takes its place: a directory whose
-replacement was cut short, at whatever moment, holds the old file or the new one and is valid.
+The network's files never change. Thresholds and score table may be replaced: while the new file
+takes its place, `bundle.json` lists both checksums, so that the directory is valid at any moment,
+with the old file or the new one, even if the replacement is interrupted.
 """
 
 import hashlib
@@ -20,13 +20,18 @@ _KEY = "sha256"
 
 
 def sha256_of(path: Path) -> str:
-    """The checksum of a file, hex."""
+    """The SHA-256 checksum of a file, as hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_sums(directory: Path, description: dict[str, Any], names: Sequence[str]) -> None:
-    """Compare files with what the directory's description lists.
+    """Compare files with the checksums in the directory's description.
+
+    Args:
+        directory: a model directory.
+        description: content of its `bundle.json`.
+        names: of the files to check.
 
     Raises:
         ValueError: a file that is not listed, is missing or differs.
@@ -39,7 +44,7 @@ def check_sums(directory: Path, description: dict[str, Any], names: Sequence[str
         sums = listed.get(name)
         if sums is None:
             raise ValueError(f"{DESCRIPTION} must list the checksum of {name}, but does not")
-        if not (directory / name).is_file():  # nor a pipe, which would be waited for
+        if not (directory / name).is_file():  # a pipe, for one, would block
             raise ValueError(f"has no {name}")
         if sha256_of(directory / name) not in (sums if isinstance(sums, list) else [sums]):
             raise ValueError(
@@ -49,18 +54,25 @@ def check_sums(directory: Path, description: dict[str, Any], names: Sequence[str
 
 @contextmanager
 def replaced(directory: Path, name: str) -> Iterator[Path]:
-    """A draft of a model directory's file; when the block ends it takes its place, and is listed.
+    """Replace a file of a model directory atomically, and list its checksum.
 
-    One process at a time may do this to a directory.
+    Only one process at a time may do this to a directory.
+
+    Args:
+        directory: a model directory.
+        name: of the file, which need not exist.
+
+    Yields:
+        A temporary file to write; it takes the file's place when the block ends without an error.
 
     Raises:
         ValueError: the directory has no description.
     """
     description = read_json_object(directory / DESCRIPTION)
-    with draft_of(directory / name) as draft:
-        yield draft
+    with draft_of(directory / name) as temporary:
+        yield temporary
         old = description[_KEY].get(name, [])
-        new = sha256_of(draft)
+        new = sha256_of(temporary)
         _list(directory, description, name, [*(old if isinstance(old, list) else [old]), new])
     _list(directory, description, name, new)
 

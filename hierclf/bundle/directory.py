@@ -1,17 +1,17 @@
-"""The model directory: a trained network and all that its predictions need, as data.
+"""The model directory: a trained network and everything that its predictions need, as data.
 
     bundle.json          schema, backbone, preprocessing, hierarchy, scores, versions, and the
                          checksum of every other file (see `checksums`)
-    thresholds.json      which score and tau each level uses; may be replaced later
-    model.safetensors    the network
-    scores.safetensors   what the scores learned from the training images
-    score_table.parquet  optional: scores of images whose classes some folds' networks did not
-                         know, to choose thresholds on (see `table_file`)
+    thresholds.json      score and threshold of each level; may be replaced later
+    model.safetensors    the network's weights
+    scores.safetensors   the state of the fitted scores
+    score_table.parquet  optional: scores of held-out images, to choose thresholds on
+                         (see `score_table_file`)
 
-Nothing is pickled, and nothing in it is executed: a directory from a stranger is safe to load.
-Whatever it says is checked before it is acted on, and memory stays within a few times its size:
-types and ranges of the description, then names, types and shapes of all weights against the network
-that it describes (built without memory at first), at last one image that tries network and scores.
+Nothing is unpickled or executed, so that a directory from an untrusted source is safe to load. Its
+content is validated before use, and memory stays within a few times its size: first types and
+ranges of the description, then names, types and shapes of all weights against the network that it
+describes (built on the meta device), then network and scores with a test image.
 """
 
 import platform
@@ -47,7 +47,7 @@ from hierclf.nets.two_heads import TwoHeadNet, TwoHeads
 from hierclf.rules.calibration import Calibration
 from hierclf.rules.rule import Rule
 from hierclf.scores import SCORES, State
-from hierclf.scores.renamed import current_names, warn_of_former_names
+from hierclf.scores.renamed import RENAMED, current_names, warn_of_former_names
 from hierclf.version import package_version
 
 SCHEMA = 3
@@ -61,10 +61,14 @@ class Bundle:
 
     Attributes:
         net: on the CPU, in eval mode.
+        backbone: name of the network's backbone.
+        novel_output: whether the heads have the extra "novel" unit.
+        preprocessing: from a decoded image to the network's input.
+        hierarchy: the known classes and the novel ids.
         scores: names of the fitted scores.
-        states: what `fit_scores` returned.
-        rule: scores and thresholds; None until they have been chosen.
-        calibration: goes with the rule; None leaves probabilities as they are.
+        states: from `fit_scores`.
+        rule: scores and thresholds; None before they are chosen.
+        calibration: of probabilities; None leaves them uncalibrated.
     """
 
     net: TwoHeadNet
@@ -79,14 +83,18 @@ class Bundle:
 
     @cached_property
     def inference_net(self) -> nn.Module:
-        """`net` as predictions use it: the same outputs, to rounding, in less time."""
+        """`net` with batch normalisation folded in: the same outputs up to rounding, faster."""
         return fold_batch_norm(self.net).to(memory_format=torch.channels_last)
 
 
 def save_bundle(bundle: Bundle, directory: Path) -> None:
-    """Write a model directory; `bundle.json`, which makes it one, comes after the network.
+    """Write a model directory; `bundle.json`, which makes it valid, after the network's files.
 
-    Thresholds and a score table that were there are removed: they belong to another network.
+    Existing thresholds and an existing score table are removed: they belong to another network.
+
+    Args:
+        bundle: what to write.
+        directory: created if missing.
     """
     directory.mkdir(parents=True, exist_ok=True)
     for name in (DESCRIPTION, RULE_FILE, SCORE_TABLE):
@@ -113,12 +121,15 @@ def save_bundle(bundle: Bundle, directory: Path) -> None:
 def load_bundle(directory: Path | str) -> Bundle:
     """Read a model directory.
 
+    Args:
+        directory: as `save_bundle` writes it.
+
     Raises:
-        ValueError: not a model directory, of another schema, damaged (checksums), or with parts
-            that do not fit each other; in one line, whatever the files hold.
+        ValueError: not a model directory, another schema, a damaged file (checksums), or parts that
+            do not match; one line, whatever the files contain.
     """
     directory = Path(directory)
-    with _one_complaint(directory):
+    with _one_error(directory):
         return _load(directory, _description(directory))
 
 
@@ -129,12 +140,12 @@ def load_hierarchy(directory: Path | str) -> Hierarchy:
         ValueError: as `load_bundle`.
     """
     directory = Path(directory)
-    with _one_complaint(directory):
+    with _one_error(directory):
         return Hierarchy.from_dict(_description(directory)["hierarchy"])
 
 
 class Card(NamedTuple):
-    """What a model directory says of itself: classes, scores, and a rule if it has one."""
+    """The small files of a model directory: classes, scores, and the rule if there is one."""
 
     hierarchy: Hierarchy
     scores: tuple[str, ...]
@@ -143,13 +154,13 @@ class Card(NamedTuple):
 
 
 def load_card(directory: Path | str) -> Card:
-    """Read the small files of a model directory, not its network.
+    """Read the small files of a model directory, without its network.
 
     Raises:
         ValueError: as `load_bundle`.
     """
     directory = Path(directory)
-    with _one_complaint(directory):
+    with _one_error(directory):
         description = _description(directory)
         scores = _score_names(description)
         hierarchy = Hierarchy.from_dict(description["hierarchy"])
@@ -157,13 +168,13 @@ def load_card(directory: Path | str) -> Card:
 
 
 @contextmanager
-def _one_complaint(directory: Path) -> Iterator[None]:
-    """Whatever is wrong becomes one ValueError that names the directory."""
+def _one_error(directory: Path) -> Iterator[None]:
+    """Turn any error into a one-line ValueError that names the directory."""
     try:
         yield
     except KeyError as error:
         reason = f"{DESCRIPTION} lacks the key {error}"
-    except Exception as error:  # made-up content raises nearly anything
+    except Exception as error:  # malformed content can raise almost anything
         reason = one_line(error)[:300]
     else:
         return
@@ -234,9 +245,8 @@ def _load_rule(directory: Path, description: dict[str, Any], scores: Sequence[st
 def _score_names(description: dict[str, Any]) -> tuple[str, ...]:
     if not isinstance(description["scores"], list):
         raise ValueError(f"`scores` must be a list, but got {description['scores']!r}")
-    warn_of_former_names(map(str, description["scores"]))
-    names = [current_names(str(name)) for name in description["scores"]]
-    unknown = sorted(set(names) - set(SCORES))
+    unknown = sorted(set(description["scores"]) - set(SCORES) - set(RENAMED))
     if unknown:
         raise ValueError(f"its scores must be among {sorted(SCORES)}, not {unknown}")
-    return tuple(names)
+    warn_of_former_names(description["scores"])
+    return tuple(current_names(name) for name in description["scores"])

@@ -1,4 +1,4 @@
-"""thresholds.json of a model directory: a rule, and the calibration that goes with it.
+"""`thresholds.json` of a model directory: a rule and its calibration.
 
 {"super_score": ..., "super_tau": ..., "sub_score": ..., "sub_tau": ..., "calibration": {...}}
 """
@@ -19,28 +19,37 @@ RULE_FILE = "thresholds.json"
 
 
 class RuleFile(NamedTuple):
-    """What thresholds.json holds; None for what it does not hold."""
+    """Content of `thresholds.json`; None for a missing part."""
 
     rule: Rule | None
     calibration: Calibration | None
 
 
 def save_rule(directory: Path, rule: Rule, calibration: Calibration | None = None) -> None:
-    """Write, or replace, the thresholds of a model directory; whole or not at all.
+    """Write or replace the thresholds of a model directory, atomically.
+
+    Args:
+        directory: a model directory.
+        rule: scores and thresholds.
+        calibration: of probabilities, if there is one.
 
     Raises:
         ValueError: not a model directory.
     """
     extra = {} if calibration is None else {"calibration": calibration.to_dict()}
-    with replaced(directory, RULE_FILE) as draft:
-        write_json_object(draft, {**rule.to_dict(), **extra})
+    with replaced(directory, RULE_FILE) as temporary:
+        write_json_object(temporary, {**rule.to_dict(), **extra})
 
 
 def load_rule(directory: Path, scores: Sequence[str]) -> RuleFile:
-    """Read thresholds.json, if there is one.
+    """Read `thresholds.json`, if there is one.
+
+    Args:
+        directory: a model directory.
+        scores: names of the model's scores.
 
     Raises:
-        ValueError: not of this form, or it uses a score that is not among `scores`.
+        ValueError: a malformed file, or a score that is not among `scores`.
     """
     path = directory / RULE_FILE
     if not path.is_file():

@@ -1,8 +1,8 @@
-"""The score table of a model directory: `score_table.parquet`, to choose other thresholds later.
+"""`score_table.parquet` of a model directory: the score table, to choose other thresholds later.
 
-It holds labels, answers and scores of images whose classes some folds' networks did not know, but
-no image and no file name. Plain columns only: integers, floats, booleans and text, checked by type
-before a value is read, so that nothing is unpickled.
+It holds labels, predictions and scores of held-out images, but no images and no file names. Only
+plain columns (integers, floats, booleans, text), whose types are checked before any value is read,
+so that nothing is unpickled.
 
 Shape legend: N rows, C sub-classes.
 """
@@ -29,7 +29,7 @@ from hierclf.io.atomic import read_json_object
 from hierclf.rules.score_table import ScoreTable
 from hierclf.scores.renamed import FORMER
 
-# Equal values take no room in a file, but do in memory.
+# Equal values compress to almost nothing in the file, but not in memory.
 _MAX_ROWS = 20_000_000
 _HIERARCHY = b"hierclf.hierarchy"
 _COLUMNS: dict[str, pa.DataType] = {
@@ -42,13 +42,13 @@ _COLUMNS: dict[str, pa.DataType] = {
 
 
 class StoredTable(NamedTuple):
-    """What `score_table.parquet` holds.
+    """Content of `score_table.parquet`.
 
     Attributes:
         table: N rows.
         parts: int64 [C], the part of each sub-class for `cross_fit`; 0 for one without rows.
-        report: bool [N], whether a row may report figures: not where its fold or its class had a
-            say in the hyper-parameters.
+        report: bool [N], whether a row may be used in reported figures: False if its fold or class
+            took part in the hyper-parameter search.
     """
 
     table: ScoreTable
@@ -59,14 +59,15 @@ class StoredTable(NamedTuple):
 def save_score_table(
     directory: Path, table: ScoreTable, parts: ArrayLike, *, report: ArrayLike | None = None
 ) -> None:
-    """Write, or replace, the score table of a model directory; whole or not at all.
+    """Write or replace the score table of a model directory, atomically.
 
-    Of the table, the columns that thresholds need are kept: of the scores, the model's.
+    Only the columns that thresholds need are kept, with the scores that the model has.
 
     Args:
-        table: a score table of the directory's hierarchy, N rows.
+        directory: a model directory.
+        table: N rows, of the directory's hierarchy.
         parts: int [C], the part of each sub-class.
-        report: bool [N], see `StoredTable`; by default every row may.
+        report: bool [N], see `StoredTable`; by default True for every row.
 
     Raises:
         ValueError: not a model directory, a missing column, a label without a part.
@@ -85,16 +86,19 @@ def save_score_table(
         pa.array(extra[name] if name in extra else table.column(name), type=kind)
         for name, kind in zip(schema.names, schema.types, strict=True)
     ]
-    with replaced(directory, SCORE_TABLE) as draft:
-        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), draft)
+    with replaced(directory, SCORE_TABLE) as temporary:
+        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), temporary)
 
 
 def load_score_table(directory: Path) -> StoredTable:
     """Read the score table of a model directory.
 
+    Args:
+        directory: a model directory.
+
     Raises:
-        ValueError: not a model directory, no score table in it, one of another hierarchy, or one
-            that is damaged.
+        ValueError: not a model directory, or a score table that is missing, damaged or of another
+            hierarchy.
     """
     card, path = load_card(directory), directory / SCORE_TABLE
     if not path.is_file():
@@ -108,7 +112,7 @@ def load_score_table(directory: Path) -> StoredTable:
         arrays = {name: table[name].to_numpy() for name in table.column_names}
         _check_values(arrays, card.hierarchy)
         parts = _parts(arrays["sub_label"], arrays.pop("part"), card.hierarchy.n_sub)
-    except Exception as error:  # a made-up file raises nearly anything
+    except Exception as error:  # a malformed file can raise almost anything
         reason = one_line(error)[:300]
         raise ValueError(f"{path} must be a score table of its model, but {reason}") from None
     report = arrays.pop("report")
@@ -148,7 +152,7 @@ def _read(path: Path, card: Card) -> pa.Table:
 
 
 def _stored_name(column: str, stored: Sequence[str]) -> str:
-    """The name of a column in the file: its score may have had another name when it was written."""
+    """The column's name in the file, which may use a score's former name."""
     level, _, score = column.partition("_")
     former = f"{level}_{FORMER.get(score, score)}"
     return former if column not in stored and former in stored else column
@@ -169,7 +173,7 @@ def _check_values(arrays: dict[str, np.ndarray], hierarchy: Hierarchy) -> None:
 
 
 def _parts(labels: np.ndarray, row_parts: np.ndarray, n_sub: int) -> NDArray[np.int64]:
-    """The part of each sub-class, int64 [C], from those of its rows."""
+    """The part of each sub-class, int64 [C], from the parts of its rows."""
     parts = np.zeros(n_sub, dtype=np.int64)
     parts[labels] = row_parts
     if (parts[labels] != row_parts).any():

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hierclf.commands.prediction_tables import ids_of_mappings, ids_of_model, read_classes
 from hierclf.hierarchy import NOVEL, Level
-from hierclf.metrics.accuracy import constant_answers, six_accuracies
+from hierclf.metrics.accuracy import constant_predictions, six_accuracies
 
 # A prediction that is wrong whatever the label: neither a class nor NOVEL.
 _NO_PREDICTION = NOVEL - 1
@@ -76,7 +76,9 @@ def evaluate(predictions: Path, labels: Path, *, model: Path | None = None) -> E
     true_super, true_sub = _columns(truth.values())
     nothing = (_NO_PREDICTION, _NO_PREDICTION)
     pred_super, pred_sub = _columns(predicted.get(image, nothing) for image in truth)
-    constants = constant_answers(true_super, true_sub, true_super.clip(min=0), true_sub.clip(min=0))
+    constants = constant_predictions(
+        true_super, true_sub, true_super.clip(min=0), true_sub.clip(min=0)
+    )
     return Evaluation(
         accuracies=six_accuracies(true_super, true_sub, pred_super, pred_sub),
         always_novel=constants["always_novel"],

@@ -1,7 +1,6 @@
-"""How good are answers and scores: the six accuracies, harmonic means, AUROC and its kin, ECE.
+"""The six accuracies: overall, seen (known classes) and unseen (novel classes), at both levels.
 
-Pure functions of arrays, one row an image; they know no model, fold or file. Where a figure needs
-rows that are not there (no novel image, say) it is None, never NaN.
+Pure functions of arrays with one row per image. A figure without rows is None, never NaN.
 
 Shape legend: N images.
 """
@@ -19,11 +18,11 @@ PARTS = ("overall", "seen", "unseen")
 def six_accuracies(
     true_super: ArrayLike, true_sub: ArrayLike, pred_super: ArrayLike, pred_sub: ArrayLike
 ) -> dict[str, float | None]:
-    """The six accuracies and the harmonic mean of each level.
+    """The six accuracies, and the harmonic mean of seen and unseen accuracy, at both levels.
 
-    A row of a known class is right if its class is answered, a row of a novel class if `NOVEL` is
-    answered. Seen is the share of right rows among known classes, unseen among novel classes,
-    overall among all rows, each level by its own labels.
+    A row of a known class is right if its class is predicted, a row of a novel class if `NOVEL` is
+    predicted. Seen accuracy is over the rows of known classes, unseen over those of novel classes,
+    overall over all rows; each level uses its own labels.
 
     Args:
         true_super, true_sub, pred_super, pred_sub: integers [N], model indices or `NOVEL`.
@@ -36,16 +35,16 @@ def six_accuracies(
         ValueError: arrays that are not integers of one shape [N].
     """
     truths = {"super": _labels("true_super", true_super), "sub": _labels("true_sub", true_sub)}
-    answers = {"super": _labels("pred_super", pred_super), "sub": _labels("pred_sub", pred_sub)}
-    lengths = [len(array) for array in (*truths.values(), *answers.values())]
+    predicted = {"super": _labels("pred_super", pred_super), "sub": _labels("pred_sub", pred_sub)}
+    lengths = [len(array) for array in (*truths.values(), *predicted.values())]
     if len(set(lengths)) != 1:
-        raise ValueError(f"labels and answers must have one length, but got lengths {lengths}")
+        raise ValueError(f"labels and predictions must have one length, but got lengths {lengths}")
     result: dict[str, float | None] = {}
     for level in LEVELS:
-        right = truths[level] == answers[level]
+        right = truths[level] == predicted[level]
         novel = truths[level] == NOVEL
-        seen, unseen = _share(right[~novel]), _share(right[novel])
-        result[f"{level}_overall"] = _share(right)
+        seen, unseen = _mean(right[~novel]), _mean(right[novel])
+        result[f"{level}_overall"] = _mean(right)
         result[f"{level}_seen"] = seen
         result[f"{level}_unseen"] = unseen
         result[f"{level}_harmonic"] = (
@@ -54,18 +53,17 @@ def six_accuracies(
     return result
 
 
-def constant_answers(
+def constant_predictions(
     true_super: ArrayLike, true_sub: ArrayLike, class_super: ArrayLike, class_sub: ArrayLike
 ) -> dict[str, dict[str, float | None]]:
-    """The six accuracies of the two constant answers, to print beside every result.
+    """The six accuracies of two baselines: always predict novel, and never.
 
-    At a high share of novel images "always novel" looks good overall; beside it a result shows
-    what it is worth.
+    Where many images are novel, "always novel" has a high overall accuracy.
 
     Args:
         true_super, true_sub: integers [N], model indices or `NOVEL`.
-        class_super, class_sub: integers [N], the most probable known class of each level, which is
-            what a classifier without the answer "novel" says.
+        class_super, class_sub: integers [N], the most probable known class of each level: the
+            predictions of a closed-set classifier.
 
     Returns:
         `always_novel` and `never_novel`, each as `six_accuracies` gives it.
@@ -77,7 +75,7 @@ def constant_answers(
     }
 
 
-def _share(right: NDArray[np.bool_]) -> float | None:
+def _mean(right: NDArray[np.bool_]) -> float | None:
     return float(right.mean()) if len(right) else None
 
 

@@ -12,14 +12,15 @@ from numpy.typing import ArrayLike
 def expected_calibration_error(
     prob: ArrayLike, correct: ArrayLike, *, bins: int = 15
 ) -> float | None:
-    """Expected calibration error: sum over bins of |accuracy - mean probability| * share of rows.
+    """Expected calibration error (Guo et al. 2017, "On Calibration of Modern Neural Networks").
 
-    Bins of equal width, (0, 1/bins], (1/bins, 2/bins], ...; 0 falls in the first (Guo et al. 2017,
-    "On Calibration of Modern Neural Networks").
+    The mean of |accuracy - mean probability| over bins, weighted by their rows. Bins have equal
+    width, (0, 1/bins], (1/bins, 2/bins], ...; 0 is in the first.
 
     Args:
-        prob: floats [N] in [0, 1], the probability of the given answer.
-        correct: bool [N], whether that answer is right.
+        prob: floats [N] in [0, 1], the probability of the predicted class.
+        correct: bool [N], whether the prediction is right.
+        bins: number of bins, >= 1.
 
     Returns:
         The error in [0, 1]; None without rows.

@@ -1,6 +1,6 @@
-"""Hierarchical metrics: balanced accuracy, height of mistakes, consistency.
+"""Hierarchical metrics: balanced accuracy, severity of mistakes, consistency.
 
-Pure functions of arrays, one row an image. A figure whose rows are missing is None, never NaN.
+Pure functions of arrays with one row per image. A figure without rows is None, never NaN.
 
 Shape legend: N images, C known sub-classes.
 """
@@ -14,10 +14,10 @@ from hierclf.hierarchy import NOVEL
 
 
 def balanced_accuracy(true: ArrayLike, pred: ArrayLike) -> float | None:
-    """Mean over the classes of the share of their rows answered right; `NOVEL` is one class.
+    """Mean recall over classes; `NOVEL` is one class.
 
-    Unlike overall accuracy, a class counts the same however many images it has. Classes that are
-    answered but have no row are left out.
+    Each class has the same weight, however many images it has. Classes that are predicted but have
+    no rows are left out.
 
     Args:
         true, pred: integers [N], model indices of one level or `NOVEL`.
@@ -39,12 +39,12 @@ def balanced_accuracy(true: ArrayLike, pred: ArrayLike) -> float | None:
 def hierarchical_distance(
     true_super: ArrayLike, true_sub: ArrayLike, pred_super: ArrayLike, pred_sub: ArrayLike
 ) -> float | None:
-    """Mean height of the lowest common ancestor of truth and answer, over all rows.
+    """Mean height of the lowest common ancestor of true and predicted class, over all rows.
 
-    Lower is better. In the tree root - super - sub the height is 0 if both answers are right, 1 if
+    Lower is better. In the tree root - super - sub the height is 0 if both levels are right, 1 if
     only the super-class is, 2 if the super-class is wrong, whatever the sub-class. The novel
     sub-class is a child of every super-class, the novel super-class a child of the root (Bertinetto
-    et al. 2020, "Making Better Mistakes", hierarchical distance of the top answer).
+    et al. 2020, "Making Better Mistakes", hierarchical distance of the top-1 prediction).
 
     Args:
         true_super, true_sub, pred_super, pred_sub: integers [N], model indices or `NOVEL`.
@@ -61,10 +61,10 @@ def hierarchical_distance(
 def mistake_severity(
     true_super: ArrayLike, true_sub: ArrayLike, pred_super: ArrayLike, pred_sub: ArrayLike
 ) -> float | None:
-    """Mean height as in `hierarchical_distance`, over the wrong rows only; lower is better.
+    """Mean height as in `hierarchical_distance`, over wrong rows only; lower is better.
 
-    It tells near from far mistakes and not how many there are, so a worse classifier can have the
-    lower severity: read it beside the distance (Bertinetto et al. 2020, "Making Better Mistakes").
+    It does not depend on the number of mistakes, so that a worse classifier can have the lower
+    severity: report it beside the distance (Bertinetto et al. 2020, "Making Better Mistakes").
 
     Args:
         true_super, true_sub, pred_super, pred_sub: integers [N], model indices or `NOVEL`.
@@ -82,20 +82,20 @@ def mistake_severity(
 def consistency_rate(
     pred_super: ArrayLike, pred_sub: ArrayLike, sub_to_super: ArrayLike
 ) -> float | None:
-    """Share of rows whose two answers agree with the tree, right or wrong.
+    """Fraction of rows whose two predictions are consistent with the tree, right or wrong.
 
-    A known sub-class agrees with the super-class it belongs to and no other; the novel sub-class
-    agrees with every super-class, the novel one included.
+    A known sub-class is consistent with its own super-class only; the novel sub-class is consistent
+    with every super-class, including the novel one.
 
     Args:
         pred_super, pred_sub: integers [N], model indices or `NOVEL`.
-        sub_to_super: integers [C], the super-class that each sub-class belongs to.
+        sub_to_super: integers [C], the super-class of each sub-class.
 
     Returns:
-        The share in [0, 1]; None without rows.
+        The fraction in [0, 1]; None without rows.
 
     Raises:
-        ValueError: answers that are not integers of one shape [N], a sub-class outside
+        ValueError: predictions that are not integers of one shape [N], a sub-class outside
             `NOVEL`..C-1, or a parent below 0.
     """
     rows = _columns(pred_super=pred_super, pred_sub=pred_sub)
@@ -130,7 +130,7 @@ def _mean(values: NDArray[np.generic]) -> float | None:
 
 
 def _columns(**columns: ArrayLike) -> dict[str, NDArray[np.int64]]:
-    """Integer arrays of one length, by name; an empty list has no dtype of its own and passes."""
+    """Check integer arrays of one length, by name; an empty list of any dtype passes."""
     arrays = {name: np.asarray(values) for name, values in columns.items()}
     for name, array in arrays.items():
         if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):

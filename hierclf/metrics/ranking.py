@@ -10,19 +10,19 @@ from numpy.typing import ArrayLike
 
 
 def novelty_metrics(score: ArrayLike, is_novel: ArrayLike) -> dict[str, float | None]:
-    """How well a score ranks novel above known images, whatever the threshold; novel is positive.
+    """Threshold-free metrics of novelty detection, novel being the positive class.
 
     Args:
         score: floats [N], higher = more novel.
         is_novel: bool [N].
 
     Returns:
-        auroc: area under the ROC curve. aupr: average precision. fpr95: the lowest share of known
-        images called novel by a threshold that finds at least 95 % of the novel ones. All in
-        [0, 1]; None where known or novel rows are missing.
+        auroc (area under the ROC curve), aupr (average precision) and fpr95 (the lowest false
+        positive rate at a true positive rate of at least 95 %), in [0, 1]; None if known or novel
+        rows are missing.
 
     Raises:
-        ValueError: scores that are not finite, or of another length than `is_novel`.
+        ValueError: scores that are not finite, or whose length differs from `is_novel`.
     """
     scores = np.asarray(score, dtype=np.float64)
     novel = np.asarray(is_novel, dtype=bool)
@@ -35,7 +35,7 @@ def novelty_metrics(score: ArrayLike, is_novel: ArrayLike) -> dict[str, float | 
         raise ValueError(f"`score` must be finite, but got {(~np.isfinite(scores)).sum()} bad rows")
     if novel.all() or not novel.any():
         return {"auroc": None, "aupr": None, "fpr95": None}
-    # Its import takes a second, which a trial that asks for no such figure does not wait for.
+    # Imported here: slow to import, and most trials do not compute these metrics.
     from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
     fpr, tpr, _ = roc_curve(novel, scores, drop_intermediate=False)
@@ -49,15 +49,14 @@ def novelty_metrics(score: ArrayLike, is_novel: ArrayLike) -> dict[str, float | 
 def oscr(score: ArrayLike, right: ArrayLike, is_novel: ArrayLike) -> float | None:
     """Area under the Open-Set Classification Rate curve; higher is better.
 
-    The curve runs over all thresholds t. Upwards is the share of known rows that are accepted
-    (score < t) and right, sideways the share of novel rows that are accepted, with straight lines
-    between thresholds; rows of equal score are accepted at once (Dhamija et al. 2018, "Reducing
-    Network Agnostophobia"). If every known row is right it is the AUROC.
+    Over all thresholds t, the y axis is the fraction of known rows that are accepted (score < t)
+    and right, the x axis the fraction of novel rows that are accepted; linear between thresholds,
+    rows of equal score accepted together (Dhamija et al. 2018, "Reducing Network Agnostophobia").
+    If every known row is right it is the AUROC.
 
     Args:
         score: floats [N], higher = more novel.
-        right: bool [N], whether the best known class, before any threshold, is the true one. What
-            it says of novel rows is not read.
+        right: bool [N], whether the closed-set prediction is right; ignored for novel rows.
         is_novel: bool [N].
 
     Returns:
@@ -81,6 +80,6 @@ def oscr(score: ArrayLike, right: ArrayLike, is_novel: ArrayLike) -> float | Non
     accepted_right = np.bincount(step, weights=hit & ~novel, minlength=len(values)).cumsum()
     accepted_novel = np.bincount(step, weights=novel, minlength=len(values)).cumsum()
     # The curve starts where nothing is accepted.
-    upwards = np.concatenate([[0.0], accepted_right / (~novel).sum()])
-    sideways = np.concatenate([[0.0], accepted_novel / novel.sum()])
-    return float(np.trapezoid(upwards, sideways))
+    y = np.concatenate([[0.0], accepted_right / (~novel).sum()])
+    x = np.concatenate([[0.0], accepted_novel / novel.sum()])
+    return float(np.trapezoid(y, x))

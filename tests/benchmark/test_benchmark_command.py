@@ -30,7 +30,9 @@ def rows(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "benchmark.csv")
 
 
-def test_the_papers_rule_comes_first_and_the_constant_answers_are_there(rows: pd.DataFrame) -> None:
+def test_the_papers_rule_comes_first_and_the_constant_predictions_are_there(
+    rows: pd.DataFrame,
+) -> None:
     assert rows["rule"].iloc[0] == "paper's rule"
     always = rows[rows["rule"] == "always novel"]
     assert (always["sub_unseen"] == 1.0).all()

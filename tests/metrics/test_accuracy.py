@@ -8,7 +8,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from hierclf.hierarchy import NOVEL
-from hierclf.metrics.accuracy import constant_answers, harmonic_mean, six_accuracies
+from hierclf.metrics.accuracy import constant_predictions, harmonic_mean, six_accuracies
 from hierclf.metrics.calibration_error import expected_calibration_error
 from hierclf.metrics.ranking import novelty_metrics
 from hierclf.rules.goals import Goal, objective
@@ -49,7 +49,7 @@ def test_labels_of_another_kind_or_length_are_refused(labels: list[float], messa
 
 def test_always_novel_is_right_on_exactly_the_novel_rows() -> None:
     true_super, true_sub = [0, 1, NOVEL, NOVEL], [0, NOVEL, NOVEL, NOVEL]
-    result = constant_answers(true_super, true_sub, [0, 0, 0, 0], [0, 1, 1, 1])
+    result = constant_predictions(true_super, true_sub, [0, 0, 0, 0], [0, 1, 1, 1])
     always, never = result["always_novel"], result["never_novel"]
     assert (always["super_overall"], always["super_seen"], always["super_unseen"]) == (0.5, 0, 1)
     assert (always["sub_overall"], always["sub_harmonic"]) == (0.75, 0)
