@@ -9,9 +9,10 @@ Importing this package imports nothing else: torch is imported at the first use 
 
 from typing import TYPE_CHECKING
 
-__all__ = ["Model", "__version__", "load"]
+__all__ = ["Model", "OpenSetClassifier", "__version__", "load"]
 
 if TYPE_CHECKING:
+    from hierclf.classifier import OpenSetClassifier
     from hierclf.model import Model, load
 
     __version__: str
@@ -24,6 +25,10 @@ else:
             return package_version("hierclf")
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name == "OpenSetClassifier":
+            from hierclf.classifier import OpenSetClassifier
+
+            return OpenSetClassifier
         from hierclf import model
 
         return getattr(model, name)

@@ -81,7 +81,7 @@ BELOW = {
     "commands": {"", "io", "data", "scores", "metrics", "nets", "rules", "bundle", "predict"},
 }
 # Entry points stand above everything.
-ENTRIES = {"__init__", "cli", "benchmark"}
+ENTRIES = {"__init__", "cli", "benchmark", "classifier"}
 
 
 def room(module: str) -> str:

@@ -62,3 +62,14 @@ def test_search_from_python_leaves_a_model_and_the_process_as_it_was(tmp_path: P
     assert (run / "model" / "bundle.json").is_file()
     assert f"run {run.name}: {{'super_overall': " in said
     assert "Model(smallnet, " in said
+
+
+def test_own_features_finds_new_digits_about_as_often_as_promised(tmp_path: Path) -> None:
+    said = output_of(EXAMPLES / "own_features.py", place=tmp_path)
+    figures = dict(line.split(": ") for line in said.splitlines())
+    assert float(figures["known digits right"]) > 0.7
+    low, high = (
+        float(x)
+        for x in figures["promised for new classes"].split("(")[1].rstrip(")").split(" to ")
+    )
+    assert low - 0.05 <= float(figures["new digits found"]) <= high + 0.05
