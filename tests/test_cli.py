@@ -11,23 +11,18 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from hierclf import cli, progress
 from hierclf.bundle.directory import load_bundle, save_bundle
 from hierclf.cli import app
 from hierclf.errors import one_line_errors
 from hierclf.predict import COLUMNS, predict_images
+from tests.commands_run import error_of, run
 from tests.tiny_models import HIERARCHY, encoded, picture, pictures, tiny_bundle
 
 SUBMISSION = ["image", "superclass_index", "subclass_index"]
 ROOT = Path(__file__).parents[1]
-
-
-def run(*args: object, code: int = 0) -> Result:
-    result = CliRunner().invoke(app, [str(arg) for arg in args])
-    assert result.exit_code == code, (result.output, result.exception)
-    return result
 
 
 def test_the_command_asks_for_huge_pages_unless_told_otherwise(
@@ -41,14 +36,6 @@ def test_the_command_asks_for_huge_pages_unless_told_otherwise(
             del os.environ[name]
         cli.main()
         assert os.environ[name] == after
-
-
-def error_of(*args: object) -> str:
-    """The one line that a mistake gives."""
-    lines = run(*args, code=2).stderr.splitlines()
-    assert len(lines) == 1, lines
-    assert lines[0].startswith("hierclf: error: ")
-    return lines[0]
 
 
 @pytest.fixture(scope="module")

@@ -108,6 +108,13 @@ def tiny_table(n: int = 600) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+# The files of the directory that `save_tiny_model` writes.
+MODEL_FILES = (
+    *("bundle.json", "thresholds.json", "score_table.parquet"),
+    *("model.safetensors", "scores.safetensors"),
+)
+
+
 def save_tiny_model(directory: Path, rule: Rule | None = None) -> None:
     """`tiny_bundle` and `tiny_table` as a model directory."""
     save_bundle(tiny_bundle(rule), directory)

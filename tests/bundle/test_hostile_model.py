@@ -19,13 +19,8 @@ from hierclf.bundle.directory import load_bundle, load_card
 from hierclf.bundle.score_table_file import load_score_table
 from hierclf.predict import predict_images
 from tests.memory import PEAK_MEMORY
-from tests.nets.test_backbones import Bomb
-from tests.tiny_models import pictures, save_tiny_model, sign, tiny_bundle
-
-FILES = [
-    *("bundle.json", "thresholds.json", "score_table.parquet"),
-    *("model.safetensors", "scores.safetensors"),
-]
+from tests.pickles import Bomb
+from tests.tiny_models import MODEL_FILES, pictures, save_tiny_model, sign, tiny_bundle
 
 
 @pytest.fixture
@@ -57,7 +52,7 @@ def with_header(data: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", MODEL_FILES)
 @pytest.mark.parametrize("form", ["pickle", "torch", "numpy"])
 def test_a_pickle_under_any_files_name_does_not_run(
     model: Path, tmp_path: Path, name: str, form: str
@@ -292,7 +287,7 @@ def test_a_prediction_that_is_no_number_is_refused(
     assert line.endswith(f"for {pictures(2)[0][0]}")
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", MODEL_FILES)
 def test_a_pipe_in_a_files_place_is_not_waited_for(model: Path, name: str) -> None:
     (model / name).unlink()
     os.mkfifo(model / name)

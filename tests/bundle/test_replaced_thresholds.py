@@ -10,8 +10,7 @@ from hierclf.bundle.directory import load_bundle, load_card
 from hierclf.bundle.rule_file import save_rule
 from hierclf.predict import predict_images
 from hierclf.rules.rule import LevelRule, Rule
-from tests.bundle.test_hostile_model import FILES
-from tests.tiny_models import pictures, save_tiny_model
+from tests.tiny_models import MODEL_FILES, pictures, save_tiny_model
 
 
 @pytest.fixture
@@ -56,7 +55,7 @@ def test_replacing_thresholds_may_be_cut_short_at_any_moment(model: Path) -> Non
     assert len(held) > 4
     sums = json.loads((model / "bundle.json").read_text())["sha256"]
     assert all(isinstance(entry, str) for entry in sums.values())
-    assert set(sums) == set(FILES) - {"bundle.json"}
+    assert set(sums) == set(MODEL_FILES) - {"bundle.json"}
 
 
 def test_a_bundle_still_predicts_after_its_thresholds_were_replaced(model: Path) -> None:

@@ -15,8 +15,8 @@ from hierclf.rules.choose import choose_rule
 from hierclf.rules.goals import BALANCED, Goal
 from hierclf.rules.promise import Figure, Mix, cross_fitted_promise
 from hierclf.rules.score_table import ScoreTable
+from tests.commands_run import error_of, run
 from tests.drawn_tables import PARTS, draw_table
-from tests.test_cli import error_of, run
 from tests.tiny_models import save_tiny_model, sign, tiny_table
 
 SINGLE = ("msp", "knn")

@@ -15,7 +15,7 @@ from PIL import Image
 from hierclf.data.cache import open_cache
 from hierclf.data.image_files import list_images
 from hierclf.data.sources import open_source
-from tests.data.test_images import encode, png_header
+from tests.image_bytes import encode, png_header
 from tests.layouts import (
     ROWS,
     TREE,

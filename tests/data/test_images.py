@@ -5,7 +5,6 @@ import io
 import struct
 import threading
 import warnings
-import zlib
 from typing import Any
 
 import numpy as np
@@ -13,35 +12,13 @@ import pytest
 from PIL import Image
 
 from hierclf.data.images import decode, fit_square, map_ordered, read_rgb
+from tests.image_bytes import encode, png_header
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
 
-def encode(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    out = io.BytesIO()
-    image.save(out, kind, **options)
-    return out.getvalue()
-
-
 def picture(height: int = 6, width: int = 9) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that claims a size and holds a few bytes of pixels."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        )
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b"\0" * 64))
-        + chunk(b"IEND", b"")
-    )
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP"])

@@ -11,15 +11,10 @@ from PIL import Image
 
 from hierclf.data.images import decode, rgb_of
 from hierclf.data.python_images import named_images, read_image
+from tests.image_bytes import encode
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 PICTURE = Image.fromarray(PIXELS)
-
-
-def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
-    out = io.BytesIO()
-    image.save(out, kind, **options)
-    return out.getvalue()
 
 
 def turned(orientation: int) -> Image.Exif:

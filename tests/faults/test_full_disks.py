@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from hierclf.data.cache import ImageCache, open_cache
+from hierclf.data.cache import open_cache
 from hierclf.io.tensors import load_tensors, save_tensors
 from hierclf.reports.run_plots import plot_score_histograms
 from hierclf.rules.rule import PAPER_RULE
@@ -20,9 +20,9 @@ from search.tracking import store
 from tests.drawn_tables import draw_table
 from tests.faults.disks import fill, small_disk
 from tests.faults.running import checkpoints, running
+from tests.frozen_features import banks, config_of, open_features, write_weights
 from tests.layouts import make_source
 from tests.searches import Place, runs_of, tiny, tune
-from tests.training.test_features import banks, cache, config_of, open_features, weights  # noqa: F401
 
 
 class Kind(NamedTuple):
@@ -117,13 +117,9 @@ def test_an_image_cache_that_does_not_fit_is_refused_and_built_once_it_does(disk
     assert len(built.images) == len(source.images)
 
 
-def test_features_have_their_room_before_the_first_is_computed(
-    disk: Path,
-    tmp_path: Path,
-    cache: ImageCache,  # noqa: F811
-    weights: Path,  # noqa: F811
-) -> None:
-    config = config_of(weights)
+def test_features_have_their_room_before_the_first_is_computed(disk: Path, tmp_path: Path) -> None:
+    cache = open_cache(make_source(shape=(20, 20)), size=None, directory=tmp_path)
+    config = config_of(write_weights(tmp_path / "w.safetensors"))
     filled: list[Path] = []
 
     def progress(done: int, total: int) -> None:

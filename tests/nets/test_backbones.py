@@ -1,6 +1,5 @@
 """Claims about backbones: their features, and weights from files of every kind."""
 
-import os
 import pickle
 import urllib.error
 import zipfile
@@ -15,6 +14,7 @@ import torchvision
 from torch import Tensor, nn
 
 from hierclf.nets.backbones import Backbone, build_backbone, read_state
+from tests.pickles import Bomb
 
 
 def features(backbone: Backbone, size: int = 64) -> Tensor:
@@ -42,16 +42,6 @@ def complaint(name: str, weights: Path | str) -> str:
         build_backbone(name, str(weights))
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-class Bomb:
-    """Runs code when it is unpickled: it makes the folder it names."""
-
-    def __init__(self, target: Path) -> None:
-        self.target = target
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.target),)
 
 
 # --- what a backbone is ------------------------------------------------------------------------

@@ -5,24 +5,16 @@ from typing import NoReturn
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
 
-from hierclf.config import Config, parse_config
+from hierclf.config import parse_config
 from hierclf.data.cache import ImageCache, open_cache
 from hierclf.nets.backbones import build_backbone
 from hierclf.nets.preprocessing import center_view
-from hierclf.progress import Progress
 from hierclf.training.augment import augment
-from hierclf.training.features import open_features as open_bank
 from hierclf.training.features import view_strengths
+from tests.frozen_features import banks, config_of, open_features, write_weights
 from tests.layouts import make_source
-
-
-def write_weights(path: Path, seed: int = 0) -> Path:
-    torch.manual_seed(seed)
-    safetensors.torch.save_file(build_backbone("smallnet", "none").module.state_dict(), path)
-    return path
 
 
 @pytest.fixture
@@ -35,32 +27,8 @@ def cache(tmp_path: Path) -> ImageCache:
     return open_cache(make_source(shape=(20, 20)), size=None, directory=tmp_path)
 
 
-def config_of(weights: Path, **train: object) -> Config:
-    model = {"backbone": "smallnet", "weights": str(weights), "freeze": "backbone"}
-    return parse_config(
-        {
-            "model": model | {"image_size": 16, "crop_fraction": 0.8},
-            "train": {"views": 2, "eval_batch_size": 5} | train,
-            "search": {"space": {"train.strength": {"low": 0, "high": 2}}},
-        }
-    )
-
-
-def open_features(
-    cache: ImageCache, config: Config, directory: Path, progress: Progress | None = None
-) -> np.ndarray:
-    backbone = build_backbone(config.model.backbone, config.model.weights)
-    return open_bank(
-        cache, config, backbone, directory=directory, device=torch.device("cpu"), progress=progress
-    )
-
-
 def refuse(*args: object, **options: object) -> NoReturn:
     raise AssertionError("features were computed again")
-
-
-def banks(tmp_path: Path) -> list[str]:
-    return sorted(path.name for path in tmp_path.glob("features-*.npy"))
 
 
 def test_view_0_is_the_backbone_applied_to_the_centre_view(

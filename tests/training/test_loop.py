@@ -10,37 +10,28 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from hierclf.config import TrainConfig
-from hierclf.nets.two_heads import Outputs, TwoHeads
-from hierclf.training.inputs import Inputs
+from hierclf.nets.two_heads import Outputs
 from hierclf.training.loop import (
     NonFiniteLossError,
     Optimisation,
     Precision,
     make_optimisation,
-    network_outputs,
     pick_precision,
     train_epoch,
     train_step,
     two_head_loss,
 )
-
-CPU = torch.device("cpu")
-FP32 = Precision(None, scaled=False)
-N_FEATURES, N_SUPER, N_SUB = 6, 2, 4
-ROWS = np.arange(24)
-SUPER = torch.arange(24) % N_SUPER
-SUB = torch.arange(24) % N_SUB
-FEATURES = torch.randn(24, N_FEATURES, generator=torch.Generator().manual_seed(1))
-# Two lookups: training and evaluation see the same features.
-INPUTS = Inputs(
-    lambda batches, generator: (FEATURES[rows] for rows in batches),
-    lambda batches: (FEATURES[rows] for rows in batches),
+from tests.two_heads import (
+    FEATURES,
+    FP32,
+    ROWS,
+    SUB,
+    SUPER,
+    evaluate,
+    heads,
 )
 
-
-def heads(*, novel_output: bool = False) -> TwoHeads:
-    torch.manual_seed(0)
-    return TwoHeads(N_FEATURES, N_SUPER, N_SUB, novel_output=novel_output)
+CPU = torch.device("cpu")
 
 
 def optimisation(net: nn.Module, config: TrainConfig, n_steps: int = 10) -> Optimisation:
@@ -276,15 +267,3 @@ def test_a_loss_that_is_not_finite_names_its_step(
 
 
 # --- evaluation --------------------------------------------------------------------------------
-
-
-def evaluate(net: nn.Module, rows: np.ndarray = ROWS, batch_size: int = 5) -> Outputs:
-    return network_outputs(
-        net,
-        INPUTS,
-        rows,
-        n_super=N_SUPER,
-        n_sub=N_SUB,
-        batch_size=batch_size,
-        precision=FP32,
-    )

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hierclf.training.loop import Precision, network_outputs
-from tests.training.test_loop import FEATURES, INPUTS, N_SUB, N_SUPER, ROWS, evaluate, heads
+from tests.two_heads import FEATURES, INPUTS, N_SUB, N_SUPER, ROWS, evaluate, heads
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 100])
