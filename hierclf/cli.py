@@ -138,6 +138,9 @@ def predict(
             device=pick_device(device),
             progress=report,
         )
+    if files.left_out:
+        n, first = len(files.left_out), files.left_out[0]
+        print(f"left out: {n} files that are no images (first: {first})", file=sys.stderr)
     print_tally(tally, out)
     print("next, where the labels are known:")
     _say("hierclf", "evaluate", out, "LABELS.csv", "--model", model)

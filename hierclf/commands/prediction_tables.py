@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hierclf.data.csv_tables import parse_integer, read_csv, read_mapping
-from hierclf.data.layouts import COLUMNS, SUB_MAPPING, SUPER_MAPPING
 from hierclf.data.listing import ClassNames, Problem
+from hierclf.data.release import COLUMNS, SUB_MAPPING, SUPER_MAPPING
 from hierclf.errors import one_line
 from hierclf.hierarchy import NOVEL, NOVEL_NAME
 

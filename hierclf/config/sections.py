@@ -1,5 +1,6 @@
 """The sections of the configuration, each a strict pydantic model."""
 
+import codecs
 import re
 import warnings
 from collections.abc import Iterable, Mapping
@@ -57,9 +58,23 @@ class DataConfig(Strict):
     group (the whole match where it has none) is the same stay together in every train / validation
     split. It replaces the column `group`; `.+` lets each image be on its own."""
 
+    normalise_names: bool = False
+    """Make one class of those whose names differ in case, spaces or the form of letters only."""
+    zip_encoding: str | None = None
+    """Of names in zips that are not marked as UTF-8, such as `cp932`; by default they are matched
+    with the image names of the table."""
     novel: str | None = None
     """Images of classes that are not known, to choose and judge thresholds with: a folder, a CSV
     or a Parquet file, labelled at either level or not at all (see `hierclf.data.novel`)."""
+
+    @field_validator("zip_encoding")
+    @classmethod
+    def _is_an_encoding(cls, name: str | None) -> str | None:
+        try:
+            codecs.lookup(name or "utf-8")
+        except LookupError:
+            raise ValueError(f"must be an encoding that Python knows, but got {name!r}") from None
+        return name
 
     @field_validator("group_by")
     @classmethod

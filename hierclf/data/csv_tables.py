@@ -11,13 +11,13 @@ from hierclf.data.listing import ClassNames, Problem
 from hierclf.hierarchy import is_novel_name
 
 # Eighteen digits always fit into int64.
-_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_INTEGER = re.compile(r"([+-]?[0-9]{1,18})(?:\.0*)?")
 
 
 def parse_integer(text: str) -> int | None:
-    """The integer that a cell holds, or None."""
-    text = text.strip()
-    return int(text) if _INTEGER.fullmatch(text) else None
+    """The integer that a cell holds, or None; `3.0`, as a join of tables writes it, is 3."""
+    match = _INTEGER.fullmatch(text.strip())
+    return int(match[1]) if match else None
 
 
 def read_header(path: Path) -> list[str]:

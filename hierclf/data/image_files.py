@@ -18,17 +18,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hierclf.data.file_names import unwritable_reason
+from hierclf.data.image_kind import SUFFIXES, is_image
 from hierclf.data.image_store import (
     Entry,
-    open_zip,
+    is_loose_image,
+    is_zipped_image,
     read_loose,
-    read_zipped,
-    unwritable_reason,
     walk_files,
 )
-from hierclf.data.images import SUFFIXES
 from hierclf.data.listing import Problem
 from hierclf.data.parquet_table import image_names, read_parquet
+from hierclf.data.zip_files import open_zip, read_zipped, zip_entries
 
 Reader = Callable[[], bytes]
 _DIGITS = re.compile(r"([0-9]+)")
@@ -41,10 +42,12 @@ class ImageFiles:
     Attributes:
         names: all different.
         read: encoded bytes of image i, safe among threads; raises ValueError or OSError.
+        left_out: paths of files in the same place that are no images.
     """
 
     names: Sequence[str]
     read: Callable[[int], bytes]
+    left_out: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -63,11 +66,15 @@ def natural_key(name: str) -> tuple[Any, ...]:
     return tuple(parts), name
 
 
-def list_images(where: str) -> ImageFiles:
+def list_images(where: str, *, zip_encoding: str | None = None) -> ImageFiles:
     """List the images of a file, folder (nested), .zip, glob pattern or .parquet.
 
-    In folders, zips and patterns an image is what ends like one (.jpg, .png, ...). Hidden files
-    are left out. A folder without images but with .parquet files means those.
+    In folders, zips and patterns an image is what ends or else begins like one. Hidden files are
+    left out. A folder without images but with .parquet files means those.
+
+    Args:
+        where: the place or pattern.
+        zip_encoding: of names in a zip that are not marked as UTF-8.
 
     Raises:
         ValueError: nothing there, no image in it, or a zip or Parquet file that cannot be read.
@@ -77,7 +84,7 @@ def list_images(where: str) -> ImageFiles:
         return _folder(path)
     if path.is_file():
         if path.suffix.lower() == ".zip":
-            return _zip(path)
+            return _zip(path, zip_encoding)
         if path.suffix.lower() == ".parquet":
             return _parquet(path, [path])
         return _loose(path.parent, [Entry(path.name, unsafe=unwritable_reason(path.name))])
@@ -87,67 +94,78 @@ def list_images(where: str) -> ImageFiles:
 
 
 def _folder(folder: Path) -> ImageFiles:
-    found, zips, tables = [], [], []
+    found, zips, tables, others = [], [], [], []
     for entry in walk_files(folder, folder):
         suffix = posixpath.splitext(entry.path)[1].lower()
-        if suffix in SUFFIXES:
-            found.append(entry)
-        elif suffix == ".zip":
+        if suffix == ".zip":
             zips.append(folder / entry.path)
         elif suffix == ".parquet" and not entry.unsafe:
             tables.append(folder / entry.path)
+        elif is_image(entry.path, bytes) if entry.unsafe else is_loose_image(folder, entry):
+            found.append(entry)
+        else:
+            others.append(entry.path)
     if not found and tables:
         return _parquet(folder, sorted(tables, key=lambda path: natural_key(str(path))))
     if not found and zips:
         raise ValueError(f"{folder} must hold images, but holds only zips; name one: {zips[0]}")
-    return _loose(folder, _some(found, folder))
+    others += [path.relative_to(folder).as_posix() for path in zips + tables]
+    return _loose(folder, _some(found, folder), left_out=others)
 
 
 def _pattern(pattern: str) -> ImageFiles:
     # Not Path.glob: a pattern may be absolute. As a set: `**` may give a file twice.
     matches = (Path(match) for match in set(glob.iglob(pattern, recursive=True)))  # noqa: PTH207
-    files = [path for path in matches if path.suffix.lower() in SUFFIXES and path.is_file()]
+    files = [path for path in matches if path.is_file()]
     parents = [str(path.parent) for path in _some(files, pattern)]
     root = Path(os.path.commonpath(parents))
     names = [path.relative_to(root).as_posix() for path in files]
-    return _loose(root, [Entry(name, unsafe=unwritable_reason(name)) for name in names])
+    entries = [Entry(name, unsafe=unwritable_reason(name)) for name in names]
+    found = [entry for entry in entries if is_loose_image(root, entry)]
+    others = sorted({entry.path for entry in entries} - {entry.path for entry in found})
+    return _loose(root, _some(found, pattern), left_out=others)
 
 
-def _loose(root: Path, entries: Sequence[Entry]) -> ImageFiles:
+def _loose(root: Path, entries: Sequence[Entry], left_out: Sequence[str] = ()) -> ImageFiles:
     def read(entry: Entry) -> bytes:
         if entry.unsafe:
             raise ValueError(entry.unsafe)
         return read_loose(root, entry)
 
-    return _named([entry.path for entry in entries], entries, read)
+    return _named([entry.path for entry in entries], entries, read, left_out)
 
 
-def _zip(path: Path) -> ImageFiles:
+def _zip(path: Path, encoding: str | None) -> ImageFiles:
     try:
-        archive = open_zip(path)
+        archive = open_zip(path, encoding=encoding)
     except ValueError as error:
         raise ValueError(f"{path} must be a zip file, but it {error}") from None
-    found = {}
-    for info in archive.infolist():
-        name = info.filename.replace("\\", "/")
-        hidden = name.startswith("__MACOSX/") or posixpath.basename(name).startswith(".")
-        if hidden or not name.lower().endswith(SUFFIXES):
-            continue
-        if name in found:
-            raise ValueError(f"{path} must hold each name once, but holds {name!r} twice")
-        found[name] = info
+    found, others = {}, []
+    for entry in zip_entries(archive, encoding=encoding):  # an unsafe name is only a name here
+        if not is_zipped_image(archive, entry.path, entry.info):
+            others.append(entry.path)
+        elif entry.path in found:
+            raise ValueError(f"{path} must hold each name once, but holds {entry.path!r} twice")
+        else:
+            found[entry.path] = entry.info
     _some(found, path)
-    return _named(list(found), list(found.values()), partial(read_zipped, archive))
+    return _named(list(found), list(found.values()), partial(read_zipped, archive), others)
 
 
-def _named(paths: Sequence[str], keys: Sequence[Any], read: Callable[[Any], bytes]) -> ImageFiles:
+def _named(
+    paths: Sequence[str], keys: Sequence[Any], read: Callable[[Any], bytes], left_out: Sequence[str]
+) -> ImageFiles:
     """Name the images and put them into natural order."""
     names = [posixpath.basename(path) for path in paths]
     if len(set(names)) < len(names):
         names = list(paths)
     order = sorted(range(len(names)), key=lambda index: natural_key(names[index]))
     sorted_keys = [keys[index] for index in order]
-    return ImageFiles([names[index] for index in order], lambda index: read(sorted_keys[index]))
+    return ImageFiles(
+        [names[index] for index in order],
+        lambda index: read(sorted_keys[index]),
+        sorted(left_out, key=natural_key),
+    )
 
 
 def _parquet(root: Path, files: Sequence[Path]) -> ImageFiles:

@@ -7,53 +7,36 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
 import stat
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hierclf.data.file_names import LEAVES, is_absolute, is_hidden, loose_form, unwritable_reason
+from hierclf.data.image_kind import HEAD_BYTES, is_image
 from hierclf.data.listing import Problem
-from hierclf.errors import one_line
+from hierclf.data.zip_files import check_size, open_zip, read_zipped, zip_entries, zipped_head
 
 # Where one of these is in the folder, images are looked for nowhere else: a release's test_images
 # would hold other images of the same names.
 PREFERRED = ("train_images.zip", "train_images")
-# A zip entry may claim any size; no photograph needs more.
-MAX_FILE_BYTES = 256 * 2**20
-_DRIVE = re.compile(r"[A-Za-z]:[/\\]")
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_LEAVES = "the path leaves the data folder"
+# What names in zips of other systems are written in, by the languages of their users.
+_ENCODINGS = ("cp1252", "cp850", "gb18030", "shift_jis", "euc_kr", "big5", "cp1251", "cp1250")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One image file; equal for the same file."""
+    """One file; equal for the same file."""
 
     path: str  # inside the folder, or inside the zip; with forward slashes
     archive: str = ""  # the zip's name; empty for a loose file
     stamp: tuple[int, ...] = field(default=(), compare=False)  # changes with the content
     unsafe: str = field(default="", compare=False)  # why it must not be read
     info: zipfile.ZipInfo | None = field(default=None, compare=False)
-
-
-def unsafe_reason(name: str) -> str:
-    """Why a name from a CSV or a zip must not be followed; empty where it is safe."""
-    path = name.replace("\\", "/")
-    if path.startswith("/") or _DRIVE.match(path) or ".." in path.split("/") or "\0" in path:
-        return _LEAVES
-    return ""
-
-
-def unwritable_reason(name: str) -> str:
-    """Why a name could not stand in a table of results; empty where it can."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return "the file's name is not UTF-8"
-    return ""
+    raw: bytes = field(default=b"", compare=False)  # the name's bytes, of an unknown encoding
 
 
 def walk_files(root: Path, folder: Path) -> Iterator[Entry]:
@@ -66,7 +49,7 @@ def walk_files(root: Path, folder: Path) -> Iterator[Entry]:
     with os.scandir(folder) as listing:
         entries = sorted(listing, key=lambda entry: entry.name)
     for entry in entries:
-        if entry.name.startswith(".") or entry.name == "__MACOSX":
+        if is_hidden(entry.name):
             continue
         path = Path(entry.path)
         relative = path.relative_to(root).as_posix()
@@ -75,7 +58,7 @@ def walk_files(root: Path, folder: Path) -> Iterator[Entry]:
             continue
         if entry.is_symlink():
             if not Path(os.path.realpath(path)).is_relative_to(home):
-                yield Entry(relative, unsafe=f"{_LEAVES} through a link")
+                yield Entry(relative, unsafe=f"{LEAVES} through a link")
                 continue
             if not path.is_file():  # unlike the entry's, it bears a link to itself
                 continue
@@ -97,48 +80,41 @@ def read_loose(root: Path, entry: Entry) -> bytes:
         OSError: the file cannot be read.
     """
     path = root / entry.path
-    _check_size(path.stat().st_size)
+    check_size(path.stat().st_size)
     return path.read_bytes()
 
 
-def open_zip(path: Path) -> zipfile.ZipFile:
-    """Open a zip file's directory.
+def is_loose_image(root: Path, entry: Entry) -> bool:
+    """Whether a loose file below `root` is an image, by its ending or else its first bytes."""
 
-    Raises:
-        ValueError: not a zip file that can be read.
-    """
-    try:
-        return zipfile.ZipFile(path)
-    except Exception as error:  # a directory of made-up bytes raises nearly anything
-        raise ValueError(f"cannot be read as a zip file: {one_line(error)}") from None
+    def head() -> bytes:
+        try:
+            with (root / entry.path).open("rb") as file:
+                return file.read(HEAD_BYTES)
+        except OSError:
+            return b""
+
+    return is_image(entry.path, head)
 
 
-def read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """The bytes of a zip entry, in memory that its stated size bounds.
-
-    `ZipFile.read` unpacks all that is there before it looks at the stated size, and methods other
-    than deflate do so whatever is asked for: a stranger's 100 KB may become gigabytes.
-
-    Raises:
-        ValueError: larger than MAX_FILE_BYTES, of another method, damaged or encrypted.
-    """
-    _check_size(info.file_size)
-    if info.compress_type not in _METHODS:
-        raise ValueError(f"a zip entry must be stored or deflated, not method {info.compress_type}")
-    try:
-        with archive.open(info) as file:
-            # One byte more than there should be: the end is seen, and with it the checksum.
-            return file.read(info.file_size + 1)
-    except Exception as error:  # damaged entries raise nearly anything, encrypted ones RuntimeError
-        name = Path(archive.filename or "").name
-        raise ValueError(f"cannot be read from {name}: {one_line(error)}") from None
+def is_zipped_image(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo) -> bool:
+    """Whether a zip entry is an image, by its ending or else its first bytes."""
+    return is_image(path, lambda: zipped_head(archive, info, HEAD_BYTES))
 
 
 class ImageStore:
     """Finds and reads the image files of one folder. Reading is safe among threads."""
 
-    def __init__(self, root: Path, problems: list[Problem]) -> None:
+    def __init__(
+        self, root: Path, problems: list[Problem], *, zip_encoding: str | None = None
+    ) -> None:
+        """Args:
+        root: the folder.
+        problems: the list to add to.
+        zip_encoding: of names in zips that are not marked as UTF-8.
+        """
         self._root = root
+        self._zip_encoding = zip_encoding
         self._archives: dict[str, zipfile.ZipFile] = {}
         preferred = next((root / n for n in PREFERRED if (root / n).exists()), None)
         if preferred is None:
@@ -147,29 +123,36 @@ class ImageStore:
         else:
             loose = list(walk_files(root, preferred)) if preferred.is_dir() else []
             if preferred.is_dir() and not preferred.resolve().is_relative_to(root.resolve()):
-                problems.append(Problem(preferred.name, f"{_LEAVES} through a link", True))
+                problems.append(Problem(preferred.name, f"{LEAVES} through a link", True))
             zips = [preferred] if preferred.is_file() else []
-        inner = [entry for path in zips for entry in self._open_zip(path, problems)]
+        visible = (path for path in zips if not is_hidden(path.name))
+        inner = [entry for path in visible for entry in self._open_zip(path, problems)]
         # Loose files come first: an unpacked zip often still lies beside its content.
-        self._tiers = [_Names(loose), _Names(inner)]
+        tiers = (loose, inner)
+        self._indexes = [_Index(tier, key) for key in (str, loose_form, _stem) for tier in tiers]
+        self._raw: dict[bytes, list[Entry]] = defaultdict(list)
+        for entry in inner:
+            if entry.raw:
+                self._raw[posixpath.basename(entry.raw)].append(entry)
 
     def locate(self, name: str) -> Entry | str:
         """The file that a CSV's name means, or the reason why there is none.
 
         Looked for by exact relative path, then by its end (`a/0.jpg` in `x/a/0.jpg`), then by its
-        last part alone where only one file is called so; loose files before zipped ones.
+        last part alone where only one file is called so; loose files before zipped ones. Then in
+        the same way whatever its case and composed accents, then whatever its ending. Of an
+        absolute path, written on another machine, the longest end that a file has counts.
         """
         path = posixpath.normpath(name.replace("\\", "/"))
-        for tier in self._tiers:
-            exact = tier.by_path.get(path, [])
-            alike = tier.by_base.get(posixpath.basename(path), [])
-            ending = [entry for entry in alike if entry.path.endswith(f"/{path}")]
-            for found in (exact, ending, alike):
-                if len(found) == 1:
-                    return found[0]
-                if found:
-                    where = ", ".join(entry.path for entry in found[:2])
-                    return f"image {name!r} could be any of {len(found)} files ({where}, ...)"
+        for index in self._indexes:
+            found = index.find(path, by_end=is_absolute(name))
+            if len(found) == 1:
+                return found[0]
+            if found:
+                where = ", ".join(entry.path for entry in found[:2])
+                return f"image {name!r} could be any of {len(found)} files ({where}, ...)"
+        if self._raw:
+            return self._locate_raw(name, path)
         return f"image {name!r} is not in the folder or its zips"
 
     def read(self, entry: Entry) -> bytes:
@@ -184,38 +167,67 @@ class ImageStore:
             return read_loose(self._root, entry)
         return read_zipped(self._archives[entry.archive], entry.info)
 
+    def _locate_raw(self, name: str, path: str) -> Entry | str:
+        """By the bytes of names in zips, in whichever encoding they match."""
+        for encoding in _ENCODINGS:
+            with suppress(UnicodeEncodeError):
+                raw = path.encode(encoding)
+                alike = self._raw.get(posixpath.basename(raw), [])
+                ending = [entry for entry in alike if (b"/" + entry.raw).endswith(b"/" + raw)]
+                for found in (ending, alike):
+                    if len(found) == 1:
+                        return found[0]
+        return (
+            f"image {name!r} is not in the folder or its zips, in which {len(self._raw)} names are "
+            "of an unknown encoding (data.zip_encoding names it)"
+        )
+
     def _open_zip(self, path: Path, problems: list[Problem]) -> Iterator[Entry]:
         try:
-            archive = open_zip(path)
+            archive = open_zip(path, encoding=self._zip_encoding)
         except ValueError as error:
             problems.append(Problem(path.name, str(error), True))
             return
         self._archives[path.name] = archive
-        for info in archive.infolist():
-            name = info.filename.replace("\\", "/")
-            hidden = name.startswith("__MACOSX/") or posixpath.basename(name).startswith(".")
-            where = f"{path.name} entry {info.filename!r}"
-            if unsafe_reason(name):
-                problems.append(Problem(where, _LEAVES, True))
-            elif stat.S_ISLNK(info.external_attr >> 16):
-                problems.append(Problem(where, "is a link, which is not followed", True))
-            elif not info.is_dir() and not hidden:
-                path_inside = posixpath.normpath(name)
-                yield Entry(path_inside, path.name, (info.file_size, info.CRC), info=info)
+        for inside, raw, unsafe, info in zip_entries(archive, encoding=self._zip_encoding):
+            if unsafe:
+                where = f"{path.name} entry {info.filename!r}"
+                problems.append(Problem(where, unsafe, True))
+            else:
+                yield Entry(inside, path.name, (info.file_size, info.CRC), info=info, raw=raw)
 
 
-class _Names:
-    """Entries by whole path and by last part; a zip may hold the same path twice."""
+class _Index:
+    """Entries by whole path and by last part, under a key; a zip may hold the same path twice."""
 
-    def __init__(self, entries: list[Entry]) -> None:
-        self.by_path: dict[str, list[Entry]] = defaultdict(list)
-        self.by_base: dict[str, list[Entry]] = defaultdict(list)
-        for entry in entries:
-            path = entry.path.replace("\\", "/")
-            self.by_path[path].append(entry)
-            self.by_base[posixpath.basename(path)].append(entry)
+    def __init__(self, entries: Sequence[Entry], key: Callable[[str], str]) -> None:
+        self._entries, self._key = entries, key
+        self._by_path: dict[str, list[Entry]] | None = None  # made when it is first needed
+        self._by_base: dict[str, list[Entry]] = defaultdict(list)
+
+    def find(self, path: str, *, by_end: bool) -> list[Entry]:
+        """The entries that a path may mean; `by_end`: those with the longest end in common."""
+        if self._by_path is None:
+            self._by_path = defaultdict(list)
+            for entry in self._entries:
+                known = self._key(entry.path.replace("\\", "/"))
+                self._by_path[known].append(entry)
+                self._by_base[posixpath.basename(known)].append(entry)
+        path = self._key(path)
+        alike = self._by_base.get(posixpath.basename(path), [])
+        if by_end:
+            ends = [self._common_end(path, entry) for entry in alike]
+            return [entry for entry, end in zip(alike, ends, strict=True) if end == max(ends)]
+        ending = [entry for entry in alike if self._key(entry.path).endswith(f"/{path}")]
+        return self._by_path.get(path, []) or ending or alike
+
+    def _common_end(self, path: str, entry: Entry) -> int:
+        """How many of their last parts a path and an entry have in common."""
+        ours, theirs = path.split("/")[::-1], self._key(entry.path).split("/")[::-1]
+        same = [a == b for a, b in zip(ours, theirs, strict=False)]
+        return same.index(False) if False in same else len(same)
 
 
-def _check_size(size: int) -> None:
-    if size > MAX_FILE_BYTES:
-        raise ValueError(f"the file has {size} bytes, more than the limit of {MAX_FILE_BYTES}")
+def _stem(path: str) -> str:
+    """The loose form of a path without its ending."""
+    return loose_form(posixpath.splitext(path)[0])

@@ -37,7 +37,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from hierclf.errors import one_line
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_PIXELS = 64_000_000
 # Part of every cache's key: raise it when the conversion above changes.
 CONVERSION_VERSION = 2

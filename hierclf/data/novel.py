@@ -25,10 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hierclf.data.csv_tables import parse_integer, read_csv, read_header
-from hierclf.data.image_store import Entry, ImageStore, read_loose, unsafe_reason, walk_files
-from hierclf.data.images import SUFFIXES, fit_to, read_rgb
+from hierclf.data.file_names import LEAVES, leaves
+from hierclf.data.image_store import Entry, ImageStore, is_loose_image, read_loose, walk_files
+from hierclf.data.images import fit_to, read_rgb
 from hierclf.data.listing import Problem
 from hierclf.data.parquet_table import cell_text, image_names, parquet_files, read_parquet
+from hierclf.data.release import csv_files
 from hierclf.data.source import Source
 from hierclf.hierarchy import NOVEL, NOVEL_NAME, Hierarchy, is_novel_name
 
@@ -156,7 +158,7 @@ def _list(path: Path, hierarchy: Hierarchy, problems: list[Problem]) -> _Rows | 
             return _from_csv(path, hierarchy, problems)
         problems.append(Problem(path.name, "must be a folder, a .csv or a .parquet file", True))
         return None
-    tables = [file for file in sorted(path.glob("*.csv")) if "image" in read_header(file)]
+    tables = [file for file in csv_files(path) if "image" in read_header(file)]
     if len(tables) > 1:
         names = ", ".join(file.name for file in tables)
         problems.append(Problem(path.name, f"name one of its CSV files ({names})", True))
@@ -171,8 +173,8 @@ def _list(path: Path, hierarchy: Hierarchy, problems: list[Problem]) -> _Rows | 
 def _from_folder(root: Path, hierarchy: Hierarchy, problems: list[Problem]) -> _Rows:
     rows = []
     for entry in walk_files(root, root):
-        *folders, name = entry.path.split("/")
-        if Path(name).suffix.lower() not in SUFFIXES:
+        *folders, _ = entry.path.split("/")
+        if not entry.unsafe and not is_loose_image(root, entry):
             continue
         if entry.unsafe or len(folders) > 2:
             what = entry.unsafe or "lies deeper than super/sub/image"
@@ -191,7 +193,7 @@ def _from_csv(table: Path, hierarchy: Hierarchy, problems: list[Problem]) -> _Ro
     store = ImageStore(table.parent, problems)
     rows: dict[Entry, _Row] = {}
     for where, (image, *cells) in read_csv(table, ["image", *columns], problems):
-        entry = unsafe_reason(image) or store.locate(image)
+        entry = LEAVES if leaves(image) else store.locate(image)
         reason = entry if isinstance(entry, str) else entry.unsafe
         labels = _from_cells(dict(zip(columns, cells, strict=True)), hierarchy)
         if isinstance(entry, str) or reason:

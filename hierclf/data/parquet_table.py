@@ -66,6 +66,14 @@ def parquet_files(folder: Path) -> list[Path]:
     return sorted(file for file in hive if all("=" in part for part in _folders(folder, file)))
 
 
+def has_images(file: Path) -> bool:
+    """Whether a Parquet file has a column of image bytes."""
+    try:
+        return image_column(pq.read_schema(file)) is not None
+    except (pa.ArrowException, OSError):
+        return False
+
+
 def read_parquet(
     root: Path, files: Sequence[Path], wanted: Sequence[str], problems: list[Problem]
 ) -> ParquetTable | None:

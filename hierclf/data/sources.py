@@ -3,7 +3,7 @@
 - Release layout: a folder with one CSV of the columns image, superclass_index and subclass_index
   (train_data.csv where there are several), superclass_mapping.csv, subclass_mapping.csv, and the
   images in a zip or loose, nested or not.
-- Folder tree: super/sub/image.jpg.
+- Folder tree: super/sub/image.jpg, or train/super/sub/image.jpg beside val and test.
 - Parquet: a file, or a folder of files, with image bytes and two label columns.
 - `demo` or `demo:SEED`: the built-in set. A folder of that name is `./demo`.
 
@@ -16,9 +16,9 @@ import hashlib
 import json
 from pathlib import Path
 
+from hierclf.data.alike_names import settle_alike
 from hierclf.data.demo import demo_source
 from hierclf.data.grouping import check_rows, row_groups, row_is_val
-from hierclf.data.layouts import SUB_MAPPING, SUPER_MAPPING, list_release, list_tree
 from hierclf.data.listing import (
     Listing,
     Problem,
@@ -26,7 +26,10 @@ from hierclf.data.listing import (
     settle,
 )
 from hierclf.data.parquet import list_parquet
+from hierclf.data.parquet_table import has_images, parquet_files
+from hierclf.data.release import csv_files, has_mapping, has_table, list_release
 from hierclf.data.source import Source
+from hierclf.data.tree import has_class_folders, list_tree
 from hierclf.hierarchy import Hierarchy
 
 
@@ -35,13 +38,23 @@ def is_demo(path: str) -> bool:
     return path == "demo" or path.startswith("demo:")
 
 
-def open_source(path: str) -> Source:
-    """Open training data: "demo", "demo:SEED", a folder or a .parquet file.
+def open_source(
+    path: str, *, normalise_names: bool = False, zip_encoding: str | None = None
+) -> Source:
+    """Open training data.
+
+    Args:
+        path: "demo", "demo:SEED", a folder or a .parquet file.
+        normalise_names: make one class of those whose names differ in case, spaces or the form of
+            letters only.
+        zip_encoding: of names in zips that are not marked as UTF-8.
 
     Raises:
         ValueError: the first problem that stops, in one line, and how many more there are.
     """
-    source, problems = inspect_source(path)
+    source, problems = inspect_source(
+        path, normalise_names=normalise_names, zip_encoding=zip_encoding
+    )
     if source is not None:
         return source
     fatal = [problem for problem in problems if problem.fatal]
@@ -50,15 +63,21 @@ def open_source(path: str) -> Source:
     raise ValueError(f"{path}: {place}{fatal[0].what}{more if len(fatal) > 1 else ''}")
 
 
-def inspect_source(path: str) -> tuple[Source | None, list[Problem]]:
-    """Read a source and list every problem; the source is None where one of them is fatal."""
+def inspect_source(
+    path: str, *, normalise_names: bool = False, zip_encoding: str | None = None
+) -> tuple[Source | None, list[Problem]]:
+    """Read a source and list every problem; the source is None where one of them is fatal.
+
+    Arguments as `open_source`.
+    """
     if is_demo(path):
         return _demo(path)
     problems: list[Problem] = []
     try:
-        listing = _list(path, problems)
+        listing = _list(path, problems, zip_encoding)
         if listing is None:
             return None, problems
+        listing = settle_alike(listing, problems, merge=normalise_names)
         rows, hierarchy = settle(listing, problems)
         check_rows(rows, listing.sub_level.names, problems)
         if hierarchy is None or any(problem.fatal for problem in problems):
@@ -79,8 +98,8 @@ def _demo(path: str) -> tuple[Source | None, list[Problem]]:
     return source, source.problems
 
 
-def _list(path: str, problems: list[Problem]) -> Listing | None:
-    """Tell the format and read its table."""
+def _list(path: str, problems: list[Problem], zip_encoding: str | None) -> Listing | None:
+    """Recognise the format and read its table."""
     root = Path(path).expanduser()
     if not root.exists():
         problems.append(Problem(path, "no such file or folder", True))
@@ -91,11 +110,19 @@ def _list(path: str, problems: list[Problem]) -> Listing | None:
         what = "is neither a folder nor a .parquet file (a zip belongs in a folder with its CSVs)"
         problems.append(Problem(path, what, True))
         return None
-    tables = [file for file in root.glob("*.csv") if file.name not in (SUPER_MAPPING, SUB_MAPPING)]
-    if not tables and any(root.glob("*.parquet")):
+    tables, parquet = csv_files(root), parquet_files(root)
+    if not has_table(root) and any(map(has_images, parquet)):
         return list_parquet(root, problems)
-    if tables or (root / SUPER_MAPPING).exists() or (root / SUB_MAPPING).exists():
-        return list_release(root, problems)
+    if has_table(root) or has_mapping(root):
+        return list_release(root, problems, zip_encoding=zip_encoding)
+    if (tables or parquet) and has_class_folders(root):
+        for file in (*tables, *parquet):
+            what = "has no columns of images and labels; left out, the class folders are read"
+            problems.append(Problem(file.name, what, False))
+    elif tables:
+        return list_release(root, problems)  # names the column that is missing
+    elif parquet:
+        return list_parquet(root, problems)  # likewise
     return list_tree(root, problems)
 
 

@@ -66,7 +66,7 @@ def prepare(
         ValueError: whatever is wrong with the data or the backbone, in one line.
     """
 
-    source = open_source(config.data.path)
+    source = configured_source(config)
     for problem in short_list(source.problems, most=1):
         line = f"{problem.where}: {problem.what}"
         warnings.warn(f"{config.data.path}: {line}", stacklevel=2)
@@ -100,6 +100,18 @@ def prepare(
         cache = with_found_groups(cache, pixels, directory=directory)
     folds = plan(cache, config)
     return Prepared(cache, {fold.name: fold for fold in folds}, features, head, novel)
+
+
+def configured_source(config: Config) -> Source:
+    """The source of a configuration, its table read and checked.
+
+    Raises:
+        ValueError: what is wrong with the data, in one line.
+    """
+    data = config.data
+    return open_source(
+        data.path, normalise_names=data.normalise_names, zip_encoding=data.zip_encoding
+    )
 
 
 def open_images(

@@ -8,12 +8,11 @@ import torch
 from hierclf.config import Config
 from hierclf.config.space import FEATURE_KEYS
 from hierclf.data.source import Source
-from hierclf.data.sources import open_source
 from hierclf.data.stream_open import parquet_of
 from hierclf.nets.backbones import build_backbone
 from hierclf.training.folds import CALIBRATION, REFIT
 from hierclf.training.loop import pick_precision
-from hierclf.training.prepare import Prepared, open_images, prepare
+from hierclf.training.prepare import Prepared, configured_source, open_images, prepare
 from hierclf.training.reopen import PreparedFiles, files_of
 from search.pipeline.options import RunOptions
 from search.pipeline.run_folder import RunFolder
@@ -32,7 +31,7 @@ def check_early(config: Config, folder: RunFolder) -> Source:
         ValueError: the data cannot be read or are not those of the run's first start, or there is
             no such backbone or weights.
     """
-    source = open_source(config.data.path)
+    source = configured_source(config)
     if config.data.stream:
         parquet_of(source)
     for variant in config.variants(("model.backbone", "model.weights")):

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hierclf.data.csv_tables import read_mapping
+from hierclf.data.file_names import unsafe_reason
 from hierclf.data.image_files import list_images
-from hierclf.data.image_store import unsafe_reason
 from hierclf.data.listing import Problem
 from hierclf.data.sources import inspect_source, open_source
 from hierclf.hierarchy import Hierarchy

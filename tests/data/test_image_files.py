@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from hierclf.data.image_files import list_images, natural_key
 
+JPEG = b"\xff\xd8\xff\xe0 and so on"
+
 
 def content(where: Path | str) -> list[tuple[str, bytes]]:
     return [(name, read()) for name, read in list_images(str(where))]
@@ -81,6 +83,20 @@ def test_a_zip_gives_what_the_folder_gives(tmp_path: Path) -> None:
     assert [name for name, _ in content(archive)] == ["1.png", "9.jpg", "10.jpg"]
 
 
+def test_images_are_told_by_content_and_what_is_none_is_listed(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    for name, data in {"a.jfif": JPEG, "b": JPEG, "c.jpg": b"broken", "d.txt": b"text"}.items():
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_bytes(data)
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for path in sorted(folder.iterdir()):
+            archive.write(path, path.name)
+    for where in (str(folder), str(folder / "*"), str(tmp_path / "x.zip")):
+        found = list_images(where)
+        assert list(found.names) == ["a.jfif", "b", "c.jpg"]
+        assert list(found.left_out) == ["d.txt"]
+
+
 def test_one_file_may_have_any_ending(tmp_path: Path) -> None:
     write(tmp_path, "photo.bin", "other.jpg")
     assert content(tmp_path / "photo.bin") == [("photo.bin", b"photo.bin")]
@@ -133,7 +149,7 @@ def test_files_above_the_size_limit_are_not_read(
 ) -> None:
     archive = write_zip(tmp_path / "x.zip", "123456789.jpg")
     write(tmp_path, "123456789.jpg")
-    monkeypatch.setattr("hierclf.data.image_store.MAX_FILE_BYTES", 8)
+    monkeypatch.setattr("hierclf.data.zip_files.MAX_FILE_BYTES", 8)
     for where in (archive, tmp_path):
         with pytest.raises(ValueError, match="more than the limit of 8"):
             list_images(str(where)).read(0)

@@ -79,7 +79,7 @@ def test_a_damaged_zip_entry_fails_alone(tmp_path: Path) -> None:
 def test_a_zip_entry_of_absurd_size_is_not_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hierclf.data.image_store.MAX_FILE_BYTES", 10)
+    monkeypatch.setattr("hierclf.data.zip_files.MAX_FILE_BYTES", 10)
     source = open_source(str(release(tmp_path)))
     with pytest.raises(ValueError, match="more than the limit of 10"):
         source.read(0)

@@ -34,7 +34,7 @@ def labels(novel: NovelSource) -> dict[str, tuple[int, str]]:
 
 
 def test_folders_label_at_either_level_or_not_at_all(tmp_path: Path) -> None:
-    images = ["a.png", "bird/b.png", "emu/c.png", "bird/emu/d.png", "cat/lynx/e.png", "notes.txt"]
+    images = ["a.png", "bird/b.png", "emu/c.png", "bird/emu/d.png", "cat/lynx/e.png"]
     assert labels(opened(tree(tmp_path / "new", images))) == {
         "a.png": (UNLABELLED, "?/?"),
         "bird/b.png": (0, "bird/?"),
@@ -115,8 +115,11 @@ def test_the_fingerprint_changes_with_labels_content_and_size(tmp_path: Path) ->
     ],
 )
 def test_what_cannot_be_novel_is_one_line(tmp_path: Path, images: list[str], said: str) -> None:
+    root = tree(tmp_path / "new", images)
+    root.mkdir(exist_ok=True)
+    (root / "notes.txt").write_text("no image")
     with pytest.raises(ValueError, match=said) as caught:
-        opened(tree(tmp_path / "new", images))
+        opened(root)
     assert "\n" not in str(caught.value)
 
 

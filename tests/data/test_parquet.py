@@ -81,6 +81,86 @@ def test_a_row_without_bytes_fails_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "kind",
+    [
+        pa.list_(pa.uint8()),
+        pa.large_list(pa.uint8()),
+        pa.large_binary(),
+        pa.binary_view(),
+        pa.struct([("bytes", pa.list_(pa.uint8())), ("path", pa.string())]),
+    ],
+)
+def test_bytes_may_be_of_any_type(tmp_path: Path, kind: Any) -> None:
+    def cell(data: bytes) -> Any:
+        inner = kind.field("bytes").type if pa.types.is_struct(kind) else kind
+        value: Any = (
+            list(data) if pa.types.is_list(inner) or pa.types.is_large_list(inner) else data
+        )
+        return {"bytes": value, "path": "x"} if pa.types.is_struct(kind) else value
+
+    columns = text_columns()
+    columns["image"] = pa.array([cell(data) for data in columns["image"]], type=kind)
+    columns["superclass"] = pa.array(columns["superclass"], type=pa.string_view())
+    columns["subclass"] = pa.array(columns["subclass"]).cast(pa.large_string())
+    source = open_source(str(parquet(tmp_path / "a.parquet", columns)))
+    assert red_values(source) == list(range(6))
+    assert source.hierarchy.sub_names == ("hen", "owl", "pug")
+
+
+def test_fixed_size_bytes_are_read(tmp_path: Path) -> None:
+    data = [png(i) for i in range(6)]
+    size = max(map(len, data))
+    padded = [item.ljust(size, b"\0") for item in data]
+    columns = text_columns() | {"image": pa.array(padded, type=pa.binary(size))}
+    assert red_values(open_source(str(parquet(tmp_path / "a.parquet", columns)))) == list(range(6))
+
+
+def test_ids_may_be_floats_as_after_a_join(tmp_path: Path) -> None:
+    columns = id_columns()
+    columns["superclass_index"] = [float(i) for i in columns["superclass_index"]]
+    path = parquet(tmp_path / "a.parquet", columns)
+    assert open_source(str(path)).hierarchy.super_ids == (0, 1)
+    columns["superclass_index"] = [0.0, 0.0, 0.0, 0.5, 1.0, float("nan")]
+    where = [(p.where, p.what) for p in fatal(parquet(tmp_path / "b.parquet", columns))]
+    assert where[:2] == [
+        ("b.parquet row 3", "superclass label '0.5' is not an integer"),
+        ("b.parquet row 5", "the superclass label is empty"),
+    ]
+
+
+def test_files_in_a_data_folder_are_read_as_the_hub_has_them(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    parquet(tmp_path / "data" / "train-00000-of-00001.parquet", text_columns())
+    parquet(tmp_path / "data" / "test-00000-of-00001.parquet", text_columns())
+    source = open_source(str(tmp_path))
+    assert len(source.images) == 6
+    assert [problem.where for problem in source.problems] == ["test-00000-of-00001.parquet"]
+
+
+def test_hive_folders_are_columns(tmp_path: Path) -> None:
+    columns = text_columns()
+    for parent in ("bird", "dog"):
+        for split in ("train", "val"):
+            folder = tmp_path / f"superclass={parent}" / f"split={split}"
+            folder.mkdir(parents=True)
+            of = [i for i in range(6) if columns["superclass"][i] == parent]
+            chosen = of if split == "train" else of[:2]
+            names = ("image", "subclass")
+            parquet(folder / "part-0.parquet", {n: [columns[n][i] for i in chosen] for n in names})
+    source = open_source(str(tmp_path))
+    assert source.hierarchy.super_names == ("bird", "dog")
+    assert source.is_val is not None
+    assert source.is_val.tolist() == [False] * 4 + [True] * 2 + [False] * 2 + [True] * 2
+    assert red_values(source) == [0, 1, 2, 3, 0, 1, 4, 5, 4, 5]
+
+
+def test_a_column_in_some_files_only_is_named(tmp_path: Path) -> None:
+    parquet(tmp_path / "a.parquet", text_columns())
+    parquet(tmp_path / "b.parquet", text_columns() | {"group": list("abcdef")})
+    assert "column 'group' is in some of its files only" in only_fatal(tmp_path).what
+
+
+@pytest.mark.parametrize(
     ("changes", "what"),
     [
         ({"subclass": ["owl", None, "hen", "hen", "pug", "pug"]}, "subclass label is empty"),

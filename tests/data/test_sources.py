@@ -44,13 +44,14 @@ def test_files_outside_the_two_levels_are_left_out_and_said(tmp_path: Path) -> N
         "top.png",
         "bird/loose.png",
         "bird/owl/deep/x.png",
-        "bird/owl/notes.txt",
         ".hidden.png",
     ]
-    source = open_source(str(tree(tmp_path, [*TREE, *stray])))
+    root = tree(tmp_path, [*TREE, *stray])
+    (root / "bird" / "owl" / "notes.txt").write_text("no image")
+    source = open_source(str(root))
     assert len(source.images) == 6
     assert not any(problem.fatal for problem in source.problems)
-    assert [p.where for p in source.problems] == [".", "bird", "bird/owl/deep", "files .txt"]
+    assert [p.where for p in source.problems] == ["files .txt", ".", "bird", "bird/owl/deep"]
 
 
 def test_a_tree_folder_named_novel_is_fatal(tmp_path: Path) -> None:

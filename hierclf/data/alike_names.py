@@ -1,0 +1,80 @@
+"""Classes whose names differ in nothing that a person would see as a difference.
+
+Names are alike where they are equal but for case, spaces, full-width letters and how accents are
+composed.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Mapping
+from dataclasses import replace
+
+from hierclf.data.listing import ClassNames, Listing, Problem, Row
+
+
+def settle_alike(listing: Listing, problems: list[Problem], *, merge: bool) -> Listing:
+    """Warn of classes with names alike, or make them one.
+
+    Sub-classes count where their super-classes are the same, or alike.
+
+    Args:
+        listing: what was read.
+        problems: the list to add to.
+        merge: make them one class, which keeps the id and the name of the one with most images.
+    """
+    rows = listing.rows
+    supers, super_of = listing.super_level, {row.sub_id: row.super_id for row in rows}
+    super_keys: dict[int, Hashable] = {i: _key(supers.names[i]) for i in super_of.values()}
+    sub_keys: dict[int, Hashable] = {
+        i: (super_keys[parent], _key(listing.sub_level.names[i])) for i, parent in super_of.items()
+    }
+    super_level, super_ids = _settle_level(
+        "super", supers, super_keys, Counter(row.super_id for row in rows), problems, merge
+    )
+    sub_level, sub_ids = _settle_level(
+        "sub", listing.sub_level, sub_keys, Counter(row.sub_id for row in rows), problems, merge
+    )
+
+    def settled(row: Row) -> Row:
+        return row._replace(super_id=super_ids[row.super_id], sub_id=sub_ids[row.sub_id])
+
+    rows = [settled(row) for row in rows] if merge else rows
+    return replace(listing, rows=rows, super_level=super_level, sub_level=sub_level)
+
+
+def _settle_level(
+    level: str,
+    names: ClassNames,
+    keys: Mapping[int, Hashable],
+    n_images: Counter[int],
+    problems: list[Problem],
+    merge: bool,
+) -> tuple[ClassNames, dict[int, int]]:
+    """The level's classes, and the id that stands for each id."""
+    alike: dict[Hashable, list[int]] = defaultdict(list)
+    for class_id in sorted(keys):
+        alike[keys[class_id]].append(class_id)
+    kept = dict(names.names)
+    stands_for: dict[int, int] = {}
+    for ids in alike.values():
+        first = max(ids, key=lambda i: n_images[i])
+        stands_for |= dict.fromkeys(ids, first)
+        if len(ids) == 1:
+            continue
+        listed = ", ".join(repr(names.names[i]) for i in ids)
+        what = f"{listed} differ in case, spaces or the form of letters only; "
+        if merge:
+            what += f"read as one, {names.names[first]!r}"
+            for other in set(ids) - {first}:
+                del kept[other]
+        else:
+            what += "data.normalise_names=true makes them one"
+        problems.append(Problem(f"{level}-classes", what, False))
+    return replace(names, names=kept), stands_for
+
+
+def _key(name: str) -> str:
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return " ".join(unicodedata.normalize("NFKC", folded).split())

@@ -1,0 +1,176 @@
+"""Folder trees of images: super/sub/image, whole or divided into train, val and test."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from hierclf.data.image_store import Entry, is_loose_image, read_loose, walk_files
+from hierclf.data.images import FORMATS
+from hierclf.data.listing import ClassNames, Listing, Problem, Row
+from hierclf.hierarchy import is_novel_name
+
+_SPLIT_OF = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+
+
+class _Image(NamedTuple):
+    super_name: str
+    sub_name: str
+    entry: Entry
+    split: str | None = None
+
+
+def list_tree(root: Path, problems: list[Problem]) -> Listing | None:
+    """Read a tree super/sub/image, or train/super/sub/image beside val and test.
+
+    Images below `val` are the user's validation images; those below `test` are left out.
+    """
+    entries = _images(root, problems)
+    if splits := _top_splits(entries):
+        found = _from_splits(entries, splits, problems)
+    else:
+        found = _from_classes(entries, problems)
+    if not found:
+        if not any(problem.fatal for problem in problems):
+            what = "no images at all: neither CSVs, nor Parquet files, nor folders super/sub/image"
+            problems.append(Problem(root.name, what + _hint(root, entries), True))
+        return None
+    return _listing(root, found, problems)
+
+
+def has_class_folders(root: Path) -> bool:
+    """Whether an image lies in a folder of a folder of `root`."""
+    return any(
+        entry.path.count("/") >= 2 and not entry.unsafe and is_loose_image(root, entry)
+        for entry in walk_files(root, root)
+    )
+
+
+def _images(root: Path, problems: list[Problem]) -> list[Entry]:
+    found: list[Entry] = []
+    others: Counter[str] = Counter()
+    for entry in walk_files(root, root):
+        if entry.unsafe:
+            problems.append(Problem(entry.path, entry.unsafe, True))
+        elif is_loose_image(root, entry):
+            found.append(entry)
+        elif "/" in entry.path or not entry.path.endswith((".csv", ".parquet")):  # named already
+            others[Path(entry.path).suffix.lower() or "(no ending)"] += 1
+    for suffix, count in sorted(others.items()):
+        what = f"{count} files are not of the formats {', '.join(FORMATS)}; left out"
+        problems.append(Problem(f"files {suffix}", what, False))
+    return found
+
+
+def _top_splits(entries: Sequence[Entry]) -> dict[str, str]:
+    """The split of each top folder that is named for one; empty where these are classes.
+
+    A class may be called train: it takes a second split beside it, or no other folder at all.
+    """
+    tops = {entry.path.split("/")[0] for entry in entries if "/" in entry.path}
+    splits = {top: _SPLIT_OF[top.lower()] for top in sorted(tops) if top.lower() in _SPLIT_OF}
+    kinds = set(splits.values())
+    return splits if "train" in kinds and (len(kinds) > 1 or len(splits) == len(tops)) else {}
+
+
+def _from_splits(
+    entries: Sequence[Entry], splits: dict[str, str], problems: list[Problem]
+) -> list[_Image]:
+    found: list[_Image] = []
+    left_out: Counter[tuple[str, str]] = Counter()
+    has_val = "val" in splits.values()
+    for entry in entries:
+        *folders, _ = entry.path.split("/")
+        top, *classes = folders or [""]
+        if splits.get(top) == "test":
+            left_out[top, "test images, for `hierclf evaluate`; left out"] += 1
+        elif top not in splits or len(classes) != 2:
+            left_out[top or ".", "images do not lie in a folder split/super/sub; left out"] += 1
+        else:
+            split = splits[top] if has_val else None
+            found.append(_Image(classes[0], classes[1], entry, split))
+    for (folder, what), count in sorted(left_out.items()):
+        problems.append(Problem(folder, f"{count} {what}", False))
+    if not found:
+        names = ", ".join(splits)
+        what = (
+            f"the folders {names} are splits, and the classes below them have one level; "
+            "two are needed (train/super/sub/image)"
+        )
+        problems.append(Problem(names, what, True))
+    return found
+
+
+def _from_classes(entries: Sequence[Entry], problems: list[Problem]) -> list[_Image]:
+    found: list[_Image] = []
+    elsewhere: Counter[str] = Counter()
+    for entry in entries:
+        *folders, _ = entry.path.split("/")
+        if len(folders) == 2:
+            found.append(_Image(folders[0], folders[1], entry))
+        else:
+            elsewhere["/".join(folders) or "."] += 1
+    for folder, count in sorted(elsewhere.items()):
+        what = f"{count} images do not lie in a folder super/sub; left out"
+        problems.append(Problem(folder, what, False))
+    subs = {image.sub_name.lower() for image in found}
+    if "train" in subs and subs <= set(_SPLIT_OF):
+        what = (
+            "the folders below the classes are splits; put them above two levels of classes "
+            "(train/super/sub/image)"
+        )
+        problems.append(Problem(", ".join(sorted(subs)), what, True))
+    return found
+
+
+def _hint(root: Path, entries: Sequence[Entry]) -> str:
+    """What to do about images that all lie one folder deeper, or below splits of sub-classes."""
+    folders = [entry.path.split("/")[:-1] for entry in entries]
+    tops = {parts[0] for parts in folders if parts}
+    if not folders or any(len(parts) != 3 for parts in folders):
+        return ""
+    if all(parts[2].lower() in _SPLIT_OF for parts in folders):
+        return "; put the folders train, val, test above the classes"
+    return f"; is the data set {root / tops.pop()}?" if len(tops) == 1 else ""
+
+
+def _listing(root: Path, found: Sequence[_Image], problems: list[Problem]) -> Listing:
+    """Ids in sorted order; sub-classes of one name under two super-classes become super/sub."""
+    parents: dict[str, set[str]] = defaultdict(set)
+    for image in found:
+        parents[image.sub_name].add(image.super_name)
+    names = {name for image in found for name in (image.super_name, image.sub_name)}
+    for name in sorted(filter(is_novel_name, names)):
+        what = "a class is named 'novel', which training data must not hold"
+        problems.append(Problem(f"folder {name!r}", what, True))
+
+    def full(image: _Image) -> str:
+        several = len(parents[image.sub_name]) > 1
+        return f"{image.super_name}/{image.sub_name}" if several else image.sub_name
+
+    super_ids = {name: i for i, name in enumerate(sorted({image.super_name for image in found}))}
+    sub_ids = {name: i for i, name in enumerate(sorted({full(image) for image in found}))}
+    return Listing(
+        rows=[
+            Row(
+                image.entry.path,
+                image.entry.path,
+                super_ids[image.super_name],
+                sub_ids[full(image)],
+                image.entry,
+                split=image.split,
+            )
+            for image in found
+        ],
+        super_level=ClassNames({i: name for name, i in super_ids.items()}, len(super_ids)),
+        sub_level=ClassNames({i: name for name, i in sub_ids.items()}, len(sub_ids)),
+        read=partial(read_loose, root),
+        stamp=lambda entry: list(entry.stamp),
+    )
