@@ -92,7 +92,7 @@ def test_the_wheel_holds_both_packages_their_types_and_the_recipes(
         for package in ("hierclf", "search")
         for path in (ROOT / package).rglob("*.py")
     }
-    recipes = {f"hierclf/configs/{path.name}" for path in (ROOT / "configs").iterdir()}
+    recipes = {f"hierclf/recipes/{path.name}" for path in (ROOT / "configs").iterdir()}
     own = {name for name in names if ".dist-info/" not in name}
     assert own == sources | recipes | {"hierclf/py.typed"}
     assert any(name.endswith("licenses/LICENSE") for name in names)

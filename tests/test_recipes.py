@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hierclf.config import load_config
-from hierclf.recipes import config_file, recipe_names
+from hierclf.config.recipes import config_file, recipe_names
 
 ROOT = Path(__file__).parents[1]
 

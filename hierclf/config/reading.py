@@ -7,9 +7,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from hierclf.config.recipes import config_file
 from hierclf.config.sections import Config
 from hierclf.config.space import DEFAULT_SPACE, Choices, Interval
-from hierclf.recipes import config_file
 
 
 def load_config(

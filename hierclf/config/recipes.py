@@ -1,12 +1,12 @@
 """Configuration files by path, or by the name of a recipe that comes with the package.
 
-A recipe is a YAML file of `configs/` in a clone; a wheel holds them in `hierclf/configs/`.
+A recipe is a YAML file of `configs/` in a clone; a wheel holds them in `hierclf/recipes/`.
 """
 
 from pathlib import Path
 
-_PACKAGE = Path(__file__).parent
-_FOLDERS = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
+_PACKAGE = Path(__file__).parents[1]
+_FOLDERS = (_PACKAGE / "recipes", _PACKAGE.parent / "configs")
 
 
 def recipe_names() -> list[str]:
