@@ -1,4 +1,4 @@
-"""What the benchmark writes: all rows as CSV, means over the seeds as Markdown, and a plot."""
+"""The benchmark's report: all rows as CSV, means over the seeds as Markdown, and a plot."""
 
 from __future__ import annotations
 
@@ -26,19 +26,27 @@ _QUALITY = ("auroc", "aupr", "fpr95", "oscr")
 
 
 def write_report(rows: pd.DataFrame, folder: Path) -> list[Path]:
-    """Write benchmark.csv, benchmark.md and benchmark.png into a folder; their paths."""
+    """Write benchmark.csv, benchmark.md and benchmark.png.
+
+    Args:
+        rows: from `run_benchmark`.
+        folder: created if missing.
+
+    Returns:
+        The paths of the files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"benchmark.{ending}" for ending in ("csv", "md", "png")]
-    with draft_of(paths[0]) as draft:
-        rows.to_csv(draft, index=False)
-    with draft_of(paths[1]) as draft:
-        draft.write_text(markdown(rows), encoding="utf-8")
+    with draft_of(paths[0]) as temporary:
+        rows.to_csv(temporary, index=False)
+    with draft_of(paths[1]) as temporary:
+        temporary.write_text(markdown(rows), encoding="utf-8")
     _plot(rows, paths[2])
     return paths
 
 
 def summary(rows: pd.DataFrame) -> str:
-    """The balanced rules as plain text: harmonic means in per cent, mean and spread over seeds."""
+    """Harmonic means of the balanced rules as plain text: mean and spread over the seeds, in %."""
     lines = [f"{'rule':<24}{'super H':>14}{'sub H':>14}"]
     for rule, group in _by_rule(rows):
         cells = "".join(
@@ -49,7 +57,7 @@ def summary(rows: pd.DataFrame) -> str:
 
 
 def markdown(rows: pd.DataFrame) -> str:
-    """All tables; mean and standard deviation over the seeds, in per cent."""
+    """All tables in Markdown: mean and standard deviation over the seeds, in per cent."""
     judged = rows[rows["super_harmonic"].notna() | rows["sub_harmonic"].notna()]
     plain = (judged["decoding"] == "top-down") & _as_deployed(judged)
     first = judged["goal"].iloc[int((judged["goal"] != "fixed").to_numpy().argmax())]
@@ -62,7 +70,7 @@ def markdown(rows: pd.DataFrame) -> str:
         _quality_table(judged[plain & (judged["goal"] == first)]),
         "Decodings:",
         _decoding_table(judged[_as_deployed(judged) & judged["goal"].isin([first, "fixed"])]),
-        "How thresholds carry from some networks to others:",
+        "Score normalisation across folds:",
         _accuracy_table(
             judged[
                 judged["rule"].isin(_several(judged, "normalisation"))
@@ -76,12 +84,12 @@ def markdown(rows: pd.DataFrame) -> str:
 
 
 def _as_deployed(rows: pd.DataFrame) -> pd.Series:
-    """Which rows are of thresholds carried as a search's are, or of fixed ones."""
+    """Which rows use a search's score normalisation, or fixed thresholds."""
     return (rows["normalisation"] == DEPLOYED) | (rows["goal"] == "fixed")
 
 
 def _several(rows: pd.DataFrame, key: str) -> list[str]:
-    """Rules that have rows of several values of a key."""
+    """Rules with more than one value of a key."""
     counts = rows.groupby("rule")[key].nunique()
     return list(counts.index[counts > 1])
 
@@ -93,12 +101,12 @@ def _main(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by_rule(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """The rows of the plots and of the summary, by rule, in their order."""
+    """The rows of the plot and of the summary, by rule, in order."""
     return [(str(rule), group) for rule, group in _main(rows).groupby("rule", sort=False)]
 
 
 def mean_and_spread(values: pd.Series) -> str:
-    """Shares as text: mean and standard deviation in per cent, `-` where there are none."""
+    """Fractions as text: mean and standard deviation in per cent; `-` without any."""
     present = 100.0 * values.dropna().astype(float)
     if present.empty:
         return "-"

@@ -1,15 +1,15 @@
-"""A benchmark that a stranger can repeat: scores, decodings and goals on held-out classes.
+"""The benchmark of scores, decodings and goals on held-out classes.
 
     python -m hierclf.benchmark scores --data PATH --config configs/cpu.yaml
 
-For each seed: class-holdout folds are planned, the network is trained on each with the
-configuration as it is, every score is fitted, and every rule is judged by cross-fitting, so that no
-class reports on a rule that it helped to choose. The paper's rule is the first row.
+For each seed: plan class-holdout folds, train the network on each with the configuration as it is,
+fit every score, and evaluate every rule by cross-fitting, so that no class is used both to choose a
+rule and to evaluate it. The paper's rule is the first row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -48,7 +48,16 @@ PAPER, FUSED = "paper's rule", "fused score"
 
 
 def fold_tables(config: Config, prepared: Prepared, title: str) -> Tables:
-    """Train every fold of `prepared`; the score table of all of them, by decoding."""
+    """Train every fold of `prepared`.
+
+    Args:
+        config: the configuration, used as it is.
+        prepared: images and folds.
+        title: prefix of the progress line.
+
+    Returns:
+        The score table of all folds, by decoding.
+    """
     names = config.thresholds.scores
     folds = list(prepared.folds.values())
     tables: dict[Decoding, list[ScoreTable]] = {decoding: [] for decoding in DECODINGS}
@@ -68,10 +77,19 @@ def fold_tables(config: Config, prepared: Prepared, title: str) -> Tables:
 def benchmark_rows(
     tables: Tables, config: Config, cache: ImageCache, goals: dict[str, Goal]
 ) -> Iterator[Row]:
-    """One row for every rule on one seed's tables, the paper's first.
+    """One row per rule on one seed's tables, the paper's first.
 
-    Single scores are judged under every goal. Decodings and normalisations are compared by the
-    fused score, under the balanced goal.
+    Single scores and the fused score are evaluated under every goal; decodings and normalisations
+    with the fused score under the balanced goal.
+
+    Args:
+        tables: from `fold_tables`.
+        config: the configuration of the tables.
+        cache: the images of the tables.
+        goals: by title; the balanced goal first.
+
+    Yields:
+        The row of a rule; a goal that no threshold reaches gives a row with the reason as `note`.
     """
     names = config.thresholds.scores
     raw, balanced = tables["top-down"], next(iter(goals))
@@ -81,38 +99,38 @@ def benchmark_rows(
     judge = partial(cross_fitted, parts=parts)
     compared: tuple[Decoding, ...] = ("top-down", "independent")
     for decoding in compared:
-        answers = apply_rule(tables[decoding], PAPER_RULE)
+        predicted = apply_rule(tables[decoding], PAPER_RULE)
         fixed = {"goal": "fixed", "normalisation": "raw", "decoding": decoding}
-        yield rule_row(PAPER, tables[decoding], answers, sub_to_super, **fixed)
+        yield rule_row(PAPER, tables[decoding], predicted, sub_to_super, **fixed)
     novel = np.full(len(raw), NOVEL)
     constants = {"always novel": Classes(novel, novel), "never novel": table.predictions}
-    for name, answers in constants.items():
-        yield rule_row(name, table, answers, sub_to_super, goal="fixed", normalisation="raw")
+    for name, predicted in constants.items():
+        yield rule_row(name, table, predicted, sub_to_super, goal="fixed", normalisation="raw")
     families: list[tuple[str, Sequence[str]]] = [(name, [name]) for name in names]
     families.append((FUSED, names))
     for goal_name, goal in goals.items():
         for name, scores in families:
             try:
-                rows, answers = judge(table, scores, goal=goal)
+                rows, predicted = judge(table, scores, goal=goal)
             except ValueError as error:
                 if goal is BALANCED:
                     raise
                 yield {"rule": name, "goal": goal_name, "note": str(error)}
                 continue
             quality = score_quality(table, name) if name in names else {}
-            yield rule_row(name, rows, answers, sub_to_super, goal=goal_name) | quality
+            yield rule_row(name, rows, predicted, sub_to_super, goal=goal_name) | quality
     for decoding in [d for d in DECODINGS if d != "top-down"]:
         decoded = normalise_by_fold(tables[decoding], names, DEPLOYED)
-        rows, answers = judge(decoded, names, goal=BALANCED)
-        yield rule_row(FUSED, rows, answers, sub_to_super, goal=balanced, decoding=decoding)
+        rows, predicted = judge(decoded, names, goal=BALANCED)
+        yield rule_row(FUSED, rows, predicted, sub_to_super, goal=balanced, decoding=decoding)
     for how in [n for n in NORMALISATIONS if n != DEPLOYED]:
         moved = normalise_by_fold(raw, names, how)
-        rows, answers = judge(moved, names, goal=BALANCED)
-        yield rule_row(FUSED, rows, answers, sub_to_super, goal=balanced, normalisation=how)
+        rows, predicted = judge(moved, names, goal=BALANCED)
+        yield rule_row(FUSED, rows, predicted, sub_to_super, goal=balanced, normalisation=how)
 
 
 def score_quality(table: ScoreTable, name: str) -> dict[str, float | None]:
-    """AUROC, AUPR, FPR at 95 % TPR and OSCR of one score at both levels, thresholds apart."""
+    """AUROC, AUPR, FPR at 95 % TPR and OSCR of one score at both levels."""
     quality: dict[str, float | None] = {}
     for level in LEVELS:
         rows, values = table[level], table.score(level, name)
@@ -125,49 +143,60 @@ def score_quality(table: ScoreTable, name: str) -> dict[str, float | None]:
 def cross_fitted(
     table: ScoreTable, scores: Sequence[str], *, goal: Goal, parts: np.ndarray
 ) -> tuple[ScoreTable, Classes]:
-    """Rows and answers by rules that their classes did not choose; see `cross_fit`."""
+    """Rows, and predictions by rules chosen without their classes; see `cross_fit`."""
     folds = sorted(set(table.folds))
     choose = partial(choose_rule, goal=goal)
     found = cross_fit(table, parts, scores, folds, choose=choose).predictions
-    answers = Classes(found["pred_super"].to_numpy(), found["pred_sub"].to_numpy())
-    return table.take(found.index), answers
+    predicted = Classes(found["pred_super"].to_numpy(), found["pred_sub"].to_numpy())
+    return table.take(found.index), predicted
 
 
 def rule_row(
     name: str,
     table: ScoreTable,
-    answers: Classes,
+    predicted: Classes,
     sub_to_super: np.ndarray,
     *,
     goal: str,
     decoding: str = "top-down",
     normalisation: str = DEPLOYED,
 ) -> Row:
-    """Everything that is measured of one rule's answers."""
+    """All metrics of one rule's predictions.
+
+    Args:
+        name: of the rule.
+        table: the rows that are evaluated.
+        predicted: the rule's predictions for these rows.
+        sub_to_super: int [C], the super-class of each sub-class.
+        goal: title of the goal.
+        decoding: of the table.
+        normalisation: of the table's scores.
+    """
     truth = table.targets
-    unseen, found = truth.sub == NOVEL, answers.sub == NOVEL
+    unseen, found = truth.sub == NOVEL, predicted.sub == NOVEL
     near, far = unseen & (truth.super != NOVEL), unseen & (truth.super == NOVEL)
-    share: Callable[[np.ndarray], float | None] = lambda rows: (  # noqa: E731
-        float(found[rows].mean()) if rows.any() else None
-    )
     return {
         "rule": name,
         "goal": goal,
         "decoding": decoding,
         "normalisation": normalisation,
-        **six_accuracies(*truth, *answers),
-        "sub_unseen_near": share(near),
-        "sub_unseen_far": share(far),
-        "super_balanced": balanced_accuracy(truth.super, answers.super),
-        "sub_balanced": balanced_accuracy(truth.sub, answers.sub),
-        "consistency": consistency_rate(*answers, sub_to_super),
-        "distance": hierarchical_distance(*truth, *answers),
-        "severity": mistake_severity(*truth, *answers),
+        **six_accuracies(*truth, *predicted),
+        "sub_unseen_near": _mean(found[near]),
+        "sub_unseen_far": _mean(found[far]),
+        "super_balanced": balanced_accuracy(truth.super, predicted.super),
+        "sub_balanced": balanced_accuracy(truth.sub, predicted.sub),
+        "consistency": consistency_rate(*predicted, sub_to_super),
+        "distance": hierarchical_distance(*truth, *predicted),
+        "severity": mistake_severity(*truth, *predicted),
     }
 
 
+def _mean(values: np.ndarray) -> float | None:
+    return float(values.mean()) if len(values) else None
+
+
 def prepare_with_progress(config: Config) -> Prepared:
-    """Images and features from the cache of this machine, or into it."""
+    """`prepare` in this machine's cache, with progress on stderr."""
     with progress("images and features") as report:
         return prepare(
             config,
@@ -178,7 +207,13 @@ def prepare_with_progress(config: Config) -> Prepared:
 
 
 def run_benchmark(config: Config, seeds: Sequence[int], goals: dict[str, Goal]) -> pd.DataFrame:
-    """Every row of every seed; features and decoded images are shared by the seeds."""
+    """Rows of all seeds, with a column `seed`; decoded images and features are computed once.
+
+    Args:
+        config: the configuration, used as it is but for the seed.
+        seeds: of folds and training.
+        goals: by title; the balanced goal first.
+    """
     prepared = prepare_with_progress(config)
     rows: list[Row] = []
     for seed in seeds:
@@ -187,7 +222,7 @@ def run_benchmark(config: Config, seeds: Sequence[int], goals: dict[str, Goal]) 
         tables = fold_tables(seeded, prepared._replace(folds=folds), f"seed {seed}")
         n_rules = 4 + len(goals) * (len(config.thresholds.scores) + 1)
         n_rules += len(DECODINGS) + len(NORMALISATIONS) - 2
-        with progress(f"seed {seed}: judging rules") as report:
+        with progress(f"seed {seed}: evaluating rules") as report:
             for i, row in enumerate(benchmark_rows(tables, seeded, prepared.cache, goals)):
                 rows.append(row | {"seed": seed})
                 report(i + 1, n_rules)

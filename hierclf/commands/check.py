@@ -1,4 +1,4 @@
-"""What `hierclf check` prints: the hierarchy with its counts, and every problem.
+"""The report of `hierclf check`: the hierarchy with its counts, and every problem.
 
 Shape legend: N images.
 """
@@ -26,7 +26,11 @@ def read_problems(source: Source, *, progress: Progress | None = None) -> list[P
     in `source.problems` and not repeated here.
 
     Args:
+        source: what to read.
         progress: called as (done, total).
+
+    Returns:
+        Warnings, unreadable images and equal pixels in order, then near-copies.
     """
 
     def attempt(index: int) -> str | tuple[bytes, np.ndarray]:
@@ -65,8 +69,8 @@ def format_check(source: Source | None, problems: Sequence[Problem]) -> str:
     """The report on a source: totals, counts as an indented hierarchy, and every problem.
 
     Args:
-        source: None where a fatal problem left nothing to count.
-        problems: from `inspect_source`, and `read_problems` where the images were read too.
+        source: None if a fatal problem left nothing to count.
+        problems: from `inspect_source`, and `read_problems` if the images were read too.
     """
     blocks = [] if source is None else [_summary(source), _tree(source)]
     return "\n\n".join([*blocks, _problem_list(problems)])
@@ -93,7 +97,7 @@ def _summary(source: Source) -> str:
 
 
 def _sizes(source: Source) -> str:
-    """Sizes (width x height) of a few images, evenly spread over the source."""
+    """Sizes (width x height) of a sample of images, evenly spread over the source."""
     present = [index for index in range(len(source.images)) if index not in source.missing]
     picks = np.unique(np.linspace(0, len(present) - 1, _SAMPLED).round().astype(int))
     shapes = []

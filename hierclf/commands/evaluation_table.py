@@ -7,6 +7,7 @@ from rich.table import Table
 from hierclf.commands.evaluate import Evaluation
 from hierclf.hierarchy import LEVELS
 from hierclf.metrics.accuracy import PARTS
+from hierclf.metrics.text import percent
 
 _SHOWN = 3
 
@@ -21,7 +22,7 @@ def evaluation_table(result: Evaluation) -> Table:
         for part in (*PARTS, "harmonic"):
             key = f"{level}_{part}"
             values = (result.accuracies, result.always_novel, result.never_novel)
-            cells = [_percent(figures[key]) for figures in values]
+            cells = [percent(figures[key], 2) for figures in values]
             images = str(result.counts[key]) if key in result.counts else ""
             table.add_row(f"{level} {part}", images, *cells, end_section=part == "harmonic")
     return table
@@ -37,10 +38,6 @@ def evaluation_notes(result: Evaluation) -> list[str]:
         images = _some_names(result.unlabelled)
         notes.append(f"{len(result.unlabelled)} predicted images without label, left out: {images}")
     return notes
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f}"
 
 
 def _some_names(names: list[str]) -> str:

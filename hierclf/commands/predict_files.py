@@ -1,4 +1,4 @@
-"""Predict image files into a CSV or Parquet file, batch by batch, in flat memory."""
+"""Predict image files into a CSV or Parquet file, batch by batch, in constant memory."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from hierclf.progress import Progress
 
 Format = Literal["table", "submission"]
 SUBMISSION = ("image", "superclass_index", "subclass_index")
-# Rows written at once: a Parquet file of tiny row groups would be slow to read.
+# Rows per write: a Parquet file of tiny row groups is slow to read.
 _ROWS_AT_ONCE = 8192
 
 _SCHEMA = pa.schema(
@@ -32,13 +32,13 @@ _SCHEMA = pa.schema(
 
 @dataclass
 class Tally:
-    """What came of the images.
+    """Counts of predicted images, and the unreadable ones.
 
     Attributes:
-        known: of a known super- and sub-class.
-        novel_super: of a novel super-class, and thus a novel sub-class.
-        novel_sub: of a novel sub-class of a known super-class.
-        unreadable: (name, reason) of the images that the file leaves out.
+        known: images of a known super- and sub-class.
+        novel_super: images of a novel super-class, which implies a novel sub-class.
+        novel_sub: images of a novel sub-class of a known super-class.
+        unreadable: (name, reason) of each image that is not in the file.
     """
 
     known: int = 0
@@ -48,10 +48,11 @@ class Tally:
 
     @property
     def predicted(self) -> int:
+        """The number of images in the file."""
         return self.known + self.novel_super + self.novel_sub
 
     def add(self, part: "Tally") -> None:
-        """Count another part of the same images."""
+        """Add the counts of another part of the images."""
         self.known += part.known
         self.novel_super += part.novel_super
         self.novel_sub += part.novel_sub
@@ -69,17 +70,24 @@ def predict_to_file(
     progress: Progress | None = None,
     may_be_empty: bool = False,
 ) -> Tally:
-    """Predict all images that can be read; the file appears, whole, at the end.
+    """Predict all readable images; the file is written atomically.
 
     Args:
-        out: .csv or .parquet, replaced where it exists.
-        form: `table` is every column of `predict_images`; `submission` is image and the two ids,
-            always in natural order.
+        bundle: a model with thresholds.
+        images: the images.
+        out: .csv or .parquet, replaced if it exists.
+        form: `table` has every column of `predict_images`; `submission` has the image and the two
+            ids, in natural order of the images.
+        batch_size: images per batch.
+        device: by default a GPU where there is one.
         progress: called as (done, total).
-        may_be_empty: of a part of the images, none need be readable.
+        may_be_empty: whether it is no error if none of these images is readable.
+
+    Returns:
+        Counts, and the unreadable images.
 
     Raises:
-        ValueError: no image can be read (the first reason is named), or as `predict_batches`.
+        ValueError: no readable image (gives the first reason), or as `predict_batches`.
     """
     check_out_file("out", out, endings=TABLE_ENDINGS)
     tally, done = Tally(), 0
@@ -116,13 +124,18 @@ def _count(tally: Tally, table: pd.DataFrame, bundle: Bundle) -> None:
 def _writer(
     out: Path, columns: tuple[str, ...], *, sort: bool
 ) -> Iterator[Callable[[pd.DataFrame], None]]:
-    """Write tables one after another into a draft beside `out`; it takes the name at the end.
+    """Append tables to a temporary file that becomes `out` at the end.
 
     Args:
-        sort: keep all rows and write them in natural order of their images.
+        out: .csv or .parquet.
+        columns: which columns to write.
+        sort: collect all rows and write them in natural order of their images.
+
+    Yields:
+        The function that appends a table.
     """
     waiting: list[pd.DataFrame] = []
-    with draft_of(out) as draft, _open(draft, out.suffix.lower(), columns) as append:
+    with draft_of(out) as temporary, _open(temporary, out.suffix.lower(), columns) as append:
 
         def flush() -> None:
             rows = pd.concat(waiting, ignore_index=True)
@@ -144,15 +157,15 @@ def _writer(
 
 @contextmanager
 def _open(
-    draft: Path, ending: str, columns: tuple[str, ...]
+    path: Path, ending: str, columns: tuple[str, ...]
 ) -> Iterator[Callable[[pd.DataFrame], Any]]:
     if ending == ".parquet":
         schema = pa.schema([_SCHEMA.field(name) for name in columns])
-        with pq.ParquetWriter(draft, schema) as writer:
+        with pq.ParquetWriter(path, schema) as writer:
             yield lambda rows: writer.write_table(
                 pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
             )
     else:
-        with draft.open("w", encoding="utf-8", newline="") as file:
+        with path.open("w", encoding="utf-8", newline="") as file:
             file.write(",".join(columns) + "\n")
             yield lambda rows: rows.to_csv(file, header=False, index=False, lineterminator="\n")

@@ -22,10 +22,15 @@ MAX_CURVE_POINTS = 500
 
 
 class Grid(NamedTuple):
-    """Thresholds of one score: taus [T], ascending, and shares [T] of rows at or below each."""
+    """Thresholds of one score.
+
+    Attributes:
+        taus: float64 [T], ascending.
+        quantiles: float64 [T], the fraction of rows at or below each, in [0, 1].
+    """
 
     taus: Array
-    shares: Array
+    quantiles: Array
 
 
 class TauMap(NamedTuple):
@@ -37,16 +42,16 @@ class TauMap(NamedTuple):
 
 
 def trade_off_table(table: ScoreTable, scores: Sequence[str]) -> pd.DataFrame:
-    """Seen against unseen accuracy of each level and score by itself, over thresholds.
+    """Seen and unseen accuracy of each level and score alone, over thresholds.
 
     Args:
-        table: a score table with `super_NAME` and `sub_NAME` for every name of `scores`.
+        table: a score table with `super_NAME` and `sub_NAME` for each of `scores`.
         scores: names or weighted sums.
 
     Returns:
-        level, score, tau, seen, unseen, harmonic; tau ascending within a level and score. At most
-        `MAX_CURVE_POINTS` of each, with both ends and the best. A level without known or without
-        novel rows is left out.
+        level, score, tau, seen, unseen, harmonic; tau ascending within a level and score, at most
+        `MAX_CURVE_POINTS` points, including both ends and the best. A level without known or
+        without novel rows is left out.
 
     Raises:
         ValueError: a missing column, scores that are not finite.
@@ -63,9 +68,16 @@ def trade_off_table(table: ScoreTable, scores: Sequence[str]) -> pd.DataFrame:
 
 
 def best_curves(table: ScoreTable, level: Level, scores: Sequence[str], *, n: int = 3) -> list[str]:
-    """The n scores whose curves come closest to the balanced goal, and `msp` where it is there.
+    """The n scores with the highest harmonic mean at their best threshold, and `msp`.
 
-    In the order of `scores`; none at a level without known or without novel rows.
+    Args:
+        table: a score table.
+        level: where to compare.
+        scores: names; those that the table lacks are ignored.
+        n: how many.
+
+    Returns:
+        Names in the order of `scores`; none at a level without known or without novel rows.
     """
     rows = table[level]
     names = [name for name in scores if f"{level}_{name}" in table.frame]
@@ -109,7 +121,7 @@ def tau_map(table: ScoreTable, rule: Rule, *, n: int = 60) -> TauMap:
 
 
 def thinned_curve(table: ScoreTable, level: Level, score: Array) -> tuple[Array, Array, Array]:
-    """Taus, seen and unseen of a level by itself, thinned."""
+    """Thresholds, seen and unseen accuracy of a level alone, at most `MAX_CURVE_POINTS` each."""
     curve = sweep(score, table[level].right, table[level].known)
     best = int(np.argmax(harmonic_mean(curve.seen, curve.unseen)))
     steps = np.linspace(0, len(curve.taus) - 1, MAX_CURVE_POINTS - 1).round().astype(np.int64)
@@ -118,11 +130,11 @@ def thinned_curve(table: ScoreTable, level: Level, score: Array) -> tuple[Array,
 
 
 def _grid(score: Array, tau: float, n: int) -> Grid:
-    """Thresholds at quantiles of a score, one that lets nothing through, and `tau`."""
+    """Thresholds at quantiles of a score, one that rejects every row, and `tau`."""
     ordered = np.sort(score)
     lowest = np.nextafter(ordered[0], -np.inf)
     taus = np.concatenate([[tau, lowest], np.quantile(ordered, np.linspace(0.0, 1.0, n))])
-    shares = np.searchsorted(ordered, taus, side="right") / len(ordered)
-    # Of those that decide alike only the first stays: that is `tau` where it is one of them.
-    shares, first = np.unique(shares, return_index=True)
-    return Grid(taus[first], shares)
+    quantiles = np.searchsorted(ordered, taus, side="right") / len(ordered)
+    # Of thresholds that decide alike only the first is kept: `tau`, if it is one of them.
+    quantiles, first = np.unique(quantiles, return_index=True)
+    return Grid(taus[first], quantiles)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from hierclf.metrics.text import percent
 from hierclf.rules.promise import DEFAULT_MIX, Figure, Mix, Promise
 
 _ROWS = {
@@ -37,8 +38,8 @@ def promise_table(promise: Promise, others: Mapping[str, Promise] | None = None)
     for key, title in _ROWS.items():
         figure = promise[key]
         ends = "-" if figure is None else f"{100 * figure.low:.0f} to {100 * figure.high:.0f}"
-        more = [_percent(other[key]) for other in (others or {}).values()]
-        table.add_row(title, _percent(figure), ends, *more, end_section=key == "super_harmonic")
+        more = [_expected(other[key]) for other in (others or {}).values()]
+        table.add_row(title, _expected(figure), ends, *more, end_section=key == "super_harmonic")
     return table
 
 
@@ -63,5 +64,5 @@ def promise_notes(hidden_super: int, hidden_sub: int, mix: Mix = DEFAULT_MIX) ->
     return notes
 
 
-def _percent(figure: Figure | None) -> str:
-    return "-" if figure is None else f"{100 * figure.expected:.1f}"
+def _expected(figure: Figure | None) -> str:
+    return percent(None if figure is None else figure.expected)

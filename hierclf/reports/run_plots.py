@@ -1,4 +1,4 @@
-"""The plots of a run: PNG files from its tables, drawn without any global state of matplotlib.
+"""The plots of a run, as PNG files.
 
 Shape legend: N rows of a score table, P super and Q sub thresholds.
 """
@@ -21,16 +21,16 @@ from hierclf.reports.style import (
     RED,
     STAR,
     draw_legend,
+    empty_panel,
     iso_lines,
     log_axis,
     new_figure,
-    percent,
     percent_axis,
+    percent_label,
     save_figure,
-    say_empty,
     set_title,
 )
-from hierclf.rules.rule import PAPER_RULE, Rule, evaluate_rule
+from hierclf.rules.rule import PAPER_RULE, Rule, evaluate_rule, novel_rows
 from hierclf.rules.score_table import Bools, ScoreTable
 from hierclf.scores import SCORES
 from hierclf.scores.sums import parse_score
@@ -43,18 +43,19 @@ _DIAMOND: dict[str, Any] = {"marker": "D", "s": 50, "c": "white", "edgecolors": 
 
 
 def plot_learning_curves(history: pd.DataFrame, path: Path) -> None:
-    """Objective and loss of every trial by epoch, the best trial highlighted.
+    """Objective and loss of each trial by epoch, with the best trial highlighted.
 
     Args:
-        history: one row a trial and epoch: trial_id, epoch, objective, loss and, for levels with
+        history: one row per trial and epoch: trial_id, epoch, objective, loss and, for levels with
             novel rows, super_harmonic and sub_harmonic.
+        path: PNG file to write.
     """
-    # An epoch that failed has no loss; its objective of 0 is a penalty and was not measured.
+    # A failed epoch has no loss; its objective of 0 is a penalty, not a measurement.
     rows = history.dropna(subset=["epoch", "objective", "loss"]).sort_values("epoch")
     figure, panels = new_figure(2, (10, 4.5))
     if rows.empty:
         for axes, title in zip(panels, ("Objective", "Training loss"), strict=True):
-            say_empty(axes, title, "no finished epoch")
+            empty_panel(axes, title, "no finished epoch")
         return save_figure(figure, path)
     top = rows.nlargest(1, "objective").iloc[0]
     best, others = (rows[rows["trial_id"].eq(top["trial_id"]) == same] for same in (True, False))
@@ -77,26 +78,33 @@ def plot_learning_curves(history: pd.DataFrame, path: Path) -> None:
     right.set_yscale("log")
     log_axis(right.yaxis)
     right.set_ylabel("loss (log scale)")
-    set_title(left, "Objective", f"best {percent(top['objective'])}, epoch {int(top['epoch'])}")
+    set_title(
+        left, "Objective", f"best {percent_label(top['objective'])}, epoch {int(top['epoch'])}"
+    )
     set_title(right, "Training loss")
     draw_legend(figure, panels)
     save_figure(figure, path)
 
 
 def plot_trade_off(table: ScoreTable, rule: Rule, path: Path) -> None:
-    """Seen against unseen accuracy of scores in a table; a rule and the paper's as points.
+    """Seen against unseen accuracy over thresholds.
 
-    Shown are `msp`, the best single scores of each level and the rule's own.
+    Shown are `msp`, the best single scores of each level and the rule's own. A solid line is one
+    level alone. The points are whole rules (the given one and the paper's), in which a novel
+    super-class implies a novel sub-class; the dashed line is the rule's sub-score with that
+    applied.
 
-    A full line is one level by itself. The points are whole rules, where a novel super-class is
-    also a novel sub-class; the dashed line is the rule's sub-score with that applied.
+    Args:
+        table: a score table.
+        rule: the chosen rule.
+        path: PNG file to write.
     """
     figure, panels = new_figure(2, (10, 5.9))
     parts = [name.partition("_") for name in table.frame.columns]
     names = dict.fromkeys(x for level, _, x in parts if level in LEVELS and x in SCORES)
     own = {level: rule[level].score for level in LEVELS}
     shown = {level: best_curves(table, level, list(names)) for level in LEVELS}
-    # A weighted sum is no column; its own colour, and a name that fits into a legend.
+    # A weighted sum is not a column: it gets a colour of its own and a short name.
     every = dict.fromkeys([*shown["super"], *shown["sub"], *own.values()])
     colours = {name: _CURVES[i % len(_CURVES)] for i, name in enumerate(every)}
     points = [("chosen rule", rule, STAR)]
@@ -107,23 +115,24 @@ def plot_trade_off(table: ScoreTable, rule: Rule, path: Path) -> None:
     for level, axes in zip(LEVELS, panels, strict=True):
         axes.set_box_aspect(1)
         if not table[level].judged:
-            say_empty(axes, _TITLES[level], _missing(table[level].known))
+            empty_panel(axes, _TITLES[level], _missing(table[level].known))
             continue
         iso_lines(axes)
         for name in dict.fromkeys([*shown[level], own[level]]):
             _, seen, unseen = thinned_curve(table, level, table.score(level, name))
             axes.plot(unseen, seen, color=colours[name], lw=1.8, label=_short(name, level))
         if level == "sub":
-            scores = {lv: table.score(lv, rule[lv].score) for lv in LEVELS}
+            scores = {each: table.score(each, rule[each].score) for each in LEVELS}
+            novel = novel_rows(scores, {each: rule[each].tau for each in LEVELS})["super"]
             score = scores["sub"]
-            novel = scores["super"] > rule.super.tau
             _, seen, unseen = thinned_curve(table, level, np.where(novel, score.max() + 1, score))
             label = "chosen, after the super rule"
             axes.plot(unseen, seen, "--", color=colours[rule.sub.score], lw=1.4, label=label)
         for label, values, style in found:
             axes.scatter(values[f"{level}_unseen"], values[f"{level}_seen"], label=label, **style)
         figures = (
-            f"{x} {percent(found[0][1][f'{level}_{x}'])}" for x in ("seen", "unseen", "harmonic")
+            f"{x} {percent_label(found[0][1][f'{level}_{x}'])}"
+            for x in ("seen", "unseen", "harmonic")
         )
         set_title(axes, _TITLES[level], f"chosen: {', '.join(figures)}")
     draw_legend(figure, panels)
@@ -131,7 +140,7 @@ def plot_trade_off(table: ScoreTable, rule: Rule, path: Path) -> None:
 
 
 def _short(score: str, level: Level | None = None) -> str:
-    """A score's name, or that it is a sum of several."""
+    """A score's name, or "sum of N" for a weighted sum."""
     n_terms = len(parse_score(score))
     if n_terms == 1:
         return score
@@ -139,44 +148,62 @@ def _short(score: str, level: Level | None = None) -> str:
 
 
 def plot_tau_map(table: ScoreTable, rule: Rule, path: Path) -> None:
-    """A heat map of the objective over super_tau and sub_tau, with the rule's own marked.
+    """Heat map of the objective over both thresholds, with the rule's own marked.
 
-    Axes are in shares of images, so that every tau that matters has room; their ticks say tau.
+    The axes are quantiles of the scores, so that thresholds are evenly spread over the images; tick
+    labels are thresholds.
+
+    Args:
+        table: a score table.
+        rule: its scores, and the thresholds to mark.
+        path: PNG file to write.
     """
     figure, (axes,) = new_figure(1, (7.0, 6.2))
     if not any(table[level].judged for level in LEVELS):
-        say_empty(axes, "Objective", "no level has both known and novel images")
+        empty_panel(axes, "Objective", "no level has both known and novel images")
         return save_figure(figure, path)
     found = tau_map(table, rule)
     x, y = found.super_grid, found.sub_grid
     values = found.objective.T
     style: dict[str, Any] = {"cmap": "cividis", "vmin": 0.0, "vmax": values.max() or 1.0}
-    mesh = axes.pcolormesh(x.shares, y.shares, values, shading="nearest", **style)
+    mesh = axes.pcolormesh(x.quantiles, y.quantiles, values, shading="nearest", **style)
     percent_axis(figure.colorbar(mesh, label="objective").ax.yaxis)
     own = np.searchsorted(x.taus, rule.super.tau), np.searchsorted(y.taus, rule.sub.tau)
-    axes.scatter(x.shares[own[0]], y.shares[own[1]], label="chosen rule", clip_on=False, **STAR)
+    axes.scatter(
+        x.quantiles[own[0]], y.quantiles[own[1]], label="chosen rule", clip_on=False, **STAR
+    )
     for axis, grid in ((axes.xaxis, x), (axes.yaxis, y)):
-        ticks = [int(np.abs(grid.shares - share).argmin()) for share in np.linspace(0, 1, 6)]
-        axis.set_ticks(grid.shares[ticks], [f"{grid.taus[i]:.3g}" for i in ticks])
-    axes.set_xlabel(f"super_tau on {_short(rule.super.score)} (a tick every 20 % of the images)")
-    axes.set_ylabel(f"sub_tau on {_short(rule.sub.score)} (a tick every 20 % of the images)")
+        ticks = [int(np.abs(grid.quantiles - q).argmin()) for q in np.linspace(0, 1, 6)]
+        axis.set_ticks(grid.quantiles[ticks], [f"{grid.taus[i]:.3g}" for i in ticks])
+    axes.set_xlabel(f"super_tau on {_short(rule.super.score)} (a tick per 20 % of images)")
+    axes.set_ylabel(f"sub_tau on {_short(rule.sub.score)} (a tick per 20 % of images)")
     axes.grid(visible=False)
     chosen, top = values[own[1], own[0]], values.max()
     if values.min() < top - 0.01:
-        axes.contour(x.shares, y.shares, values, levels=[top - 0.01], colors="k", linewidths=1.2)
+        axes.contour(
+            x.quantiles, y.quantiles, values, levels=[top - 0.01], colors="k", linewidths=1.2
+        )
     axes.plot([], [], color="k", lw=1.2, label="within 1 point of the best")
-    set_title(axes, "Objective", f"chosen {percent(chosen)}, best of this grid {percent(top)}")
+    set_title(
+        axes, "Objective", f"chosen {percent_label(chosen)}, best of this grid {percent_label(top)}"
+    )
     draw_legend(figure, [axes])
     save_figure(figure, path)
 
 
 def plot_score_histograms(table: ScoreTable, rule: Rule, path: Path) -> None:
-    """How the rule's score of each level is spread over known and novel images, and its tau."""
+    """Histograms of the rule's scores over known and novel images, with its thresholds.
+
+    Args:
+        table: a score table.
+        rule: scores and thresholds.
+        path: PNG file to write.
+    """
     figure, panels = new_figure(2, (10, 4.3))
     for level, axes in zip(LEVELS, panels, strict=True):
         name, tau = rule[level]
         score, known = table.score(level, name), table[level].known
-        # A few extreme scores would leave no room for all others.
+        # Without the extremes, which would compress all other scores.
         low, high = np.quantile(score, [0.001, 0.999])
         edges = np.linspace(low, high if high > low else low + 1.0, 46)
         for label, rows, colour in (("known", known, BLUE), ("novel", ~known, ORANGE)):
@@ -190,12 +217,12 @@ def plot_score_histograms(table: ScoreTable, rule: Rule, path: Path) -> None:
         notes = [f"tau {tau:.3g}" + ("" if inside else " (not in view)")]
         for word, rows, where in (("known", known, "below"), ("novel", ~known, "above")):
             found = (score[rows] > tau) == (where == "above")
-            share = f"{percent(found.mean())} {where}" if rows.any() else "no images"
-            notes.append(f"{word}: {share}")
+            fraction = f"{percent_label(found.mean())} {where}" if rows.any() else "no images"
+            notes.append(f"{word}: {fraction}")
         set_title(axes, _TITLES[level], "; ".join(notes))
         axes.set_xlabel(f"{_short(name, level)} (higher = more novel)")
         percent_axis(axes.yaxis)
-    panels[0].set_ylabel("share of the known, of the novel images")
+    panels[0].set_ylabel("fraction of known / of novel images")
     draw_legend(figure, panels)
     save_figure(figure, path)
 

@@ -1,4 +1,4 @@
-"""Panels of the plots: one look for all of them, without any global state of matplotlib."""
+"""The common style of the plots, without matplotlib's global state."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from hierclf.io.atomic import draft_of
+from hierclf.metrics.text import percent
 
-# Okabe and Ito's colours, which colour-blind people can tell apart too.
+# The colour-blind safe palette of Okabe and Ito.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 GREY = "#666666"
 STAR: dict[str, Any] = {"marker": "*", "s": 240, "c": RED, "edgecolors": "white", "zorder": 6}
@@ -24,7 +25,13 @@ _ISO_LABEL |= {"ha": "center", "va": "center"}
 
 
 def new_figure(n: int, size: tuple[float, float], **options: Any) -> tuple[Figure, list[Axes]]:
-    """A figure of n panels side by side; size in inches, options of `Figure.subplots`."""
+    """A figure of n panels side by side.
+
+    Args:
+        n: number of panels.
+        size: width and height in inches.
+        options: of `Figure.subplots`.
+    """
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     panels = list(figure.subplots(1, n, squeeze=False, **options)[0])
@@ -54,20 +61,20 @@ def _tidy(axes: Axes) -> None:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a PNG file at 150 dpi, whole or not at all."""
-    with draft_of(path) as draft:
-        figure.savefig(draft, dpi=150, format="png")
+    """Write a PNG file at 150 dpi, atomically."""
+    with draft_of(path) as temporary:
+        figure.savefig(temporary, dpi=150, format="png")
 
 
 def set_title(axes: Axes, title: str, subtitle: str = "") -> None:
-    """A bold title, and below it, smaller, what the panel shows in figures."""
+    """A bold title with a smaller subtitle below it."""
     axes.set_title(title, loc="left", fontweight="bold", pad=22)
     note = axes.text(0, 1.025, subtitle, transform=axes.transAxes, color=GREY, fontsize=9)
     note.set_in_layout(False)
 
 
-def say_empty(axes: Axes, title: str, message: str) -> None:
-    """An empty panel that says why it is empty."""
+def empty_panel(axes: Axes, title: str, message: str) -> None:
+    """Turn a panel into a message, where there is nothing to plot."""
     set_title(axes, title)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_color("#D8D8D8")
@@ -75,7 +82,7 @@ def say_empty(axes: Axes, title: str, message: str) -> None:
 
 
 def draw_legend(figure: Figure, panels: Sequence[Axes]) -> None:
-    """One legend below all panels, where it hides nothing; equal names once."""
+    """One legend below all panels; equal labels appear once."""
     pairs = [zip(*axes.get_legend_handles_labels(), strict=True) for axes in panels]
     entries = {label: handle for pair in pairs for handle, label in pair}
     if entries:
@@ -87,9 +94,9 @@ def draw_legend(figure: Figure, panels: Sequence[Axes]) -> None:
 
 def iso_lines(axes: Axes) -> None:
     """Faint lines of equal harmonic mean on axes of 0 to 100 %."""
-    share = np.linspace(0.0, 1.0, 201)
+    seen = np.linspace(0.0, 1.0, 201)
     for mean in np.arange(0.2, 1.0, 0.1):
-        x = share[share > mean / 2]
+        x = seen[seen > mean / 2]
         line = axes.plot(x, mean * x / (2 * x - mean), color="#D8D8D8", lw=0.8, zorder=0.5)
         axes.text(mean, mean, f"{100 * mean:.0f}", zorder=0.6, **_ISO_LABEL)
     line[0].set_label("equal harmonic mean (%)")
@@ -100,19 +107,19 @@ def iso_lines(axes: Axes) -> None:
 
 
 def percent_axis(axis: Axis) -> None:
-    """Ticks such as 25 % for shares in [0, 1]."""
+    """Ticks such as 25 % for fractions in [0, 1]."""
     axis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
-    axis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %")
+    axis.set_major_formatter(lambda fraction, _: f"{100 * fraction:.3g} %")
 
 
 def log_axis(axis: Axis) -> None:
-    """Ticks such as 0.001, with 2 and 5 between where the range drawn so far is short."""
+    """Ticks such as 0.001; also 2 and 5 times a power of ten where the axis is short."""
     low, high = axis.get_view_interval()
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 50.0 * low else (1.0,)))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())
 
 
-def percent(share: float | None) -> str:
-    """Such as 96.5 %; none without a share."""
-    return "none" if share is None else f"{100 * share:.1f} %"
+def percent_label(fraction: float | None) -> str:
+    """A fraction such as "96.5 %"; "none" without one."""
+    return "none" if fraction is None else f"{percent(fraction)} %"

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from hierclf.config import Space
 from hierclf.config.space import short_names, shown
+from hierclf.metrics.text import percent
 from hierclf.reports import run_plots
 from hierclf.reports.parameter_plot import plot_parameters
 from hierclf.reports.promise_table import promise_notes, promise_table
@@ -114,14 +115,10 @@ def _trials_table(trials: pd.DataFrame, keys: list[str]) -> Table:
         table.add_row(
             *(shown(row[key]) for key in keys),
             str(row["epochs"]),
-            _percent(row["objective"]),
+            percent(row["objective"]),
             str(row["status"]),
         )
     return table
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None or pd.isna(value) else f"{100 * value:.1f}"
 
 
 def _short(path: Path) -> str:

@@ -242,10 +242,10 @@ def test_the_trade_off_plot_shows_what_the_rule_reaches(tmp_path: Path, texts: l
     plot_trade_off(ScoreTable(table), RULE, tmp_path / "plot.png")
     expected: dict[str, Any] = evaluate_rule(ScoreTable(table), RULE)
     for level in ("super", "sub"):
-        shares = (
+        figures = (
             f"{x} {100 * expected[f'{level}_{x}']:.1f} %" for x in ("seen", "unseen", "harmonic")
         )
-        assert f"chosen: {', '.join(shares)}" in texts
+        assert f"chosen: {', '.join(figures)}" in texts
 
 
 @pytest.mark.parametrize("name", [name for name in TABLES if not name.startswith("nothing")])
@@ -268,17 +268,17 @@ def test_the_tau_map_is_highest_at_the_chosen_rule() -> None:
     assert found.objective.max() == pytest.approx(value, abs=0.003)
 
 
-def test_grid_thresholds_part_the_rows_at_their_shares() -> None:
+def test_grid_thresholds_part_the_rows_at_their_quantiles() -> None:
     table = draw_table(700, decimals=1)
     for tau in (-50.0, RULE.sub.tau, 500.0):
         grid = tau_map(
             ScoreTable(table), Rule(LevelRule("knn", 0.2), LevelRule("energy", tau))
         ).sub_grid
         below = [(table["sub_energy"] <= x).mean() for x in grid.taus]
-        np.testing.assert_allclose(grid.shares, below)
+        np.testing.assert_allclose(grid.quantiles, below)
         assert tau in grid.taus
-        assert (grid.shares[0], grid.shares[-1]) == (0.0, 1.0)
-        assert (np.diff(grid.shares) > 0).all()
+        assert (grid.quantiles[0], grid.quantiles[-1]) == (0.0, 1.0)
+        assert (np.diff(grid.quantiles) > 0).all()
 
 
 def test_a_tau_map_needs_known_and_novel_rows() -> None:
@@ -286,7 +286,7 @@ def test_a_tau_map_needs_known_and_novel_rows() -> None:
         tau_map(ScoreTable(TABLES["nothing novel"]), RULE)
 
 
-def test_histograms_state_the_shares_on_the_right_side_of_tau(
+def test_histograms_state_the_fractions_on_the_right_side_of_tau(
     tmp_path: Path, texts: list[str]
 ) -> None:
     table = TABLES["both levels"]
