@@ -14,7 +14,10 @@ result = search.run(
     gpus=0,
     overrides=["train.epochs=3", "folds.sub=2", "thresholds.trials=60"],
 )
-print(f"run {result.name}: {result.accuracies}")
+print("run", result.name)
+for figure, expected in result.promise.items():
+    if expected is not None:
+        print(f"{figure}: {expected.expected:.2f} ({expected.low:.2f} to {expected.high:.2f})")
 
 model = hierclf.load(result.model)
 print(model, model.thresholds)

@@ -7,12 +7,15 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hierclf.config import load_config
 from hierclf.data.sources import is_demo
 from search.pipeline.options import RunOptions
 from search.runtime.installed import require_search_packages
+
+if TYPE_CHECKING:
+    from hierclf.rules.promise import Promise
 
 
 @dataclass(frozen=True)
@@ -23,15 +26,15 @@ class RunResult:
         name: of the run.
         folder: everything that the run wrote, RESULTS/runs/NAME.
         model: the model directory, for `hierclf.load`.
-        accuracies: on classes that did not choose the thresholds, in [0, 1], None without images:
-            super_overall, super_seen, super_unseen, super_harmonic, and the same for sub.
+        promise: what to expect on new images and new classes, with 90 % intervals; see
+            `hierclf.rules.promise.promise`.
         summary: the content of summary.json in the folder.
     """
 
     name: str
     folder: Path
     model: Path
-    accuracies: dict[str, float | None]
+    promise: "Promise"
     summary: dict[str, Any]
 
 
@@ -144,9 +147,13 @@ def _check_process() -> None:
 
 
 def _result(folder: Path) -> RunResult:
+    from hierclf.rules.promise import Figure
     from search.pipeline.run_folder import RunFolder, read_json
 
     run = RunFolder(folder)
     summary = read_json(run.summary)
-    accuracies = summary["held_out"]["chosen"]
-    return RunResult(run.path.name, run.path, run.model, accuracies, summary)
+    promise = {
+        key: None if figure is None else Figure(**figure)
+        for key, figure in summary["held_out"]["chosen"].items()
+    }
+    return RunResult(run.path.name, run.path, run.model, promise, summary)

@@ -1,5 +1,6 @@
 """Every example runs as its first lines say."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -60,7 +61,8 @@ def test_search_from_python_leaves_a_model_and_the_process_as_it_was(tmp_path: P
     said = output_of("-c", AFTERWARDS, example, place=tmp_path)
     (run,) = (tmp_path / "results" / "runs").iterdir()
     assert (run / "model" / "bundle.json").is_file()
-    assert f"run {run.name}: {{'super_overall': " in said
+    assert f"run {run.name}\n" in said
+    assert re.search(r"^sub_seen: 0\.\d\d \(0\.\d\d to [01]\.\d\d\)$", said, re.MULTILINE)
     assert "Model(smallnet, " in said
 
 
