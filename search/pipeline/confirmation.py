@@ -40,12 +40,17 @@ def confirm_stage(run: Run, best: Best) -> tuple[Best, ScoreTable]:
     own = replace(best, trial_id=None, values={}, objective=None)
     chosen, kept = best, _fold_scores(run, best, "confirm")
     if best.values != {key: run.config.value(key) for key in best.values}:
-        own_scores = _fold_scores(run, own, "confirm-own")
-        gain = search_gain(run, kept, own_scores)
-        run.folder.write_json(run.folder.gain, gain._asdict())
-        console.print(f"  {describe_gain(gain)}")
-        if not gain.convincing:
-            chosen, kept = own, own_scores
+        try:
+            own_scores = _fold_scores(run, own, "confirm-own")
+        except ValueError as error:
+            # It has no room, or its loss is not finite: the search's values do not depend on it.
+            console.print(f"  the configuration as it is cannot be trained, {error}")
+        else:
+            gain = search_gain(run, kept, own_scores)
+            run.folder.write_json(run.folder.gain, gain._asdict())
+            console.print(f"  {describe_gain(gain)}")
+            if not gain.convincing:
+                chosen, kept = own, own_scores
     with draft_of(run.folder.fold_scores) as draft:
         kept.to_parquet(draft, index=False)
     table = _in_final_terms(run, kept)
