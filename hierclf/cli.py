@@ -112,6 +112,10 @@ def predict(
     ] = "table",
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "auto",
+    truncated: Annotated[
+        Literal["refuse", "keep"],
+        typer.Option(help="JPEG files that end early: keep fills what is missing with grey."),
+    ] = "refuse",
     debug: Debug = False,
 ) -> None:
     """Classify images; every answer may be "novel".
@@ -122,7 +126,8 @@ def predict(
     from hierclf.progress import progress
 
     check_out_file("--out", out, endings=TABLE_ENDINGS)
-    files = list_images(images)  # before torch is imported: a wrong path shows at once
+    # Before torch is imported: a wrong path shows at once.
+    files = list_images(images, keep_truncated=truncated == "keep")
     from hierclf.bundle.directory import load_bundle
     from hierclf.commands.predict_files import predict_to_file
     from hierclf.nets.inference import pick_device
@@ -148,8 +153,11 @@ def predict(
 
 def print_tally(tally: "Tally", out: Path) -> None:
     """What came of the images, and where it was written."""
-    for name, reason in tally.unreadable:
-        print(f"unreadable: {name}: {reason}", file=sys.stderr)
+    from hierclf.data.listing import Problem, short_list
+
+    problems = [Problem(name, reason, False) for name, reason in tally.unreadable]
+    for problem in short_list(problems):
+        print(f"unreadable: {problem.where}: {problem.what}", file=sys.stderr)
     if tally.unreadable:
         print(f"{len(tally.unreadable)} unreadable images are not in {out}", file=sys.stderr)
     print(

@@ -4,11 +4,10 @@ Unknown keys and values out of range are refused in one line that names the key,
 value received.
 """
 
+from hierclf.config.data import DataConfig, FoldConfig
 from hierclf.config.reading import load_config, parse_config
 from hierclf.config.sections import (
     Config,
-    DataConfig,
-    FoldConfig,
     ModelConfig,
     SearchConfig,
     ThresholdConfig,

@@ -13,11 +13,12 @@ import os
 import posixpath
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hierclf.data.encoded import with_jpeg_end
 from hierclf.data.file_names import unwritable_reason
 from hierclf.data.image_kind import SUFFIXES, is_image
 from hierclf.data.image_store import (
@@ -66,7 +67,9 @@ def natural_key(name: str) -> tuple[Any, ...]:
     return tuple(parts), name
 
 
-def list_images(where: str, *, zip_encoding: str | None = None) -> ImageFiles:
+def list_images(
+    where: str, *, zip_encoding: str | None = None, keep_truncated: bool = False
+) -> ImageFiles:
     """List the images of a file, folder (nested), .zip, glob pattern or .parquet.
 
     In folders, zips and patterns an image is what ends or else begins like one. Hidden files are
@@ -75,10 +78,18 @@ def list_images(where: str, *, zip_encoding: str | None = None) -> ImageFiles:
     Args:
         where: the place or pattern.
         zip_encoding: of names in a zip that are not marked as UTF-8.
+        keep_truncated: fill what is missing of JPEG files that end early, instead of refusing them.
 
     Raises:
         ValueError: nothing there, no image in it, or a zip or Parquet file that cannot be read.
     """
+    found = _list(where, zip_encoding)
+    if not keep_truncated:
+        return found
+    return replace(found, read=lambda index: with_jpeg_end(found.read(index)))
+
+
+def _list(where: str, zip_encoding: str | None) -> ImageFiles:
     path = Path(where).expanduser()
     if path.is_dir():
         return _folder(path)

@@ -86,15 +86,16 @@ def read_loose(root: Path, entry: Entry) -> bytes:
 
 def is_loose_image(root: Path, entry: Entry) -> bool:
     """Whether a loose file below `root` is an image, by its ending or else its first bytes."""
+    return is_image(entry.path, lambda: loose_head(root, entry))
 
-    def head() -> bytes:
-        try:
-            with (root / entry.path).open("rb") as file:
-                return file.read(HEAD_BYTES)
-        except OSError:
-            return b""
 
-    return is_image(entry.path, head)
+def loose_head(root: Path, entry: Entry) -> bytes:
+    """The first bytes of a loose file below `root`; none where it cannot be read."""
+    try:
+        with (root / entry.path).open("rb") as file:
+            return file.read(HEAD_BYTES)
+    except OSError:
+        return b""
 
 
 def is_zipped_image(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo) -> bool:

@@ -2,13 +2,15 @@
 
 The conversion, in this order:
 
-1. Formats: JPEG, PNG, WEBP, BMP, GIF, TIFF, told by content and never by file name; others are
-   refused, so that no rarely tested decoder sees a stranger's bytes.
+1. Formats: JPEG, PNG, WEBP, BMP, GIF, TIFF, AVIF, and HEIC where pillow-heif is installed, told by
+   content and never by file name; others are refused, so that no rarely tested decoder sees a
+   stranger's bytes. A PNG that Pillow refuses is read without its text and colour profile.
 2. The pixel limit is checked on the header's size, before any pixel is decoded.
 3. Animations and multi-page files: the first frame.
 4. EXIF orientation is applied; unreadable EXIF counts as "no orientation".
-5. 16-bit greyscale is scaled to 8 bits by its high byte, as Pillow does for 16-bit colour.
-   32-bit integer and floating-point images have no agreed range and are refused.
+5. Images of 16 bits per channel, grey or RGB, are scaled to 8 bits by the smallest camera depth (8,
+   10, 12, 14, 16) that holds their largest value. 32-bit integer images beyond 16 bits and
+   floating-point images have no agreed range and are refused.
 6. Transparency (alpha channel, palette or key colour) is composed over white.
 7. CMYK, YCbCr, greyscale and palettes become RGB by Pillow's plain conversion; ICC profiles are
    not applied.
@@ -32,14 +34,21 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from hierclf.data.encoded import (
+    is_deep_colour,
+    png_pixels_only,
+    restore_depth,
+    to_8_bit,
+    with_jpeg_end,
+)
+from hierclf.data.image_kind import FORMATS, missing_plugin, readable_formats
 from hierclf.errors import one_line
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_PIXELS = 64_000_000
 # Part of every cache's key: raise it when the conversion above changes.
-CONVERSION_VERSION = 2
+CONVERSION_VERSION = 3
 
 T = TypeVar("T")
 _decoding = threading.Condition()
@@ -56,12 +65,14 @@ def _silence_pillow() -> None:
         warnings.filterwarnings("ignore", module=_PILLOW_MODULES.pattern)
 
 
-def _open(data: bytes, max_pixels: int) -> Image.Image:
+def _open(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
     """Read the header only; refuse what is empty, of another format or too large."""
     if not data:
         raise ValueError("the file is empty (0 bytes)")
+    if missing := missing_plugin(data):
+        raise ValueError(missing)
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=readable_formats())
     except UnidentifiedImageError:
         raise ValueError(
             f"not a readable {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image "
@@ -111,7 +122,7 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     values = np.asarray(image)
     if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
         raise ValueError(f"pixels of mode {image.mode} outside 0..65535 have no agreed 8-bit form")
-    return Image.fromarray((values >> 8).astype(np.uint8))
+    return Image.fromarray(to_8_bit(values))
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -138,15 +149,30 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """
     _silence_pillow()
     try:
-        image = _open(data, max_pixels)
-        with _room_for(image.width * image.height):
-            image.load()
-            _orient(image)
-            pixels = np.array(_to_rgb(image), dtype=np.uint8)
-            del image  # before the room is given to another thread
-            return pixels
+        return _decode(data, max_pixels)
     except Exception as error:  # decoders raise nearly anything on damaged bytes
-        raise ValueError(one_line(error)) from None
+        if rest := png_pixels_only(data):
+            with suppress(Exception):
+                return _decode(rest, max_pixels)
+        reason = one_line(error)
+        if (ended := with_jpeg_end(data)) is not data:
+            with suppress(Exception):
+                _decode(ended, max_pixels)
+                reason += "; truncated=keep reads what is there"
+        raise ValueError(reason) from None
+
+
+def _decode(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
+    image = _open(data, max_pixels)
+    with _room_for(image.width * image.height):
+        is_deep = is_deep_colour(image)
+        image.load()
+        if is_deep:
+            restore_depth(image, _open(data, max_pixels))
+        _orient(image)
+        pixels = np.array(_to_rgb(image), dtype=np.uint8)
+        del image  # before the room is given to another thread
+        return pixels
 
 
 def rgb_of(image: Image.Image) -> NDArray[np.uint8]:

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hierclf.data.csv_tables import parse_integer, read_csv, read_header
+from hierclf.data.encoded import with_jpeg_end
 from hierclf.data.file_names import LEAVES, leaves
 from hierclf.data.image_store import Entry, ImageStore, is_loose_image, read_loose, walk_files
 from hierclf.data.images import fit_to, read_rgb
@@ -72,13 +73,16 @@ class _Rows(NamedTuple):
     stamp: Callable[[Any], Any]
 
 
-def open_novel(path: str, hierarchy: Hierarchy, *, height: int, width: int) -> NovelSource:
+def open_novel(
+    path: str, hierarchy: Hierarchy, *, height: int, width: int, keep_truncated: bool = False
+) -> NovelSource:
     """Read the labels of novel images.
 
     Args:
         path: as the module's docstring says.
         hierarchy: the known classes.
         height, width: of the decoded known images; novel ones are brought to that size.
+        keep_truncated: fill what is missing of JPEG files that end early, instead of refusing them.
 
     Raises:
         ValueError: nothing there, a label of a known sub-class, or anything else that is wrong.
@@ -95,7 +99,8 @@ def open_novel(path: str, hierarchy: Hierarchy, *, height: int, width: int) -> N
         raise ValueError(f"data.novel={path} must hold images, but holds none")
     rows = found.rows
     _refuse_known(path, rows, hierarchy)
-    digest = hashlib.sha256(json.dumps([hierarchy.to_dict(), height, width]).encode())
+    parts = [hierarchy.to_dict(), height, width, *(["truncated"] if keep_truncated else [])]
+    digest = hashlib.sha256(json.dumps(parts).encode())
     for row in rows:
         digest.update(json.dumps([row.image, row.labels, found.stamp(row.key)]).encode())
     index = {name: i for i, name in enumerate(hierarchy.super_names)}
@@ -104,7 +109,8 @@ def open_novel(path: str, hierarchy: Hierarchy, *, height: int, width: int) -> N
     names = sorted(set(titles))
 
     def encoded(i: int) -> bytes:
-        return found.read(rows[i].key)
+        data = found.read(rows[i].key)
+        return with_jpeg_end(data) if keep_truncated else data
 
     source = Source(
         name=Path(path).expanduser().resolve().name,

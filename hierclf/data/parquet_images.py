@@ -37,11 +37,13 @@ class ParquetImages(NamedTuple):
         files: absolute paths.
         columns: of each file, the one that holds the image bytes.
         places: int64 [N, 3]: file, row group and row within the group of each image.
+        keep_truncated: whether JPEG files that end early are read.
     """
 
     files: list[str]
     columns: list[str]
     places: np.ndarray
+    keep_truncated: bool = False
 
 
 def image_column(schema: Any) -> str | None:

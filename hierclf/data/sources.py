@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from hierclf.data.alike_names import settle_alike
 from hierclf.data.demo import demo_source
+from hierclf.data.encoded import with_jpeg_end
 from hierclf.data.grouping import check_rows, row_groups, row_is_val
 from hierclf.data.listing import (
     Listing,
@@ -39,7 +41,11 @@ def is_demo(path: str) -> bool:
 
 
 def open_source(
-    path: str, *, normalise_names: bool = False, zip_encoding: str | None = None
+    path: str,
+    *,
+    normalise_names: bool = False,
+    zip_encoding: str | None = None,
+    keep_truncated: bool = False,
 ) -> Source:
     """Open training data.
 
@@ -48,12 +54,16 @@ def open_source(
         normalise_names: make one class of those whose names differ in case, spaces or the form of
             letters only.
         zip_encoding: of names in zips that are not marked as UTF-8.
+        keep_truncated: fill what is missing of JPEG files that end early, instead of refusing them.
 
     Raises:
         ValueError: the first problem that stops, in one line, and how many more there are.
     """
     source, problems = inspect_source(
-        path, normalise_names=normalise_names, zip_encoding=zip_encoding
+        path,
+        normalise_names=normalise_names,
+        zip_encoding=zip_encoding,
+        keep_truncated=keep_truncated,
     )
     if source is not None:
         return source
@@ -64,7 +74,11 @@ def open_source(
 
 
 def inspect_source(
-    path: str, *, normalise_names: bool = False, zip_encoding: str | None = None
+    path: str,
+    *,
+    normalise_names: bool = False,
+    zip_encoding: str | None = None,
+    keep_truncated: bool = False,
 ) -> tuple[Source | None, list[Problem]]:
     """Read a source and list every problem; the source is None where one of them is fatal.
 
@@ -82,7 +96,8 @@ def inspect_source(
         check_rows(rows, listing.sub_level.names, problems)
         if hierarchy is None or any(problem.fatal for problem in problems):
             return None, problems
-        return _source(path, listing, rows, hierarchy, problems), problems
+        source = _source(path, listing, rows, hierarchy, problems)
+        return (_with_truncated(source) if keep_truncated else source), problems
     except OSError as error:
         where = str(error.filename or path)
         problems.append(Problem(where, f"cannot be read: {error.strerror or error}", True))
@@ -160,4 +175,20 @@ def _source(
         parquet=listing.parquet and listing.parquet(keys),
         groups=row_groups(rows),
         is_val=row_is_val(rows),
+    )
+
+
+def _with_truncated(source: Source) -> Source:
+    """The same images, of which JPEG files that end early are read."""
+
+    def read(index: int) -> bytes:
+        data = source.read(index)
+        assert isinstance(data, bytes)
+        return with_jpeg_end(data)
+
+    return replace(
+        source,
+        read=read,
+        fingerprint=hashlib.sha256(f"{source.fingerprint} truncated".encode()).hexdigest(),
+        parquet=source.parquet and source.parquet._replace(keep_truncated=True),
     )

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hierclf.data.encoded import with_jpeg_end
 from hierclf.data.images import fit_square, read_rgb
 from hierclf.data.parquet_images import ParquetImages, cell_bytes, read_group
 
@@ -33,6 +34,7 @@ class Group(NamedTuple):
         file, column, group: where their bytes are.
         places: int64 [n], rows within the row group.
         rows: int64 [n], the numbers of these images in the set.
+        keep_truncated: as in `ParquetImages`.
     """
 
     file: str
@@ -40,6 +42,7 @@ class Group(NamedTuple):
     group: int
     places: np.ndarray
     rows: np.ndarray
+    keep_truncated: bool = False
 
 
 MapGroups = Callable[[Callable[[Group], Iterator[Part]], Sequence[Group]], Iterator[Part]]
@@ -126,7 +129,8 @@ def groups_of(parquet: ParquetImages, rows: np.ndarray) -> list[Group]:
     for part in np.split(rows[order], cuts) if len(rows) else []:
         file, group, _ = parquet.places[part[0]].tolist()
         places = parquet.places[part, 2]
-        found.append(Group(parquet.files[file], parquet.columns[file], group, places, part))
+        where = parquet.files[file], parquet.columns[file], group
+        found.append(Group(*where, places, part, parquet.keep_truncated))
     return found
 
 
@@ -158,4 +162,8 @@ def group_reader(group: Group) -> Callable[[int], bytes]:
     def cells() -> Any:
         return read_group(group.file, group.group, group.column)
 
-    return lambda place: cell_bytes(cells()[place])
+    def read(place: int) -> bytes:
+        data = cell_bytes(cells()[place])
+        return with_jpeg_end(data) if group.keep_truncated else data
+
+    return read

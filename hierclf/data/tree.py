@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from hierclf.data.image_store import Entry, is_loose_image, read_loose, walk_files
-from hierclf.data.images import FORMATS
+from hierclf.data.image_kind import FORMATS, has_image_ending, missing_plugin
+from hierclf.data.image_store import Entry, is_loose_image, loose_head, read_loose, walk_files
 from hierclf.data.listing import ClassNames, Listing, Problem, Row
 from hierclf.hierarchy import is_novel_name
 
@@ -56,9 +56,14 @@ def has_class_folders(root: Path) -> bool:
 def _images(root: Path, problems: list[Problem]) -> list[Entry]:
     found: list[Entry] = []
     others: Counter[str] = Counter()
+    unreadable: Counter[str] = Counter()
     for entry in walk_files(root, root):
         if entry.unsafe:
             problems.append(Problem(entry.path, entry.unsafe, True))
+        elif not has_image_ending(entry.path) and (
+            missing := missing_plugin(loose_head(root, entry))
+        ):
+            unreadable[missing] += 1
         elif is_loose_image(root, entry):
             found.append(entry)
         elif "/" in entry.path or not entry.path.endswith((".csv", ".parquet")):  # named already
@@ -66,6 +71,8 @@ def _images(root: Path, problems: list[Problem]) -> list[Entry]:
     for suffix, count in sorted(others.items()):
         what = f"{count} files are not of the formats {', '.join(FORMATS)}; left out"
         problems.append(Problem(f"files {suffix}", what, False))
+    for missing, count in unreadable.items():
+        problems.append(Problem(root.name, f"{count} images are left out: {missing}", False))
     return found
 
 

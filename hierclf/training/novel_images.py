@@ -62,7 +62,13 @@ def prepare_novel(
     if config.data.novel is None:
         return None
     _, height, width, _ = known.images.shape
-    novel = open_novel(config.data.novel, known.hierarchy, height=height, width=width)
+    novel = open_novel(
+        config.data.novel,
+        known.hierarchy,
+        height=height,
+        width=width,
+        keep_truncated=config.data.truncated == "keep",
+    )
     cache = open_cache(
         novel.source,
         size=None,

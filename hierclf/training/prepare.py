@@ -110,7 +110,10 @@ def configured_source(config: Config) -> Source:
     """
     data = config.data
     return open_source(
-        data.path, normalise_names=data.normalise_names, zip_encoding=data.zip_encoding
+        data.path,
+        normalise_names=data.normalise_names,
+        zip_encoding=data.zip_encoding,
+        keep_truncated=data.truncated == "keep",
     )
 
 

@@ -47,5 +47,6 @@ def _decode(item: dict[str, np.ndarray], function: Callable[..., Any]) -> Iterat
         int(item["group"][0]),
         item["places"][0],
         item["rows"][0],
+        bool(item["keep_truncated"][0]),
     )
     yield from function(group)

@@ -184,7 +184,7 @@ def test_damaged_bytes_raise_nothing_but_value_errors() -> None:
     ids=["eps", "psd", "ppm", "ico", "text", "svg"],
 )
 def test_formats_outside_the_allow_list_are_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match="not a readable JPEG, PNG, WEBP, BMP, GIF or TIFF"):
+    with pytest.raises(ValueError, match="not a readable JPEG, PNG, WEBP, BMP, GIF, TIFF or AVIF"):
         decode(data)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from hierclf.config import Config, parse_config
 from hierclf.data import stream as stream_module
@@ -17,6 +18,7 @@ from hierclf.data.stream_open import open_stream
 from hierclf.training.fold_run import FoldRun
 from hierclf.training.fold_table import fit_fold_scores, fold_table
 from hierclf.training.prepare import Prepared, prepare
+from tests.image_bytes import encode
 from tests.layouts import TREE, parquet, pixels_of, png_of, tree
 
 CPU = torch.device("cpu")
@@ -49,6 +51,18 @@ def both(
     source = open_source(str(data))
     options: dict[str, Any] = {"size": size, "directory": folder, "max_bad_share": share}
     return open_cache(source, **options), open_stream(source, **options, over=map_here)
+
+
+def test_truncated_files_are_kept_in_a_stream_as_in_a_cache(tmp_path: Path) -> None:
+    cut = encode(Image.new("RGB", (16, 16), (9, 90, 200)), "JPEG")[:-2]
+    data = write(tmp_path / "data", {7: cut})
+    options: dict[str, Any] = {"size": None, "directory": tmp_path, "max_bad_share": 0.2}
+    for keep, count in ((False, 59), (True, 60)):
+        source = open_source(str(data), keep_truncated=keep)
+        cache, stream = open_cache(source, **options), open_stream(source, **options, over=map_here)
+        assert len(cache.names) == len(stream.names) == count
+        (images,) = stream_of(stream).read([np.arange(count)])
+        np.testing.assert_array_equal(images, pixels_of(cache))
 
 
 def stream_of(images: ImageCache) -> ImageStream:

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from PIL import Image
 
 from hierclf.config import Config, parse_config
 from hierclf.nets.backbones import build_backbone
 from hierclf.training.prepare import Prepared, prepare
+from tests.image_bytes import encode
 from tests.layouts import TREE, release, tree
 
 CPU = torch.device("cpu")
@@ -73,6 +75,18 @@ def test_the_configuration_decides_about_folds(tmp_path: Path) -> None:
 def test_two_super_classes_give_no_super_folds(tmp_path: Path) -> None:
     prepared = run(config_of(tree(tmp_path / "data", TREE)), tmp_path)
     assert list(prepared.folds) == ["sub0", "sub1", "reference", "smaller", "all"]
+
+
+def test_truncated_files_are_kept_where_the_configuration_says_so(tmp_path: Path) -> None:
+    data = three_supers(tmp_path / "data")
+    cut = encode(Image.new("RGB", (4, 4)), "JPEG")[:-2]
+    (data / "bird/owl/c.jpg").write_bytes(cut)
+    config = config_of(data)
+    with pytest.raises(ValueError, match="truncated=keep reads what is there"):
+        run(config, tmp_path)
+    kept = config.data.model_copy(update={"truncated": "keep"})
+    cache = run(config.model_copy(update={"data": kept}), tmp_path).cache
+    assert "bird/owl/c.jpg" in cache.names
 
 
 def test_a_second_call_decodes_and_computes_nothing(
