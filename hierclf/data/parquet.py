@@ -20,6 +20,8 @@ from hierclf.data.parquet_images import ParquetImages, is_text
 from hierclf.data.parquet_table import (
     ParquetTable,
     cell_text,
+    column_names,
+    has_images,
     image_names,
     parquet_files,
     read_parquet,
@@ -28,6 +30,12 @@ from hierclf.hierarchy import is_novel_name
 
 TEXT_LABELS = ("superclass", "subclass")
 ID_LABELS = ("superclass_index", "subclass_index")
+
+
+def has_image_labels(root: Path, file: Path) -> bool:
+    """Whether a Parquet file below `root` has image bytes and two columns of labels."""
+    columns = column_names(root, file)
+    return has_images(file) and any(set(labels) <= columns for labels in (TEXT_LABELS, ID_LABELS))
 
 
 def list_parquet(path: Path, problems: list[Problem]) -> Listing | None:

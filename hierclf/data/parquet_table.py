@@ -25,6 +25,7 @@ from hierclf.data.parquet_images import (
 )
 from hierclf.errors import one_line
 
+_PATTERN = "*.[pP][aA][rR][qQ][uU][eE][tT]"
 _NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -60,18 +61,29 @@ def parquet_files(folder: Path) -> list[Path]:
     AppleDouble and other hidden files are left out.
     """
     for place in (folder, folder / "data"):
-        if files := sorted(file for file in place.glob("*.parquet") if _is_visible(file)):
+        if files := sorted(file for file in place.glob(_PATTERN) if _is_visible(file)):
             return files
-    hive = (file for file in folder.glob("*=*/**/*.parquet") if _is_visible(file))
+    hive = (file for file in folder.glob(f"*=*/**/{_PATTERN}") if _is_visible(file))
     return sorted(file for file in hive if all("=" in part for part in _folders(folder, file)))
 
 
 def has_images(file: Path) -> bool:
     """Whether a Parquet file has a column of image bytes."""
+    schema = _schema(file)
+    return schema is not None and image_column(schema) is not None
+
+
+def column_names(root: Path, file: Path) -> set[str]:
+    """The columns of a Parquet file below `root`, those in names of hive folders included."""
+    schema = _schema(file)
+    return set() if schema is None else {*schema.names, *_partition(_folders(root, file))}
+
+
+def _schema(file: Path) -> Any:
     try:
-        return image_column(pq.read_schema(file)) is not None
+        return pq.read_schema(file)
     except (pa.ArrowException, OSError):
-        return False
+        return None
 
 
 def read_parquet(

@@ -27,7 +27,7 @@ from hierclf.data.listing import (
     Row,
     settle,
 )
-from hierclf.data.parquet import list_parquet
+from hierclf.data.parquet import has_image_labels, list_parquet
 from hierclf.data.parquet_table import has_images, parquet_files
 from hierclf.data.release import csv_files, has_mapping, has_table, list_release
 from hierclf.data.source import Source
@@ -125,20 +125,23 @@ def _list(path: str, problems: list[Problem], zip_encoding: str | None) -> Listi
         what = "is neither a folder nor a .parquet file (a zip belongs in a folder with its CSVs)"
         problems.append(Problem(path, what, True))
         return None
-    tables, parquet = csv_files(root), parquet_files(root)
-    if not has_table(root) and any(map(has_images, parquet)):
-        return list_parquet(root, problems)
-    if has_table(root) or has_mapping(root):
+    parquet = parquet_files(root)
+    if has_table(root) and has_mapping(root):
         return list_release(root, problems, zip_encoding=zip_encoding)
-    if (tables or parquet) and has_class_folders(root):
+    if not has_table(root) and any(has_image_labels(root, file) for file in parquet):
+        return list_parquet(root, problems)
+    tables = csv_files(root)
+    if has_class_folders(root):
         for file in (*tables, *parquet):
-            what = "has no columns of images and labels; left out, the class folders are read"
-            problems.append(Problem(file.name, what, False))
-    elif tables:
-        return list_release(root, problems)  # names the column that is missing
-    elif parquet:
-        return list_parquet(root, problems)  # likewise
-    return list_tree(root, problems)
+            what = "is no table of images and labels with its mappings; left out, the class folders"
+            problems.append(Problem(file.name, f"{what} are read", False))
+        return list_tree(root, problems)
+    # What is not whole is read all the same, which names what is missing.
+    if not tables and any(map(has_images, parquet)):
+        return list_parquet(root, problems)
+    if tables or has_mapping(root):
+        return list_release(root, problems, zip_encoding=zip_encoding)
+    return list_parquet(root, problems) if parquet else list_tree(root, problems)
 
 
 def _source(

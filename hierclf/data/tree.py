@@ -138,7 +138,9 @@ def _from_classes(entries: Sequence[Entry], problems: list[Problem]) -> list[_Im
 
 
 def _hint(root: Path, entries: Sequence[Entry]) -> str:
-    """What to do about images that all lie one folder deeper, or below splits of sub-classes."""
+    """What to do about files that lie deeper, or images below splits of sub-classes."""
+    if parquet := next(root.rglob("*.parquet"), None):
+        return f"; is the data set {parquet.parent}, with its Parquet files?"
     folders = [entry.path.split("/")[:-1] for entry in entries]
     tops = {parts[0] for parts in folders if parts}
     if not folders or any(len(parts) != 3 for parts in folders):

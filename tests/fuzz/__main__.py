@@ -25,7 +25,7 @@ SECONDS = 60
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--target", choices=("images", "models"), required=True)
+    parser.add_argument("--target", choices=("images", "models", "tables"), required=True)
     parser.add_argument("--minutes", type=float, help="stop after this time")
     parser.add_argument("--inputs", type=int, default=10**9, help="stop after as many inputs")
     parser.add_argument("--seed", type=int, default=0, help="of the first input; the next is +1")

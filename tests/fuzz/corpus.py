@@ -11,6 +11,7 @@ from PIL import Image
 from hierclf.bundle.directory import save_bundle
 from hierclf.rules.rule import LevelRule, Rule
 from hierclf.scores import PRETRAINED_SCORES, SCORES, ScoreInputs, fit_scores
+from tests.layouts import TREE, id_columns, parquet, release, text_columns, tree, write_csv
 from tests.tiny_models import HIERARCHY, SIZE, picture, save_tiny_model, tiny_bundle
 
 MODEL_FILES = (
@@ -78,3 +79,20 @@ def models(folder: Path) -> list[dict[str, bytes]]:
             ("whole", [name for name in MODEL_FILES if name != "score_table.parquet"]),
         )
     ]
+
+
+def tables(folder: Path) -> list[dict[str, bytes]]:
+    """Data folders of every format, file by file."""
+    release(folder / "zipped", table="labels.csv")
+    release(folder / "loose", archive=None)
+    write_csv(folder / "loose/metadata.csv", ("file_name", "label"), [("0.png", "a;b")])
+    tree(folder / "tree", TREE)
+    (folder / "texts/split=train").mkdir(parents=True, exist_ok=True)
+    parquet(folder / "texts/split=train/0.parquet", text_columns())
+    (folder / "ids/data").mkdir(parents=True, exist_ok=True)
+    parquet(folder / "ids/data/train-0.parquet", id_columns())
+    found = []
+    for root in sorted(folder.iterdir()):
+        files = sorted(path for path in root.rglob("*") if path.is_file())
+        found.append({path.relative_to(root).as_posix(): path.read_bytes() for path in files})
+    return found

@@ -1,6 +1,8 @@
 """What is fuzzed: a target makes one damaged input, and another function takes it in."""
 
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,9 +10,10 @@ import numpy as np
 
 from hierclf.bundle.directory import load_bundle, load_card
 from hierclf.bundle.score_table_file import load_score_table
-from hierclf.data.images import decode
+from hierclf.data.images import decode, read_rgb
+from hierclf.data.sources import inspect_source
 from hierclf.predict import NUMBERS, predict_images
-from tests.fuzz.corpus import images, models
+from tests.fuzz.corpus import images, models, tables
 from tests.fuzz.mutate import Rng, mutate_bytes, mutate_json, mutate_safetensors
 from tests.tiny_models import pictures, sign
 
@@ -89,4 +92,29 @@ def _load_and_predict(place: Path) -> None:
     assert np.isfinite(table[list(NUMBERS[:4])]).all(axis=None)
 
 
-TARGETS = {"images": image_target, "models": model_target}
+def table_target(folder: Path) -> Target:
+    """The readers of data folders: CSV and mapping files, zips, Parquet and class folders."""
+    corpus = tables(folder / "corpus")
+
+    def make(rng: Rng, place: Path) -> None:
+        files = dict(corpus[int(rng.integers(0, len(corpus)))])
+        name = list(files)[int(rng.integers(0, len(files)))]
+        files[name] = mutate_bytes(rng, files[name], list(files.values()))
+        shutil.rmtree(place)
+        for file, data in files.items():
+            (place / file).parent.mkdir(parents=True, exist_ok=True)
+            (place / file).write_bytes(data)
+
+    def take(place: Path) -> bool:
+        source, problems = inspect_source(str(place))
+        if source is None:
+            raise ValueError("; ".join(p.where + p.what for p in problems if p.fatal))
+        for index in range(len(source.images)):
+            with suppress(ValueError):
+                read_rgb(source.read, index)
+        return True
+
+    return Target(len(corpus), make, take)
+
+
+TARGETS = {"images": image_target, "models": model_target, "tables": table_target}

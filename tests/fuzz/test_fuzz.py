@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize(("target", "inputs"), [("images", 1500), ("models", 40)])
+@pytest.mark.parametrize(("target", "inputs"), [("images", 1500), ("models", 40), ("tables", 150)])
 def test_damaged_inputs_raise_nothing_but_value_errors(
     tmp_path: Path, target: str, inputs: int
 ) -> None:
