@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hierclf.temporary import own_temporary
+
 
 def one_line(error: Exception) -> str:
     """What an error says, in one line; an OSError as "file: reason", without its number."""
@@ -67,10 +69,7 @@ def _prepare_home() -> None:
     try:
         Path.home()
     except RuntimeError:
-        home = Path(tempfile.gettempdir()) / f"hierclf-{os.getuid()}"
-        home.mkdir(mode=0o700, exist_ok=True)
-        if home.lstat().st_uid != os.getuid():
-            home = Path(tempfile.mkdtemp(prefix="hierclf-"))
+        home = own_temporary(Path(tempfile.gettempdir()))
         os.environ["HOME"] = str(home)
         warnings.warn(f"this user has no home folder; HOME is {home} for now", stacklevel=2)
 

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from hierclf.data.images import fit_square, map_ordered, pixel_digest, read_rgb, repeated_rows
 from hierclf.data.source import Source
+from hierclf.io.atomic import sync
 from hierclf.progress import Progress
 
 QUARANTINE = ["image", "reason"]
@@ -71,11 +72,11 @@ def build_cache(
             digests=_digests(temporary / "images.u8", begun),
         )
         (temporary / _PROGRESS).unlink(missing_ok=True)
-        _sync(temporary)
+        sync(temporary)
         if path.exists():
             path.rename(replaced)
         temporary.rename(path)
-        _sync(path.parent)
+        sync(path.parent)
     except Exception:  # what would happen again; after an interruption the images are kept
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -240,15 +241,6 @@ def _check_space(directory: Path, total: int, written: _Written) -> str:
 def _flush(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Make a folder's entries durable: a rename counts only once its folder is on disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @dataclass

@@ -5,11 +5,15 @@ import fcntl
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+# What a file system answers that lacks locks, or fsync of folders.
+_NOT_THERE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 TABLE_ENDINGS = (".csv", ".parquet")
 
 
@@ -74,12 +78,27 @@ def room_for(path: Path, *, need: int = 0, draft: Path | None = None) -> Iterato
 
 
 def sync(path: Path) -> None:
-    """Make a file, or a folder's entries, durable: a rename counts once its folder is on disk."""
+    """Make a file, or a folder's entries, durable: a rename counts once its folder is on disk.
+
+    On a file system that cannot do so for folders, a warning is all.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if not path.is_dir() or error.errno not in _NOT_THERE:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        _warn_once(
+            f"the file system of {path.parent} cannot sync folders ({error.strerror}): after a "
+            "crash of the machine, the last files may be missing"
+        )
     finally:
         os.close(descriptor)
+
+
+@cache
+def _warn_once(text: str) -> None:
+    warnings.warn(text, stacklevel=4)
 
 
 def _sync_all(draft: Path) -> None:
@@ -124,10 +143,21 @@ def _remove(path: Path) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path` (created where missing, never deleted)."""
+    """Hold an exclusive lock on `path` (created where missing, never deleted).
+
+    On a file system without locks, a warning is all.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in _NOT_THERE:
+                raise OSError(error.errno, error.strerror, str(path)) from error
+            _warn_once(
+                f"the file system of {path.parent} has no locks ({error.strerror}): start no two "
+                "processes there at the same time"
+            )
         yield
 
 

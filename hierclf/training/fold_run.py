@@ -50,6 +50,14 @@ class Replica(NamedTuple):
 ALONE = Replica()
 
 
+def n_steps(n_images: int, batch_size: int, world: int) -> int:
+    """Steps of an epoch, whose batches have about `batch_size` images.
+
+    Each gives each of the `world` processes two images or more: BatchNorm cannot take one.
+    """
+    return max(1, min(round(n_images / batch_size), n_images // (2 * world)))
+
+
 class FoldRun:
     """The state of training on one fold.
 
@@ -85,7 +93,7 @@ class FoldRun:
             self.eval_batch_size = images_at_a_time(size, device, most=most)
         trained = replica.wrap(self.net)
         self.trained = cast(nn.Module, torch.compile(trained)) if config.train.compile else trained
-        self.steps = max(1, round(len(fold.train) / config.train.batch_size))
+        self.steps = n_steps(len(fold.train), config.train.batch_size, self.world)
         self.optimisation = make_optimisation(
             self.net,
             config.train,

@@ -9,13 +9,19 @@ from hierclf.config import Config
 from hierclf.config.space import short_names
 from hierclf.data.cache import default_cache_dir
 from search.pipeline.confirmation import confirm_stage
+from search.pipeline.judged import unjudged_levels
 from search.pipeline.opening import existing_run, new_run, removed_on_error
 from search.pipeline.options import RunOptions
-from search.pipeline.preparation import check_early, prepare_images, start_cluster
-from search.pipeline.run import Run
+from search.pipeline.preparation import (
+    check_early,
+    prepare_images,
+    start_cluster,
+    with_fittable_scores,
+)
+from search.pipeline.run import Run, search_folds
 from search.pipeline.run_folder import RunFolder
 from search.pipeline.summary import print_summary, save_plots, write_summary
-from search.pipeline.threshold_stage import promise_metrics, threshold_stage
+from search.pipeline.threshold_stage import class_parts, promise_metrics, threshold_stage
 from search.pipeline.training_stages import (
     refit_stage,
     register_stage,
@@ -102,6 +108,7 @@ def _prepare(
     # Of a stream only tables are kept: in the run's folder, which all nodes see.
     cache_dir = folder.path / "images" if config.data.stream else default_cache_dir()
     prepared, files = prepare_images(source, config, folder, plan, cache_dir)
+    config = with_fittable_scores(config, prepared)
     parent = store.start_search(
         uri,
         experiment_id,
@@ -110,7 +117,7 @@ def _prepare(
         {"data_fingerprint": prepared.cache.content},
         resume=resumed,
     )
-    return Run(
+    run = Run(
         name=folder.path.name,
         folder=folder,
         config=config,
@@ -124,6 +131,17 @@ def _prepare(
         parent_run_id=parent,
         take_over=options.take_over,
     )
+    print_unjudged(run)
+    return run
+
+
+def print_unjudged(run: Run) -> None:
+    """Print before anything is trained which levels the folds cannot judge, and why."""
+    chosen_on = search_folds(run)
+    cache, folds = run.prepared.cache, run.prepared.folds
+    unjudged = unjudged_levels(cache, folds, class_parts(run), chosen_on=chosen_on)
+    for level, reason in unjudged.items():
+        console.print(f"  nothing can be promised at {level} level: {reason}")
 
 
 def _report_interruption(run: Run, results: Path, error: BaseException) -> None:

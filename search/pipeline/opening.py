@@ -146,6 +146,8 @@ def _absolute(config: Config) -> Config:
     data, model = config.data, config.model
     if not is_demo(data.path) and Path(data.path).exists():
         data = data.model_copy(update={"path": str(Path(data.path).resolve())})
+    if data.novel is not None and Path(data.novel).exists():
+        data = data.model_copy(update={"novel": str(Path(data.novel).resolve())})
     model = model.model_copy(update={"weights": _absolute_weights(model.weights)})
     search, space = config.search, dict(config.search.space)
     if isinstance(varied := space.get("model.weights"), Choices):

@@ -10,6 +10,7 @@ from hierclf.config.space import FEATURE_KEYS
 from hierclf.data.source import Source
 from hierclf.data.stream_open import parquet_of
 from hierclf.nets.backbones import build_backbone
+from hierclf.scores.needs import unfittable
 from hierclf.training.folds import CALIBRATION, REFIT
 from hierclf.training.loop import pick_precision
 from hierclf.training.prepare import Prepared, configured_source, open_images, prepare
@@ -107,6 +108,7 @@ def prepare_images(
     finally:
         steps.close()
     prepared = all_prepared[0]
+    _check_workers(prepared, plan)
     cache, hierarchy = prepared.cache, prepared.cache.hierarchy
     folder.list_images(cache)
     height, width = cache.images.shape[1:3]
@@ -128,3 +130,29 @@ def prepare_images(
         + (f", {n_mixed} hide both" if n_mixed else "")
     )
     return prepared, files_of(zip(variants, all_prepared, strict=True))
+
+
+def _check_workers(prepared: Prepared, plan: Plan) -> None:
+    """Raise ValueError where a fold is too small for the workers of a trial."""
+    smallest = min(prepared.folds.values(), key=lambda fold: len(fold.train))
+    if len(smallest.train) < 2 * plan.workers:
+        raise ValueError(
+            f"each of the {plan.workers} workers of a trial needs 2 training images, but fold "
+            f"{smallest.name} has {len(smallest.train)} in all; give fewer workers"
+        )
+
+
+def with_fittable_scores(config: Config, prepared: Prepared) -> Config:
+    """The configuration without the scores that some fold could not fit, which are printed."""
+    names, left_out = config.thresholds.scores, dict[str, str]()
+    for fold in prepared.folds.values():
+        for name, reason in unfittable(names, prepared.cache.sub_labels[fold.train]).items():
+            left_out.setdefault(name, f"needs {reason}, which fold {fold.name} lacks")
+    if not left_out:
+        return config
+    for reason in dict.fromkeys(left_out.values()):
+        of_it = ", ".join(name for name in left_out if left_out[name] == reason)
+        console.print(f"  scores left out: {of_it} ({reason})")
+    kept = tuple(name for name in names if name not in left_out)
+    thresholds = config.thresholds.model_copy(update={"scores": kept})
+    return config.model_copy(update={"thresholds": thresholds})

@@ -185,6 +185,9 @@ def promise_metrics(held_out: HeldOut) -> dict[str, float]:
 
 
 def promised_value(held_out: HeldOut) -> float:
-    """The mean of the promised harmonic means, in [0, 1]: what versions of a model compete by."""
+    """The mean of the promised harmonic means, in [0, 1]: what versions of a model compete by.
+
+    0 where neither level could be judged.
+    """
     figures = [held_out.promises["chosen"][f"{level}_harmonic"] for level in LEVELS]
-    return float(np.mean([figure.expected for figure in figures if figure is not None]))
+    return float(np.mean([figure.expected for figure in figures if figure is not None] or [0.0]))

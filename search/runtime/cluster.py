@@ -14,8 +14,10 @@ import ray
 from ray.util.state import list_actors
 
 from hierclf.errors import one_line
+from search.runtime.ray_folder import choose_ray_folder
 from search.trials.plan import Plan
 
+_TRIES = 3
 MAX_CPU_TRIALS = 4
 """Without GPUs at most this many trials run at a time; more cores make each trial faster."""
 
@@ -33,27 +35,13 @@ def start_ray(address: str | None) -> None:
     # A failed trial is told in one line; its traceback is in Tune's folder of the trial.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    _ask_loopback_without_proxy()
     try:
         if address is None:
-            _let_workers_import_this()
-            # Ray would keep one in a file of the home folder that others may read.
-            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-            port = _free_port()
-            # Other Ray instances may run on this machine: every process of this one shall ask its
-            # own state service. Left to look for one, it finds several and asks none.
-            os.environ["RAY_API_SERVER_ADDRESS"] = f"http://127.0.0.1:{port}"
-            ray.init(
-                address="local",
-                # Ray Train frees a stopped trial's resources through the dashboard's state service.
-                include_dashboard=True,
-                dashboard_host="127.0.0.1",
-                dashboard_port=port,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
+            _start_here()
         else:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # ConnectionError, ValueError, or one without a class of its own
         reason = one_line(error)[:300]
         what = (
             "Ray must start on this machine, but it did not"
@@ -86,6 +74,41 @@ def ray_left_at_the_end() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _ask_loopback_without_proxy() -> None:
+    """Add this machine's own addresses to `no_proxy`: no proxy could reach them."""
+    named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    hosts = dict.fromkeys(filter(None, [*named.split(","), "127.0.0.1", "localhost"]))
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(hosts)
+
+
+def _start_here() -> None:
+    """Start Ray on this machine; again where a busy machine lets it come up too late."""
+    _let_workers_import_this()
+    choose_ray_folder()
+    # Ray would keep one in a file of the home folder that others may read.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    for left in reversed(range(_TRIES)):
+        port = _free_port()
+        # Other Ray instances may run on this machine: every process of this one shall ask its own
+        # state service. Left to look for one, it finds several and asks none.
+        os.environ["RAY_API_SERVER_ADDRESS"] = f"http://127.0.0.1:{port}"
+        try:
+            ray.init(
+                address="local",
+                # Ray Train frees a stopped trial's resources through the dashboard's state service.
+                include_dashboard=True,
+                dashboard_host="127.0.0.1",
+                dashboard_port=port,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+            return
+        except Exception as error:
+            if "timed out" not in str(error) or not left:
+                raise
+            ray.shutdown()
 
 
 def _let_workers_import_this() -> None:

@@ -13,43 +13,57 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from hierclf.bundle.directory import Bundle, load_bundle
-from hierclf.predict import predict_images
+from hierclf.model import Model, load
 
 
-def image_bytes(value: Any, *, row: int) -> bytes:
-    """Encoded image (JPEG, PNG, ...) of one cell: raw bytes, or the same as base64 text."""
-    if not isinstance(value, str):
+def image_bytes(value: Any) -> bytes:
+    """Encoded image (JPEG, PNG, ...) of one cell: raw bytes, or the same as base64 text.
+
+    Raises:
+        ValueError: the cell holds neither.
+    """
+    if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
+    if not isinstance(value, str):
+        kind = type(value).__name__
+        raise ValueError(f"must be image bytes or base64 text, but got {kind}")
     try:
         return base64.b64decode(value, validate=True)
     except binascii.Error as error:
-        raise ValueError(
-            f"column `image` must hold image bytes or base64 text, but got row {row}: {error}"
-        ) from error
+        raise ValueError(f"must be image bytes or base64 text: {error}") from error
 
 
 class HierclfModel(PythonModel):
-    """A class because MLflow asks for one: the loaded bundle is its only state."""
+    """A class because MLflow asks for one: the loaded model is its only state."""
 
-    bundle: Bundle
+    model: Model
 
     def load_context(self, context: PythonModelContext) -> None:
-        self.bundle = load_bundle(Path(context.artifacts["model"]))
+        self.model = load(Path(context.artifacts["model"]))
 
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: Any = None
     ) -> pd.DataFrame:
-        """One row an input row, in order: the columns of `hierclf predict` without `image`."""
+        """One row an input row, in order: the columns of `hierclf predict` without `image`.
+
+        A row whose image cannot be read has None in all of them, and the reason in `error`.
+        """
         if "image" not in model_input:
             raise ValueError(
                 f"the input must have a column `image`, but got columns {list(model_input)}"
             )
-        images = [
-            (str(row), image_bytes(value, row=row))
-            for row, value in enumerate(model_input["image"])
-        ]
-        return predict_images(self.bundle, images).drop(columns="image")
+        images, errors = [], {}
+        for row, value in enumerate(model_input["image"]):
+            try:
+                images.append(image_bytes(value))
+            except ValueError as error:
+                images.append(b"")
+                errors[row] = str(error)
+        table = self.model.predict(images).drop(columns="image")
+        table["error"] = [errors.get(row, error) for row, error in enumerate(table["error"])]
+        if table["error"].isna().all():
+            return table.astype({"superclass_index": "int64", "subclass_index": "int64"})
+        return table.astype(object).where(table.notna(), None)  # JSON knows no NaN
 
 
 set_model(HierclfModel())

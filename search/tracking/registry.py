@@ -40,6 +40,7 @@ _OUTPUTS = {
     "sub_score": "double",
     "super_novel_prob": "double",
     "sub_novel_prob": "double",
+    "error": "string",
 }
 
 
@@ -183,7 +184,8 @@ def _log_model(model_dir: Path, example: bytes, *, name: str) -> str:
     assert package.submodule_search_locations
     signature = ModelSignature(
         inputs=Schema([ColSpec("string", "image")]),
-        outputs=Schema([ColSpec(kind, column) for column, kind in _OUTPUTS.items()]),
+        # Of an image that cannot be read there is nothing but the error.
+        outputs=Schema([ColSpec(kind, name, required=False) for name, kind in _OUTPUTS.items()]),
     )
     info = mlflow.pyfunc.log_model(
         name=name,

@@ -1,12 +1,18 @@
 """A file or folder is whole under its name, or not there under it."""
 
 import errno
+import fcntl
 import os
+import stat
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hierclf.io.atomic import draft_of
+from hierclf.io import atomic
+from hierclf.io.atomic import draft_of, locked
 
 
 def names(folder: Path) -> list[str]:
@@ -77,3 +83,71 @@ def test_a_full_disk_names_the_file_what_it_needs_and_what_is_free(tmp_path: Pat
     with pytest.raises(OSError, match=r" 7\.0 MB needed"), draft_of(tmp_path / "a", need=7_000_000):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert names(tmp_path) == []
+
+
+@pytest.fixture(autouse=True)
+def warned_anew() -> Iterator[None]:
+    atomic._warn_once.cache_clear()
+    yield
+    atomic._warn_once.cache_clear()
+
+
+def raising(code: int) -> Any:
+    def call(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    return call
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOSYS, errno.ENOTSUP])
+def test_a_file_system_that_syncs_no_folders_costs_one_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(code, os.strerror(code))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for name in "ab":
+            with draft_of(tmp_path / name) as draft:
+                draft.write_text("new")
+    assert names(tmp_path) == ["a", "b"]
+    (warning,) = caught
+    assert "cannot sync folders" in str(warning.message)
+
+
+def test_a_file_that_cannot_be_synced_is_an_error_with_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", raising(errno.EIO))
+    with pytest.raises(OSError, match="Input/output") as error, draft_of(tmp_path / "a") as draft:
+        draft.write_text("new")
+    assert error.value.filename.endswith(".part")
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_costs_one_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    monkeypatch.setattr(fcntl, "flock", raising(code))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for name in "ab":
+            with locked(tmp_path / name):
+                pass
+    (warning,) = caught
+    assert f"the file system of {tmp_path} has no locks" in str(warning.message)
+
+
+def test_a_lock_that_fails_otherwise_names_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fcntl, "flock", raising(errno.EIO))
+    with pytest.raises(OSError, match="Input/output") as error, locked(tmp_path / "a"):
+        pass
+    assert error.value.filename == str(tmp_path / "a")

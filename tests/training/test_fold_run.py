@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from hierclf.config import load_config
 from hierclf.data.demo import DEMO_HIERARCHY
-from hierclf.training.fold_run import FoldRun, Replica
+from hierclf.training.fold_run import FoldRun, Replica, n_steps
 from hierclf.training.fold_table import fold_table
 from hierclf.training.folds import Fold
 from hierclf.training.prepare import Prepared
@@ -260,3 +260,17 @@ def test_the_papers_recipe_runs_at_full_size_in_mixed_precision() -> None:
     assert outputs.features.shape == (1, 2048)
     assert outputs.super_logits.shape == (1, len(fold.known_super))
     assert outputs.sub_logits.shape == (1, 4)
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+@pytest.mark.parametrize("batch_size", [2, 3, 8, 64])
+def test_no_process_ever_gets_a_batch_of_one_image(world: int, batch_size: int) -> None:
+    for n_images in range(2 * world, 70):
+        steps = n_steps(n_images, batch_size, world)
+        batches = np.array_split(np.arange(n_images), steps)
+        assert min(len(rows[rank::world]) for rows in batches for rank in range(world)) >= 2
+
+
+@pytest.mark.parametrize(("n_images", "steps"), [(64, 8), (60, 8), (59, 7), (3, 1)])
+def test_batches_have_about_the_size_that_is_asked_for(n_images: int, steps: int) -> None:
+    assert n_steps(n_images, 8, 1) == steps

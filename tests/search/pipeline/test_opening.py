@@ -44,15 +44,17 @@ def test_a_run_is_opened_with_what_it_was_created_with(tmp_path: Path) -> None:
 
 def test_paths_are_kept_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("data 😀", "a.pth", "b.pth"):
+    for name in ("data 😀", "new", "a.pth", "b.pth"):
         (tmp_path / name).mkdir()
     tree = Config().model_dump()
     tree["data"]["path"], tree["model"]["weights"] = "data 😀", "a.pth"
+    tree["data"]["novel"] = "new"
     tree["search"]["space"] = {"model.weights": {"choices": ["a.pth", "b.pth", "default"]}}
     with new_run(
         Config.model_validate(tree), name="one", results=Path("results"), options=OPTIONS
     ) as (_, config):
         assert config.data.path == str(tmp_path / "data 😀")
+        assert config.data.novel == str(tmp_path / "new")
         assert config.model.weights == str(tmp_path / "a.pth")
         choices = (str(tmp_path / "a.pth"), str(tmp_path / "b.pth"), "default")
         assert config.tried("model.weights") == choices

@@ -1,11 +1,14 @@
-"""What runs at the same time, counted by hand; nothing here starts Ray."""
+"""What runs at the same time, counted by hand, and how Ray is started; nothing here starts it."""
 
 import math
+import os
 from typing import Any
 
 import pytest
+import ray
 
-from search.runtime.cluster import Plan, plan_resources
+from search.runtime import cluster
+from search.runtime.cluster import Plan, plan_resources, start_ray
 
 
 def plan(**given: Any) -> Plan:
@@ -145,3 +148,61 @@ def test_a_plan_reads_like_a_sentence() -> None:
     assert plan(available_gpus=1, gpus_per_trial=0.5).describe() == (
         "2 trials at a time, 1 worker per trial, 8 CPU cores and 0.5 GPU per worker"
     )
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take back what starting Ray sets."""
+    for name in ("no_proxy", "NO_PROXY", "RAY_API_SERVER_ADDRESS", "RAY_AUTH_TOKEN"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+    monkeypatch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+    monkeypatch.setattr(cluster, "list_actors", lambda limit: [])
+
+
+def late(monkeypatch: pytest.MonkeyPatch, times: int, what: str) -> list[int]:
+    """Let Ray fail to start that many times; the ports that it was given."""
+    ports: list[int] = []
+
+    def init(*, dashboard_port: int, **_: object) -> None:
+        ports.append(dashboard_port)
+        if len(ports) <= times:
+            raise Exception(what)
+
+    monkeypatch.setattr(ray, "init", init)
+    return ports
+
+
+@pytest.mark.usefixtures("environment")
+def test_ray_that_comes_up_too_late_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = late(monkeypatch, 2, "The current node timed out during startup.")
+    start_ray(None)
+    assert len(ports) == 3
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize(
+    ("what", "tries"), [("The current node timed out\nduring startup", 3), ("no such host", 1)]
+)
+def test_ray_that_does_not_start_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, what: str, tries: int
+) -> None:
+    ports = late(monkeypatch, 9, what)
+    with pytest.raises(ValueError, match="Ray must start on this machine, but it did not") as error:
+        start_ray(None)
+    assert "\n" not in str(error.value)
+    assert len(ports) == tries
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize(
+    ("named", "kept"),
+    [("", "127.0.0.1,localhost"), ("a.b,127.0.0.1", "a.b,127.0.0.1,localhost")],
+)
+def test_loopback_is_asked_without_a_proxy(
+    monkeypatch: pytest.MonkeyPatch, named: str, kept: str
+) -> None:
+    monkeypatch.setenv("NO_PROXY", named)
+    monkeypatch.setenv("no_proxy", "")
+    late(monkeypatch, 0, "")
+    start_ray(None)
+    assert os.environ["no_proxy"] == os.environ["NO_PROXY"] == kept

@@ -185,9 +185,39 @@ def test_the_loaded_model_predicts_bytes_and_base64_text_as_hierclf_does(
     for form in (table, pd.DataFrame({"image": images})):
         predicted = model.predict(form)
         assert isinstance(predicted, pd.DataFrame)
+        assert predicted.pop("error").isna().all()
         pd.testing.assert_frame_equal(predicted, expected[list(COLUMNS[1:])])
-    with pytest.raises(ValueError, match="row 0"):
-        model.predict(pd.DataFrame({"image": ["no base64!"]}))
+
+
+def test_an_unreadable_image_costs_its_own_row_only(
+    mlflow_place: tuple[str, str], model_dir: Path, registered: Registered
+) -> None:
+    from mlflow.pyfunc import load_model
+    from mlflow.pyfunc.scoring_server import predictions_to_json
+
+    path = list(sys.path)
+    model = load_model(str(resolve_model(mlflow_place[0], "models:/hierclf/1").parents[1]))
+    sys.path[:] = path
+    cells = [encoded(1), b"no image", encoded(2), encoded(1)[:20]]
+    texts = [base64.b64encode(cell).decode() for cell in cells]
+    texts[3:] = ["no base64!", str(model_dir / "bundle.json"), ""]
+    expected = predict_images(load_bundle(model_dir), [("a", encoded(1)), ("b", encoded(2))])
+    for column in (cells, texts):
+        table = model.predict(pd.DataFrame({"image": column}))
+        assert isinstance(table, pd.DataFrame)
+        assert len(table) == len(column)
+        assert [error is None for error in table["error"]] == [
+            i in (0, 2) for i in range(len(column))
+        ]
+        assert table["subclass"][[0, 2]].tolist() == expected["subclass"].tolist()
+        assert table["subclass"][1] is None
+        answer = io.StringIO()
+        predictions_to_json(table, answer)
+        rows = json.loads(answer.getvalue())["predictions"]
+        assert rows[2]["subclass_index"] == expected["subclass_index"][1]
+        assert "not a readable" in rows[1]["error"]
+        if column is texts:
+            assert all("base64 text" in rows[i]["error"] for i in (3, 4))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,53 @@
+"""Which levels a plan of folds can judge: known before anything is trained."""
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hierclf.data.cache import ImageCache
+from hierclf.hierarchy import Level
+from hierclf.training.folds import CALIBRATION, REFIT, Fold
+
+_REASONS: dict[Level, str] = {
+    "super": "no fold is left that hides a super-class: that needs 3 super-classes and folds.super "
+    "of 2 or more",
+    "sub": "no fold is left in which the same sub-classes are known: that needs folds.sub of 3 or "
+    "more, or 3 super-classes and folds.super of 2 or more",
+}
+
+
+def unjudged_levels(
+    cache: ImageCache,
+    folds: Mapping[str, Fold],
+    parts: NDArray[np.int64],
+    *,
+    chosen_on: Collection[str],
+) -> dict[Level, str]:
+    """The levels of which nothing can be promised, each with the reason.
+
+    A level is judged by images of known and of new classes, in folds and of sub-classes that have
+    no say in the hyper-parameters; see `threshold_stage.reporting_rows`.
+
+    Args:
+        cache: the images.
+        folds: by name.
+        parts: int64 [C], the part of each sub-class; part 0 has a say.
+        chosen_on: the folds that have a say.
+    """
+    known = near = far = False
+    for name, fold in folds.items():
+        if name in chosen_on or name in (*CALIBRATION, REFIT):
+            continue
+        val, held_out = (
+            rows[parts[cache.sub_labels[rows]] != 0] for rows in (fold.val, fold.held_out)
+        )
+        of_known_super = np.isin(cache.super_labels[held_out], fold.known_super)
+        known |= len(val) > 0
+        near |= bool(of_known_super.any())
+        far |= not of_known_super.all()
+    judged: dict[Level, bool] = {
+        "super": (known or near) and far,
+        "sub": known and (near or far),
+    }
+    return {level: _REASONS[level] for level, can in judged.items() if not can}
