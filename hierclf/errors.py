@@ -38,6 +38,8 @@ def one_line_errors(program: str, *, debug: bool) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.showwarning = _warn_as(program)
             _prepare_home()
+            # A notebook's value, inherited by its `!commands`, would end the import of matplotlib.
+            os.environ["MPLBACKEND"] = "agg"
             yield
         sys.stdout.flush()
     except BrokenPipeError:

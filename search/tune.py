@@ -4,7 +4,6 @@ python search/tune.py                                  # the demo set
 python search/tune.py --data PATH --config configs/paper.yaml --gpus 4
 """
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -50,8 +49,6 @@ def tune(
 ) -> None:
     """Search hyper-parameters and thresholds, and register the best model."""
     with one_line_errors("tune.py", debug=debug):
-        # A notebook's value, inherited by its `!commands`, would end the import of matplotlib.
-        os.environ["MPLBACKEND"] = "agg"
         if resume is not None:
             fixed = (data, config, set_, name, trials, time_budget, gpus, mlflow_uri, seed)
             resources = (gpus_per_trial, workers_per_trial)

@@ -80,3 +80,10 @@ def test_a_warning_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with one_line_errors("tool", debug=False):
         warnings.warn("first\n  second", stacklevel=1)
     assert capsys.readouterr().err == "tool: warning: first second\n"
+
+
+def test_a_notebooks_backend_of_matplotlib_ends_no_command(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "hierclf.benchmark", "scores", "--data", tmp_path / "none"]
+    done = shell('"$@"', *words, MPLBACKEND="module://not_installed.backend")
+    assert done.returncode == 2
+    assert done.stderr.endswith("none: no such file or folder\n")

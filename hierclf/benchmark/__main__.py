@@ -8,7 +8,6 @@ import pandas as pd
 import typer
 
 from hierclf.benchmark.new_classes import report, run_worlds, write_worlds
-from hierclf.benchmark.report import summary, write_report
 from hierclf.benchmark.run import prepare_with_progress, run_benchmark
 from hierclf.benchmark.worlds import cluster_groups, read_groups, regrouped
 from hierclf.config import Config, load_config
@@ -38,6 +37,9 @@ def scores(
 ) -> None:
     """Every score, decoding and goal on held-out classes, cross-fitted."""
     with one_line_errors("hierclf.benchmark", debug=debug):
+        # Here, since matplotlib's import fails where a notebook's MPLBACKEND is inherited.
+        from hierclf.benchmark.report import summary, write_report
+
         goals = {
             "balanced": BALANCED,
             f"overall at {novel_rate:g} novel": Goal("overall", novel_rate=novel_rate),

@@ -17,16 +17,19 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 import pandas as pd
+from alembic.util import CommandError
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from hierclf.io.atomic import locked
+from search.tracking.address import check_address
 
 T = TypeVar("T")
-StoreErrors = (MlflowException, SQLAlchemyError, OSError)
-"""What a call to a store may raise; refused connections are OSError or MlflowException."""
+StoreErrors = (MlflowException, SQLAlchemyError, OSError, CommandError, ImportError)
+"""What a call to a store may raise; refused connections are OSError or MlflowException, another
+program's or version's database is a CommandError, one without its driver an ImportError."""
 PATIENCE_S = 60.0
 """How long `patiently` goes on trying."""
 REFUSED = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST"})
@@ -35,7 +38,7 @@ REFUSED = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_
 
 def passing(error: BaseException | None) -> bool:
     """Whether what raised this error may succeed later."""
-    known = isinstance(error, StoreErrors)
+    known = isinstance(error, StoreErrors) and not isinstance(error, CommandError | ImportError)
     return known and getattr(error, "error_code", None) not in REFUSED
 
 
@@ -59,14 +62,10 @@ def open_store(uri: str, experiment: str, artifact_dir: Path, *, own: bool = Fal
         own: the store belongs to the folder that `artifact_dir` is in.
 
     Raises:
-        ValueError: the store cannot be reached, the URI has no use, or an own store was moved or
-            copied to where it is now; one line.
+        ValueError: the store cannot be reached or is another program's, the URI has no use, or an
+            own store was moved or copied to where it is now; one line.
     """
-    if uri.startswith("sqlite:") and not uri.startswith("sqlite:////"):
-        path = Path(uri.removeprefix("sqlite:").lstrip("/")).resolve()
-        raise ValueError(
-            f"a SQLite store needs an absolute path, but got {uri} (did you mean sqlite:///{path}?)"
-        )
+    check_address(uri)
     with plain_errors(uri):
         if not uri.startswith("sqlite:"):
             return _open_experiment(uri, experiment, artifact_dir, own=own)

@@ -303,4 +303,5 @@ def test_mlflow_models_predict_works_from_another_folder_without_hierclf_on_the_
     environment["MLFLOW_TRACKING_URI"] = mlflow_place[0]
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=120)
     (row,) = json.loads((tmp_path / "out.json").read_text())["predictions"]
-    assert tuple(row) == COLUMNS[1:]
+    assert tuple(row) == (*COLUMNS[1:], "error")
+    assert not (tmp_path / "mlflow.db").exists()

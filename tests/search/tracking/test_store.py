@@ -1,7 +1,9 @@
 """Runs in a real SQLite store, looked at through MLflow's own client."""
 
+import contextlib
 import math
 import os
+import sqlite3
 import time
 from pathlib import Path
 
@@ -74,7 +76,7 @@ def test_a_file_store_and_a_deleted_experiment_are_refused(
     uri: str, experiment_id: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     with pytest.raises(ValueError, match="maintenance mode"):
-        store.open_store(str(tmp_path / "mlruns"), "x", tmp_path)
+        store.open_store((tmp_path / "mlruns").as_uri(), "x", tmp_path)
     store.connect(uri).delete_experiment(experiment_id)
     with pytest.raises(ValueError, match="must not be deleted"):
         store.open_store(uri, request.node.name, tmp_path)
@@ -154,3 +156,29 @@ def test_the_process_wide_tracking_uri_is_left_alone(uri: str, experiment_id: st
     store.start_search(uri, experiment_id, "s", {}, {})
     assert not mlflow.is_tracking_uri_set()
     assert "MLFLOW_TRACKING_URI" not in os.environ
+
+
+@pytest.mark.parametrize("address", ["localhost:5000", "127.0.0.1:5000", "mlruns", "", "http//x"])
+def test_an_address_without_a_scheme_is_refused(address: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--mlflow-uri must begin with http://") as error:
+        store.open_store(address, "hierclf", tmp_path)
+    assert ("did you mean" in str(error.value)) == (":" in address)
+
+
+def test_a_database_of_another_program_or_version_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("create table alembic_version (version_num varchar(32))")
+        database.execute("insert into alembic_version values ('v3.2.0.a')")
+        for table in ("experiments", "metrics"):
+            database.execute(f"create table {table} (a int)")
+        database.commit()
+    with pytest.raises(ValueError, match="Can't locate revision") as error:
+        store.open_store(f"sqlite:///{path}", "hierclf", tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_database_without_its_driver_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="failed: ") as error:
+        store.open_store("mysql+nodriver://x/y", "hierclf", tmp_path)
+    assert "\n" not in str(error.value)
