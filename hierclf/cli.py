@@ -29,6 +29,9 @@ class _Command(TyperCommand):
             return super().invoke(ctx)
 
 
+ZipEncoding = Annotated[
+    str | None, typer.Option(help="Of names in zips that are not marked as UTF-8, such as cp932.")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show errors with their traceback.")]
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -64,6 +67,7 @@ def check(
     read_images: Annotated[
         bool, typer.Option("--read-images", help="Decode every image, too.")
     ] = False,
+    zip_encoding: ZipEncoding = None,
     debug: Debug = False,
 ) -> None:
     """Show classes, counts and every problem of a labelled data set.
@@ -74,7 +78,7 @@ def check(
     from hierclf.data.sources import inspect_source
     from hierclf.progress import progress
 
-    source, problems = inspect_source(path)
+    source, problems = inspect_source(path, zip_encoding=zip_encoding)
     if source is not None and read_images:
         with progress("reading images") as report:
             problems = [*problems, *read_problems(source, progress=report)]
@@ -116,6 +120,7 @@ def predict(
         Literal["refuse", "keep"],
         typer.Option(help="JPEG files that end early: keep fills what is missing with grey."),
     ] = "refuse",
+    zip_encoding: ZipEncoding = None,
     debug: Debug = False,
 ) -> None:
     """Classify images; every answer may be "novel".
@@ -127,7 +132,8 @@ def predict(
 
     check_out_file("--out", out, endings=TABLE_ENDINGS)
     # Before torch is imported: a wrong path shows at once.
-    files = list_images(images, keep_truncated=truncated == "keep")
+    keep = truncated == "keep"
+    files = list_images(images, zip_encoding=zip_encoding, keep_truncated=keep)
     from hierclf.bundle.directory import load_bundle
     from hierclf.commands.predict_files import predict_to_file
     from hierclf.nets.inference import pick_device

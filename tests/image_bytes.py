@@ -21,9 +21,11 @@ def png_chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def png_header(width: int, height: int, *, depth: int = 8, content: bytes = b"\0" * 64) -> bytes:
-    """An RGB PNG that claims a size, and holds what it is given."""
-    header = struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, 0)
+def png_header(
+    width: int, height: int, *, depth: int = 8, colour: int = 2, content: bytes = b"\0" * 64
+) -> bytes:
+    """A PNG that claims a size, and holds what it is given; RGB unless `colour` is another type."""
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
         + png_chunk(b"IHDR", header)
@@ -33,9 +35,10 @@ def png_header(width: int, height: int, *, depth: int = 8, content: bytes = b"\0
 
 
 def deep_png(pixels: NDArray[np.uint16]) -> bytes:
-    """A PNG of uint16 [H, W, 3]."""
+    """A PNG of uint16 [H, W, 3], or [H, W, 4] with alpha."""
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-    return png_header(pixels.shape[1], pixels.shape[0], depth=16, content=rows)
+    colour = {3: 2, 4: 6}[pixels.shape[2]]
+    return png_header(pixels.shape[1], pixels.shape[0], depth=16, colour=colour, content=rows)
 
 
 def deep_tiff(pixels: NDArray[np.uint16], *, deflate: bool = False) -> bytes:

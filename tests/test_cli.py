@@ -19,6 +19,8 @@ from hierclf.cli import app
 from hierclf.errors import one_line_errors
 from hierclf.predict import COLUMNS, predict_images
 from tests.commands_run import error_of, run
+from tests.image_bytes import encode
+from tests.layouts import write_raw
 from tests.tiny_models import HIERARCHY, encoded, picture, pictures, tiny_bundle
 
 SUBMISSION = ["image", "superclass_index", "subclass_index"]
@@ -130,6 +132,28 @@ def test_unreadable_images_are_listed_and_left_out(model: Path, tmp_path: Path) 
     assert "unreadable: 3.png: " in result.stderr
     assert f"2 unreadable images are not in {tmp_path}/out.csv" in result.stderr
     assert "1 images predicted" in result.stdout
+
+
+def test_a_jpeg_that_ends_early_is_predicted_where_one_asks_for_it(
+    model: Path, tmp_path: Path
+) -> None:
+    for i in range(7):
+        cut = encode(picture(i), "JPEG")[: -2 if i else None]
+        (tmp_path / f"{i}.jpg").write_bytes(cut)
+    refused = run("predict", model, tmp_path, "--out", tmp_path / "a.csv")
+    assert "1 images predicted" in refused.stdout
+    assert refused.stderr.count("truncated=keep reads what is there") == 3  # and then a count
+    assert "3 more of this kind" in refused.stderr
+    assert "6 unreadable images" in refused.stderr
+    kept = run("predict", model, tmp_path, "--out", tmp_path / "b.csv", "--truncated", "keep")
+    assert "7 images predicted" in kept.stdout
+
+
+def test_the_encoding_of_names_in_a_zip_may_be_given(model: Path, tmp_path: Path) -> None:
+    path = write_raw(tmp_path / "a.zip", ["фото.png".encode("cp1251")])
+    out = tmp_path / "a.csv"
+    run("predict", model, path, "--out", out, "--zip-encoding", "cp1251")
+    assert pd.read_csv(out)["image"].tolist() == ["фото.png"]
 
 
 def test_no_file_appears_where_no_image_is_readable(model: Path, tmp_path: Path) -> None:

@@ -16,8 +16,12 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 # Chunks that the pixels depend on; those with a capital first letter are critical.
 _PNG_PIXELS = (b"tRNS", b"eXIf")
 # Pillow's names of how 16-bit colour lies in a file, and those under which it takes the other byte.
-_OTHER_BYTE = {"RGB;16B": "RGB;16L", "RGB;16L": "RGB;16B"}
-_OTHER_BYTE["RGB;16N"] = "RGB;16B" if sys.byteorder == "little" else "RGB;16L"
+_FOREIGN = "B" if sys.byteorder == "little" else "L"
+_OTHER_BYTE = {
+    f"{mode};16{order}": f"{mode};16{other}"
+    for mode in ("RGB", "RGBA")
+    for order, other in (("B", "L"), ("L", "B"), ("N", _FOREIGN))
+}
 _DEPTHS = (8, 10, 12, 14, 16)
 
 
@@ -61,23 +65,26 @@ def to_8_bit(values: NDArray[np.integer]) -> NDArray[np.uint8]:
 
 
 def is_deep_colour(image: Image.Image) -> bool:
-    """Whether an image, opened but not decoded, is RGB of 16 bits per channel."""
+    """Whether an image, opened but not decoded, is RGB or RGBA of 16 bits per channel."""
     return any(_raw_mode(tile.args) in _OTHER_BYTE for tile in getattr(image, "tile", ()))
 
 
 def restore_depth(image: Image.Image, again: ImageFile.ImageFile) -> None:
-    """Scale an RGB image of 16 bits per channel, of which Pillow decodes the upper bytes only.
+    """Scale an image of 16 bits per channel, of which Pillow decodes the upper bytes only.
+
+    Colour and alpha may differ in depth.
 
     Args:
         image: decoded; it is changed where its depth is below 16 bits.
         again: the same file, opened but not decoded.
     """
     high = np.asarray(image)
-    if high.max(initial=0) >= 1 << 6:  # more than 14 bits
+    if high[..., :3].max(initial=0) >= 1 << 6:  # more than 14 bits
         return
     again.tile = [tile._replace(args=_other_byte(tile.args)) for tile in again.tile]
-    low = np.asarray(again)
-    image.paste(Image.fromarray(to_8_bit(high.astype(np.uint16) << 8 | low)))
+    values = high.astype(np.uint16) << 8 | np.asarray(again)
+    scaled = [to_8_bit(values[..., :3]), to_8_bit(values[..., 3:])]
+    image.paste(Image.fromarray(np.concatenate(scaled, axis=2)))
 
 
 def _raw_mode(args: Any) -> Any:

@@ -24,7 +24,10 @@ from hierclf.data.zip_files import check_size, open_zip, read_zipped, zip_entrie
 # would hold other images of the same names.
 PREFERRED = ("train_images.zip", "train_images")
 # What names in zips of other systems are written in, by the languages of their users.
-_ENCODINGS = ("cp1252", "cp850", "gb18030", "shift_jis", "euc_kr", "big5", "cp1251", "cp1250")
+_ENCODINGS = (
+    *("cp1252", "cp850", "cp437", "gb18030", "cp932", "euc_kr", "big5"),
+    *("cp1251", "cp866", "cp1250", "cp852"),
+)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ The conversion, in this order:
 2. The pixel limit is checked on the header's size, before any pixel is decoded.
 3. Animations and multi-page files: the first frame.
 4. EXIF orientation is applied; unreadable EXIF counts as "no orientation".
-5. Images of 16 bits per channel, grey or RGB, are scaled to 8 bits by the smallest camera depth (8,
-   10, 12, 14, 16) that holds their largest value. 32-bit integer images beyond 16 bits and
+5. Images of 16 bits per channel, grey or colour, are scaled to 8 bits by the smallest camera depth
+   (8, 10, 12, 14, 16) that holds their largest value. 32-bit integer images beyond 16 bits and
    floating-point images have no agreed range and are refused.
 6. Transparency (alpha channel, palette or key colour) is composed over white.
 7. CMYK, YCbCr, greyscale and palettes become RGB by Pillow's plain conversion; ICC profiles are

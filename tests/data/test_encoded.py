@@ -92,6 +92,13 @@ def test_colour_of_any_camera_depth_spans_all_of_8_bits(
     np.testing.assert_array_equal(decode(write(values)), values >> (depth - 8))
 
 
+@pytest.mark.parametrize("opaque", [4095, 65535])
+def test_colour_with_alpha_of_another_depth_spans_all_of_8_bits(opaque: int) -> None:
+    values = np.full((1, 2, 4), opaque, dtype=np.uint16)
+    values[0, :, :3] = [[0, 2048, 4095], [4095, 0, 16]]
+    assert decode(deep_png(values)).tolist() == [[[0, 128, 255], [255, 0, 1]]]
+
+
 def test_12_bits_packed_in_a_tiff_span_all_of_8_bits() -> None:
     values = [0, 4095, 2048, 1023]
     packed = b"".join(

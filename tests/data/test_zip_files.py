@@ -1,26 +1,13 @@
 """Claims about zips of other systems: names of other encodings, hidden folders."""
 
 import csv
-import zipfile
 from pathlib import Path
 
 import pytest
 
 from hierclf.data.image_files import list_images
 from hierclf.data.sources import inspect_source, open_source
-from tests.layouts import ROWS, png, release
-
-
-def write_raw(path: Path, names: list[bytes]) -> Path:
-    """A zip whose names are these bytes, not marked as UTF-8; image i is `png(i)`."""
-    with zipfile.ZipFile(path, "w") as file:
-        for i, name in enumerate(names):
-            file.writestr("QVWXYZ"[i] * len(name), png(i))
-    data = path.read_bytes()
-    for i, name in enumerate(names):
-        data = data.replace("QVWXYZ"[i].encode() * len(name), name)
-    path.write_bytes(data)
-    return path
+from tests.layouts import ROWS, png, release, write_raw
 
 
 def release_with(root: Path, name: str, encoding: str, folder: str = "train_images/") -> Path:
@@ -44,6 +31,8 @@ def release_with(root: Path, name: str, encoding: str, folder: str = "train_imag
         ("사진하나둘.png", "euc_kr"),
         ("照片編號一.png", "big5"),
         ("фото-один.png", "cp1251"),
+        ("фото-один.png", "cp866"),
+        ("zdjęcie-żółw.png", "cp852"),
     ],
 )
 def test_names_without_the_utf8_mark_are_found_by_the_labels(
