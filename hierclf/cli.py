@@ -29,6 +29,10 @@ class _Command(TyperCommand):
             return super().invoke(ctx)
 
 
+Truncated = Annotated[
+    Literal["refuse", "keep"],
+    typer.Option(help="JPEG files that end early: keep fills what is missing with grey."),
+]
 ZipEncoding = Annotated[
     str | None, typer.Option(help="Of names in zips that are not marked as UTF-8, such as cp932.")
 ]
@@ -116,10 +120,7 @@ def predict(
     ] = "table",
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "auto",
-    truncated: Annotated[
-        Literal["refuse", "keep"],
-        typer.Option(help="JPEG files that end early: keep fills what is missing with grey."),
-    ] = "refuse",
+    truncated: Truncated = "refuse",
     zip_encoding: ZipEncoding = None,
     debug: Debug = False,
 ) -> None:
@@ -149,9 +150,6 @@ def predict(
             device=pick_device(device),
             progress=report,
         )
-    if files.left_out:
-        n, first = len(files.left_out), files.left_out[0]
-        print(f"left out: {n} files that are no images (first: {first})", file=sys.stderr)
     print_tally(tally, out)
     print("next, where the labels are known:")
     _say("hierclf", "evaluate", out, "LABELS.csv", "--model", model)
@@ -161,6 +159,9 @@ def print_tally(tally: "Tally", out: Path) -> None:
     """What came of the images, and where it was written."""
     from hierclf.data.listing import Problem, short_list
 
+    if tally.left_out:
+        n, first = len(tally.left_out), tally.left_out[0]
+        print(f"left out: {n} files that are no images (first: {first})", file=sys.stderr)
     problems = [Problem(name, reason, False) for name, reason in tally.unreadable]
     for problem in short_list(problems):
         print(f"unreadable: {problem.where}: {problem.what}", file=sys.stderr)

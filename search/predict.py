@@ -33,6 +33,8 @@ def predict(
     ] = "table",
     batch_size: Annotated[int, Option(min=1)] = 64,
     device: Annotated[str, Option(help="cpu, cuda, cuda:1, ...")] = "auto",
+    truncated: cli.Truncated = "refuse",
+    zip_encoding: cli.ZipEncoding = None,
     mlflow_uri: Annotated[
         str | None, Option(help="an MLflow server; default: the local store")
     ] = None,
@@ -61,14 +63,29 @@ def predict(
             )
         directory = resolve_model(mlflow_uri or default_uri(results), model)
         if not ray:
-            cli.predict(directory, images, out, form=form, batch_size=batch_size, device=device)
+            cli.predict(
+                directory,
+                images,
+                out,
+                form=form,
+                batch_size=batch_size,
+                device=device,
+                truncated=truncated,
+                zip_encoding=zip_encoding,
+            )
             return
         from hierclf.progress import progress
         from search.runtime.ray_predict import predict_on_ray
 
         with progress("predicting") as report:
             tally = predict_on_ray(
-                directory, images, out, batch_size=batch_size, address=address, progress=report
+                directory,
+                images,
+                out,
+                reading={"zip_encoding": zip_encoding, "keep_truncated": truncated == "keep"},
+                batch_size=batch_size,
+                address=address,
+                progress=report,
             )
         cli.print_tally(tally, out)
 

@@ -1,6 +1,6 @@
 """Predict image files into a CSV or Parquet file, batch by batch, in constant memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,12 +39,14 @@ class Tally:
         novel_super: images of a novel super-class, which implies a novel sub-class.
         novel_sub: images of a novel sub-class of a known super-class.
         unreadable: (name, reason) of each image that is not in the file.
+        left_out: paths of files in the same place that are no images.
     """
 
     known: int = 0
     novel_super: int = 0
     novel_sub: int = 0
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    left_out: Sequence[str] = ()
 
     @property
     def predicted(self) -> int:
@@ -52,7 +54,7 @@ class Tally:
         return self.known + self.novel_super + self.novel_sub
 
     def add(self, part: "Tally") -> None:
-        """Add the counts of another part of the images."""
+        """Add the counts of another part of the same place's images."""
         self.known += part.known
         self.novel_super += part.novel_super
         self.novel_sub += part.novel_sub
@@ -90,7 +92,7 @@ def predict_to_file(
         ValueError: no readable image (gives the first reason), or as `predict_batches`.
     """
     check_out_file("out", out, endings=TABLE_ENDINGS)
-    tally, done = Tally(), 0
+    tally, done = Tally(left_out=images.left_out), 0
     sort = form == "submission" and list(images.names) != sorted(images.names, key=natural_key)
     batches = predict_batches(
         bundle, images, batch_size=batch_size, device=device, skip_unreadable=True

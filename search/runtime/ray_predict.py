@@ -2,7 +2,9 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import ray
@@ -23,6 +25,7 @@ def predict_on_ray(
     images: str,
     out: Path,
     *,
+    reading: Mapping[str, Any] = MappingProxyType({}),
     batch_size: int = 64,
     address: str | None = None,
     shard_rows: int = SHARD_ROWS,
@@ -33,6 +36,7 @@ def predict_on_ray(
     Args:
         model: a model directory. On a cluster, it, the images and `out` are on shared storage.
         images: what `image_files.list_images` takes.
+        reading: its other arguments.
         out: a folder that does not exist; it appears, whole, at the end. Its files in order of
             their names hold the rows of the plain path in its order.
         address: a running cluster; None starts Ray on this machine.
@@ -46,15 +50,17 @@ def predict_on_ray(
     model, out = model.resolve(), out.resolve()
     if out.exists() or not out.parent.is_dir():
         raise ValueError(f"--out must name a new folder in one that exists, but got {out}")
-    n_images = len(list_images(images))
+    listed = list_images(images, **reading)
+    n_images = len(listed)
     load_bundle(model)  # what is wrong with it is said before Ray is started
     start_ray(address)
     draft = out.with_name(f".{out.name}.{os.getpid()}.part")
     draft.mkdir()
     try:
         where = str(Path(images).expanduser().absolute())
-        options = (str(model), where, str(draft), batch_size)
+        options = (str(model), where, dict(reading), str(draft), batch_size)
         tally = _run(options, n_images, shard_rows, progress)
+        tally.left_out = listed.left_out
         if not tally.predicted:
             name, reason = tally.unreadable[0]
             raise ValueError(
@@ -68,7 +74,7 @@ def predict_on_ray(
 
 
 def _run(
-    options: tuple[str, str, str, int],
+    options: tuple[str, str, dict[str, Any], str, int],
     n_images: int,
     shard_rows: int,
     progress: Progress | None,
@@ -117,12 +123,21 @@ def _workers(n_shards: int) -> tuple[int, dict[str, Any]]:
 class _Worker:
     """A class because Ray Data keeps one alive from part to part: the model is loaded once."""
 
-    def __init__(self, model: str, images: str, draft: str, batch_size: int, n_cores: int) -> None:
+    def __init__(
+        self,
+        model: str,
+        images: str,
+        reading: dict[str, Any],
+        draft: str,
+        batch_size: int,
+        n_cores: int,
+    ) -> None:
         import torch
 
         torch.set_num_threads(n_cores)
         self.bundle = load_bundle(model)
-        self.images, self.draft, self.batch_size = list_images(images), Path(draft), batch_size
+        self.images = list_images(images, **reading)
+        self.draft, self.batch_size = Path(draft), batch_size
 
     def __call__(self, shard: dict[str, int]) -> dict[str, Any]:
         start, stop = shard["start"], shard["stop"]

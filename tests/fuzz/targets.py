@@ -10,11 +10,14 @@ import numpy as np
 
 from hierclf.bundle.directory import load_bundle, load_card
 from hierclf.bundle.score_table_file import load_score_table
+from hierclf.data.image_files import list_images
 from hierclf.data.images import decode, read_rgb
+from hierclf.data.novel import open_novel
 from hierclf.data.sources import inspect_source
 from hierclf.predict import NUMBERS, predict_images
 from tests.fuzz.corpus import images, models, tables
 from tests.fuzz.mutate import Rng, mutate_bytes, mutate_json, mutate_safetensors
+from tests.layouts import HIERARCHY
 from tests.tiny_models import pictures, sign
 
 
@@ -93,7 +96,10 @@ def _load_and_predict(place: Path) -> None:
 
 
 def table_target(folder: Path) -> Target:
-    """The readers of data folders: CSV and mapping files, zips, Parquet and class folders."""
+    """The readers of data folders: CSV and mapping files, zips, Parquet and class folders.
+
+    The same folder is read as training data, as novel images and as images to predict.
+    """
     corpus = tables(folder / "corpus")
 
     def make(rng: Rng, place: Path) -> None:
@@ -106,6 +112,10 @@ def table_target(folder: Path) -> Target:
             (place / file).write_bytes(data)
 
     def take(place: Path) -> bool:
+        with suppress(ValueError):
+            list_images(str(place))
+        with suppress(ValueError):
+            open_novel(str(place), HIERARCHY, height=4, width=4)
         source, problems = inspect_source(str(place))
         if source is None:
             raise ValueError("; ".join(p.where + p.what for p in problems if p.fatal))
