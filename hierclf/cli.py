@@ -106,7 +106,7 @@ def demo(
     write_demo(directory, seed)
     print(f"wrote the demo set (seed {seed}) to {directory}\nnext:")
     _say("hierclf", "check", directory)
-    _say("python", "search/tune.py", "--config", "configs/demo.yaml", "--data", directory)
+    _say("python", "-m", "search.tune", "--config", "demo", "--data", directory)
 
 
 @app.command(cls=_Command)
@@ -266,7 +266,7 @@ def _print_registration(model: Path) -> None:
         version = read_json_object(run / "registered.json").get("version")
         print(f"version {version} in the MLflow registry keeps its thresholds; to register these:")
         results = run.parents[1]
-        _say("python", "search/tune.py", "--resume", run.name, "--results", results)
+        _say("python", "-m", "search.tune", "--resume", run.name, "--results", results)
 
 
 def _say(*words: object) -> None:

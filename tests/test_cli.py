@@ -227,6 +227,7 @@ def test_the_demo_set_passes_its_check(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("hierclf.data.demo.TEST_PER_CLASS", 1)
     result = run("demo", tmp_path / "demo", "--seed", 123)
     assert f"hierclf check {tmp_path}/demo" in result.stdout
+    assert f"python -m search.tune --config demo --data {tmp_path}/demo" in result.stdout
     assert {path.name for path in (tmp_path / "demo").iterdir()} == {
         "train_images.zip",
         "train_data.csv",

@@ -21,8 +21,11 @@ _KEY = "sha256"
 
 def sha256_of(path: Path) -> str:
     """The SHA-256 checksum of a file, as hex digits."""
+    found = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
 
 
 def check_sums(directory: Path, description: dict[str, Any], names: Sequence[str]) -> None:

@@ -104,7 +104,7 @@ def load_score_table(directory: Path) -> StoredTable:
     if not path.is_file():
         raise ValueError(
             f"{path} must be there to choose thresholds on, but is not; "
-            "search/tune.py writes it into the model directory"
+            "a search writes it into the model directory"
         )
     try:
         check_sums(directory, read_json_object(directory / DESCRIPTION), [SCORE_TABLE])

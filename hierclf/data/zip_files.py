@@ -44,7 +44,10 @@ def open_zip(path: Path, *, encoding: str | None = None) -> zipfile.ZipFile:
         ValueError: not a zip file that can be read.
     """
     try:
-        return zipfile.ZipFile(path, metadata_encoding=encoding)
+        archive = zipfile.ZipFile(path)
+        for info in archive.infolist():
+            _in_encoding(info, encoding)
+        return archive
     except Exception as error:  # a directory of made-up bytes raises nearly anything
         raise ValueError(f"cannot be read as a zip file: {one_line(error)}") from None
 
@@ -61,7 +64,9 @@ def zip_entries(archive: zipfile.ZipFile, *, encoding: str | None = None) -> Ite
     """
     for info in archive.infolist():
         name, raw = info.filename, b""
-        if not info.flag_bits & _UTF8_FLAG and not name.isascii() and encoding is None:
+        if encoding is not None:
+            name = _in_encoding(info, encoding)
+        elif not info.flag_bits & _UTF8_FLAG and not name.isascii():
             raw = info.orig_filename.encode("cp437")
             with suppress(UnicodeDecodeError):
                 name, raw = raw.decode(), b""
@@ -73,6 +78,13 @@ def zip_entries(archive: zipfile.ZipFile, *, encoding: str | None = None) -> Ite
         path = posixpath.normpath(path)
         if unsafe or not (info.is_dir() or is_hidden(path)):
             yield ZipFileEntry(path, raw, unsafe, info)
+
+
+def _in_encoding(info: zipfile.ZipInfo, encoding: str | None) -> str:
+    """A name in the encoding that the user named; zipfile reads unmarked ones as code page 437."""
+    if encoding is None or info.flag_bits & _UTF8_FLAG:
+        return info.filename
+    return info.orig_filename.encode("cp437").decode(encoding).partition("\0")[0]
 
 
 def read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:

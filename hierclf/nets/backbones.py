@@ -16,6 +16,8 @@ from hierclf.errors import one_line
 from hierclf.scores.base import PretrainedHead
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+# CVE-2025-32434 (fixed in 2.6) and CVE-2026-24747 (fixed in 2.10): `weights_only` ran code.
+FIRST_SAFE_TORCH = "2.10"
 _HEAD_PREFIXES = ("fc.", "classifier.", "head.", "super_head.", "sub_head.", "heads.")
 _CLASSIFIERS = ("fc", "classifier", "head", "head.fc")
 _WRAPPER_PREFIXES = ("module.", "backbone.")
@@ -95,7 +97,8 @@ def _torchvision_resnets(name: str) -> list[str]:
     """Torchvision's names of this family; its import takes seconds, which others are spared."""
     if not name.startswith(("resnet", "resnext", "wide_resnet")):
         return []
-    import torchvision
+    with torch.device("cpu"):  # torch 2.6 cannot import its compiler while `meta` is the default
+        import torchvision
 
     return torchvision.models.list_models(include=["resnet*", "resnext*", "wide_resnet*"])
 
@@ -199,6 +202,11 @@ def read_state(path: Path) -> dict[str, Tensor]:
             raise ValueError(f"{path} must be a valid safetensors file: {error}") from None
     if path.suffix not in (".pth", ".pt"):
         raise ValueError(f"model.weights must end in .safetensors or .pth, but got {path.name}")
+    if torch.__version__ < FIRST_SAFE_TORCH:
+        raise ValueError(
+            f"{path} must be a .safetensors file, since a torch before {FIRST_SAFE_TORCH} can be "
+            f"made to run code in others, but it is none and torch is {torch.__version__}"
+        )
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:

@@ -150,7 +150,7 @@ def _report_interruption(run: Run, results: Path, error: BaseException) -> None:
     outbox.put(Abandon(status=status, pid=os.getpid()))
     console.print("  resume it with:")
     place = [] if results == Path("results") else ["--results", results]
-    print_command("python", "search/tune.py", "--resume", run.name, *place)
+    print_command("python", "-m", "search.tune", "--resume", run.name, *place)
     outbox.wait(LAST_REPORTS_S)  # an unreachable MLflow is reported by the next start
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def update(path: Path, new: dict[str, Any], order: list[str]) -> list[dict[str, 
 def circumstances(device: torch.device) -> dict[str, Any]:
     """What a time depends on: kept with every figure, since some are run again elsewhere."""
     return {
-        "date": datetime.now(UTC).date().isoformat(),
+        "date": datetime.now(timezone.utc).date().isoformat(),
         "hardware": _hardware(device),
         "versions": {"python": platform.python_version()} | _versions(),
     }

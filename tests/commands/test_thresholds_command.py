@@ -190,6 +190,6 @@ def test_the_registered_version_is_named_with_the_command_that_registers_the_new
     (run_folder / "registered.json").write_text('{"version": "3", "champion": "3"}')
     lines = run("thresholds", run_folder / "model").stdout.splitlines()
     said = "version 3 in the MLflow registry keeps its thresholds; to register these:"
-    command = f"  python search/tune.py --resume one --results '{tmp_path}/my results'"
+    command = f"  python -m search.tune --resume one --results '{tmp_path}/my results'"
     assert command == lines[lines.index(said) + 1]
     assert "registry" not in run("thresholds", run_folder / "model", "--dry-run").stdout

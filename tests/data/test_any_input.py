@@ -3,6 +3,7 @@
 import csv
 import io
 import posixpath
+import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -29,7 +30,13 @@ ODD_CELLS = [
     *("", " ", "0", "1", " 2", "7", "-1", "1.0", "1e3", "٣", "novel", "NOVEL", "nan", "9" * 25),
     *("a\nb", '"', ",", ";", "\ufeff", "\x00", "../0.png", "0.png", "/etc/passwd", "ü", "\u202e"),
 ]
-CELLS = st.sampled_from(ODD_CELLS) | st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+FIRST_LETTER = 0
+if sys.version_info < (3, 11):  # its csv module neither writes nor reads a NUL
+    ODD_CELLS.remove("\x00")
+    FIRST_LETTER = 1
+CELLS = st.sampled_from(ODD_CELLS) | st.text(
+    st.characters(exclude_categories=["Cs"], min_codepoint=FIRST_LETTER), max_size=6
+)
 TABLES = st.lists(st.lists(CELLS, max_size=5), max_size=8)
 RAW = st.binary(max_size=200)
 quick = settings(

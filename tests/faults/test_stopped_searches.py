@@ -24,7 +24,7 @@ def test_a_signal_closes_the_runs_and_the_search_is_resumed_later(
         ended = search.ended(60)
         assert ended.code == code, ended
         assert ended.err == ""
-        assert f"python search/tune.py --resume {name}" in ended.out
+        assert f"python -m search.tune --resume {name}" in ended.out
         until(lambda: not search.processes(), seconds=20, say=search.processes())
     parent, before = runs_of(apart, name)
     assert parent.info.status == "KILLED"

@@ -12,9 +12,14 @@ import timm
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.torch_version import TorchVersion
 
-from hierclf.nets.backbones import Backbone, build_backbone, read_state
+from hierclf.nets.backbones import FIRST_SAFE_TORCH, Backbone, build_backbone, read_state
 from tests.pickles import Bomb
+
+reads_pth = pytest.mark.skipif(
+    torch.__version__ < FIRST_SAFE_TORCH, reason="this torch cannot read strangers' .pth files"
+)
 
 
 def features(backbone: Backbone, size: int = 64) -> Tensor:
@@ -96,7 +101,10 @@ def test_timm_says_which_input_its_weights_expect() -> None:
 # --- weights from files ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".pt"])
+@pytest.mark.parametrize(
+    "suffix",
+    [".safetensors", *(pytest.param(suffix, marks=reads_pth) for suffix in (".pth", ".pt"))],
+)
 @pytest.mark.parametrize("prefix", ["", "module.", "backbone.", "module.backbone."])
 def test_weights_are_loaded_and_heads_left_out(tmp_path: Path, suffix: str, prefix: str) -> None:
     torch.manual_seed(1)
@@ -118,6 +126,7 @@ def test_a_layer_of_the_backbone_may_be_called_head(tmp_path: Path) -> None:
     assert torch.equal(loaded["head.norm.weight"], state["head.norm.weight"])
 
 
+@reads_pth
 def test_a_checkpoints_state_dict_is_found_inside_it(tmp_path: Path) -> None:
     torch.save({"state_dict": donor().state_dict(), "epoch": 3}, tmp_path / "w.pth")
     assert set(read_state(tmp_path / "w.pth")) == set(donor().state_dict())
@@ -136,10 +145,11 @@ def test_missing_unknown_and_wrong_shapes_are_counted_and_named(tmp_path: Path) 
 
 
 def test_another_networks_weights_are_refused(tmp_path: Path) -> None:
-    path = save(build_backbone("smallnet", "none").module.state_dict(), tmp_path / "w.pth")
+    path = save(build_backbone("smallnet", "none").module.state_dict(), tmp_path / "w.safetensors")
     assert "must hold the weights of resnet18" in complaint("resnet18", path)
 
 
+@reads_pth
 @pytest.mark.parametrize("old_format", [False, True])
 def test_code_in_a_pth_file_does_not_run(tmp_path: Path, old_format: bool) -> None:
     target = tmp_path / "was here"
@@ -154,6 +164,20 @@ def test_code_in_a_pth_file_does_not_run(tmp_path: Path, old_format: bool) -> No
     assert target.is_dir()
 
 
+@pytest.mark.parametrize("old", ["2.6.0+cpu", "2.9.1"])  # with CVE-2026-24747, fixed in 2.10
+def test_a_torch_that_can_be_made_to_run_code_reads_no_pth_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str
+) -> None:
+    torch.save(donor().state_dict(), tmp_path / "w.pth")
+    monkeypatch.setattr(torch, "__version__", TorchVersion(old))
+    message = complaint("resnet18", tmp_path / "w.pth")
+    assert "w.pth must be a .safetensors file, since a torch before 2.10 can be" in message
+    assert f"torch is {old}" in message
+    save(donor().state_dict(), tmp_path / "w.safetensors")
+    assert set(read_state(tmp_path / "w.safetensors")) == set(donor().state_dict())
+
+
+@reads_pth
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_a_plain_pickle_does_not_run_either(tmp_path: Path) -> None:
     target = tmp_path / "was here"
@@ -180,12 +204,14 @@ def test_a_file_cut_short_is_one_line(tmp_path: Path) -> None:
         assert f"w{suffix} must " in complaint("smallnet", path)
 
 
+@reads_pth
 def test_a_zip_of_something_else_is_one_line(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "w.pth", "w") as archive:
         archive.writestr("readme.txt", "no weights")
     assert "w.pth must hold tensors only" in complaint("resnet18", tmp_path / "w.pth")
 
 
+@reads_pth
 @pytest.mark.parametrize("content", [[torch.ones(1)], {"model": {"a": torch.ones(1)}}, {"a": 1}])
 def test_a_pth_file_without_a_state_dict_is_one_line(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "w.pth")
