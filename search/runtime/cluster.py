@@ -18,6 +18,7 @@ from search.runtime.ray_folder import choose_ray_folder
 from search.trials.plan import Plan
 
 _TRIES = 3
+_LATE = ("timed out", "dashboard.log")  # the second is how Ray 2.51 tells of a late dashboard
 MAX_CPU_TRIALS = 4
 """Without GPUs at most this many trials run at a time; more cores make each trial faster."""
 
@@ -106,7 +107,7 @@ def _start_here() -> None:
             )
             return
         except Exception as error:
-            if "timed out" not in str(error) or not left:
+            if not left or not any(words in str(error) for words in _LATE):
                 raise
             ray.shutdown()
 

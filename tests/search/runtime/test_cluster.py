@@ -181,7 +181,12 @@ def test_ray_that_comes_up_too_late_is_started_again(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize(
-    ("what", "tries"), [("The current node timed out\nduring startup", 3), ("no such host", 1)]
+    ("what", "tries"),
+    [
+        ("The current node timed out\nduring startup", 3),
+        ("The last 20 lines of /tmp/ray/logs/dashboard.log", 3),
+        ("no such host", 1),
+    ],
 )
 def test_ray_that_does_not_start_is_one_line(
     monkeypatch: pytest.MonkeyPatch, what: str, tries: int
