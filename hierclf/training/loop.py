@@ -52,7 +52,9 @@ def pick_precision(name: str, device: torch.device) -> Precision:
         if device.type == "cuda":
             name = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
         else:
-            name = "bf16" if torch.cpu.get_capabilities().get("avx512_bf16", False) else "fp32"
+            # An older torch does not say what the CPU can do.
+            capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+            name = "bf16" if capabilities.get("avx512_bf16", False) else "fp32"
     if name == "fp16" and device.type != "cuda":
         raise ValueError(f"train.precision=fp16 needs a CUDA device, but got {device.type}")
     dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[name]

@@ -79,7 +79,7 @@ def test_smallnet_has_150_000_parameters() -> None:
 
 
 def test_torchvisions_backbone_is_its_network_without_the_head(tmp_path: Path) -> None:
-    path = save(donor().state_dict(), tmp_path / "w.pth")
+    path = save(donor().state_dict(), tmp_path / "w.safetensors")
     backbone = build_backbone("resnet18", str(path))
     whole = donor()
     whole.fc = nn.Identity()
