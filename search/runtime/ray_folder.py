@@ -35,6 +35,9 @@ def choose_ray_folder() -> None:
             f"{reason}, and {unfit}; name one with {_VARIABLE}"
         )
     os.environ[_VARIABLE] = str(short)
+    # Ray's dashboard and other processes have sockets of their own there, by multiprocessing.
+    if _unfit(Path(os.environ.get("TMPDIR") or _SHORT)):
+        os.environ["TMPDIR"] = str(short)
     warnings.warn(f"Ray works in {short}, since {reason}", stacklevel=3)
 
 

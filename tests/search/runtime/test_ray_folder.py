@@ -11,8 +11,8 @@ from search.runtime.ray_folder import choose_ray_folder
 
 @pytest.fixture(autouse=True)
 def nothing_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TMPDIR", raising=False)
-    monkeypatch.setenv("RAY_TMPDIR", "")  # so that what a test sets is taken back
+    for name in ("TMPDIR", "RAY_TMPDIR"):
+        monkeypatch.setenv(name, "")  # so that what a test sets is taken back
 
 
 def test_a_short_folder_of_ones_own_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,7 +32,9 @@ def test_a_long_path_gives_way_to_a_short_one(
     monkeypatch.setenv(variable, str(long))
     with pytest.warns(UserWarning, match="too many for its sockets"):
         choose_ray_folder()
-    assert os.environ["RAY_TMPDIR"] == f"/tmp/hierclf-{os.getuid()}"
+    short = f"/tmp/hierclf-{os.getuid()}"
+    assert os.environ["RAY_TMPDIR"] == short
+    assert os.environ["TMPDIR"] == (short if variable == "TMPDIR" else "")
 
 
 def test_a_folder_that_is_not_there_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
