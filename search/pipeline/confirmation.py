@@ -13,6 +13,7 @@ from ray import tune
 
 from hierclf.io.atomic import draft_of
 from hierclf.rules.comparison import Gain, paired_gain
+from hierclf.rules.evidence import KINDS, Evidence
 from hierclf.rules.normalisation import normalise_to_final
 from hierclf.rules.promise import cross_fitted_promise
 from hierclf.rules.score_table import ScoreTable
@@ -65,6 +66,8 @@ def confirm_stage(run: Run, best: Best) -> tuple[Best, ScoreTable]:
 def search_gain(run: Run, found: pd.DataFrame, own: pd.DataFrame) -> Gain:
     """How much better the search's values are than the configuration's own, on new classes.
 
+    Where no level can be judged, anything from -1 to 1 is possible.
+
     Args:
         found, own: scores as the folds' networks gave them, the same folds and images in both.
     """
@@ -78,10 +81,18 @@ def search_gain(run: Run, found: pd.DataFrame, own: pd.DataFrame) -> Gain:
         judged.append((table.take(margins.index), margins, reporting_rows(run, table)))
     (first, first_margins, may), (second, second_margins, _) = judged
     report = may[first_margins.index]
+    if not comparable(first.where(report)):
+        return Gain(0.0, -1.0, 1.0)
     return paired_gain(
         (first.where(report), first_margins[report]),
         (second.where(report), second_margins[report]),
     )
+
+
+def comparable(table: ScoreTable) -> bool:
+    """Whether rows that may report are of two kinds of classes or more; see `Evidence`."""
+    evidence = Evidence.of(table)
+    return sum(evidence.has(kind) for kind in KINDS) >= 2
 
 
 def describe_gain(gain: Gain) -> str:

@@ -9,6 +9,7 @@ from hierclf.hierarchy import Hierarchy
 from hierclf.rules.promise import promise
 from hierclf.rules.score_table import ScoreTable
 from hierclf.training.folds import plan_folds, sub_parts
+from search.pipeline.confirmation import comparable
 from search.pipeline.judged import unjudged_levels
 
 
@@ -90,4 +91,5 @@ def test_a_level_is_unjudged_exactly_where_the_promise_has_no_figure_for_it(
     table = ScoreTable(pd.concat(frames, ignore_index=True))
     margins = pd.DataFrame(np.zeros((len(table), 2)), columns=["super_margin", "sub_margin"])
     figures = promise(table, margins)
+    assert comparable(table) == (len(unjudged) < 2)
     assert {level for level in ("super", "sub") if figures[f"{level}_harmonic"] is None} == unjudged
