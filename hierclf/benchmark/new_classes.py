@@ -7,7 +7,7 @@ images that were kept back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,13 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from hierclf.benchmark.run import fold_tables
 from hierclf.benchmark.worlds import draw_world, inner_folds
 from hierclf.config import Config
-from hierclf.hierarchy import LEVELS, NOVEL
-from hierclf.metrics.accuracy import harmonic_mean, six_accuracies
+from hierclf.hierarchy import LEVELS
 from hierclf.rules.choose import choose_rule
+from hierclf.rules.evidence import FAR, KINDS, KNOWN, NEAR, Evidence
 from hierclf.rules.normalisation import normalise_to_final
-from hierclf.rules.promise import Mix, cross_fitted_promise
-from hierclf.rules.rule import Rule, apply_rule
-from hierclf.rules.score_table import ScoreTable
+from hierclf.rules.promise import Mix, cross_fitted_promise, figures_of
+from hierclf.rules.rule import Rule
+from hierclf.rules.score_table import Bools, ScoreTable
 from hierclf.training.folds import CALIBRATION, REFIT
 from hierclf.training.prepare import Prepared
 
@@ -68,17 +68,28 @@ def world_rows(config: Config, prepared: Prepared, seed: int) -> list[Row]:
     Args:
         prepared: a regrouped cache with its features.
     """
-    cache, names = prepared.cache, config.thresholds.scores
+    cache = prepared.cache
     folds, parts = inner_folds(cache, config, draw_world(cache, seed))
     own = prepared._replace(folds={fold.name: fold for fold in folds})
     table = fold_tables(config, own, f"world {seed}")["top-down"]
+    return judged_rows(table, parts, config.thresholds.scores, seed)
+
+
+def judged_rows(table: ScoreTable, parts: np.ndarray, names: Sequence[str], seed: int) -> list[Row]:
+    """The rows of one world from its score table.
+
+    Args:
+        table: rows of the inner folds and, as fold `all`, the images that judge.
+        parts: int64 [C], the part of each sub-class. names: scores to fuse.
+        seed: the world's number.
+    """
     outside = table.where(table.folds == REFIT)
     inside = normalise_to_final(table.where(table.folds != REFIT), names, *CALIBRATION)
     rule, _ = choose_rule(inside, names)
-    report = np.ones(len(inside), dtype=bool)
-    promised = cross_fitted_promise(inside, parts, report, names, mix=mix_of(outside)).figures
-    found = found_accuracies(outside, rule)
-    best = best_harmonics(outside, rule)
+    report, mix = np.ones(len(inside), dtype=bool), mix_of(outside)
+    promised = cross_fitted_promise(inside, parts, report, names, mix=mix).figures
+    found = found_accuracies(outside, rule, mix)
+    best = best_harmonics(outside, rule, mix)
     rows: list[Row] = []
     for key in _SHOWN:
         figure, true = promised[key], found[key]
@@ -107,35 +118,48 @@ def mix_of(table: ScoreTable) -> Mix:
     )
 
 
-def found_accuracies(table: ScoreTable, rule: Rule) -> dict[str, float | None]:
-    """The six accuracies and their parts of a rule on a table."""
-    decided = apply_rule(table, rule)
-    near, far = table.super.known & ~table.sub.known, ~table.super.known
-    super_hit = decided.super == table.super.labels
-    parts = {
-        "super_seen_known": (table.sub.known, super_hit),
-        "super_seen_near": (near, super_hit),
-        "sub_unseen_near": (near, decided.sub == NOVEL),
-        "sub_unseen_far": (far, decided.sub == NOVEL),
+def found_accuracies(table: ScoreTable, rule: Rule, mix: Mix) -> dict[str, float | None]:
+    """The figures of a promise as found on a table by a rule.
+
+    As in the promise, every new class weighs the same, and so does every image of known classes.
+    """
+    novel = [table.score(level, rule[level].score) > rule[level].tau for level in LEVELS]
+    return _accuracies(Evidence.of(table), novel[0], novel[0] | novel[1], mix)
+
+
+def _accuracies(
+    evidence: Evidence, super_novel: Bools, sub_novel: Bools, mix: Mix
+) -> dict[str, float | None]:
+    """The figures of a promise where bool [N] says what is called novel at each level."""
+    hits = {
+        KNOWN: (evidence.super_right & ~super_novel, evidence.sub_right & ~sub_novel),
+        NEAR: (evidence.super_right & ~super_novel, sub_novel),
+        FAR: (super_novel, sub_novel),
     }
-    return six_accuracies(*table.targets, *decided) | {
-        key: float(hit[rows].mean()) if rows.any() else None for key, (rows, hit) in parts.items()
+    known, near, far = (
+        np.array([[(evidence.weight * evidence.rows(kind)) @ hit for hit in hits[kind]]])
+        if evidence.has(kind)
+        else None
+        for kind in KINDS
+    )
+    figures = figures_of(known, near, far, mix)
+    # A sum of weights may be 1 + 2e-16.
+    return {
+        key: None if draws is None else min(float(draws[0]), 1.0) for key, draws in figures.items()
     }
 
 
-def best_harmonics(table: ScoreTable, rule: Rule, n: int = 300) -> dict[str, float]:
+def best_harmonics(table: ScoreTable, rule: Rule, mix: Mix, n: int = 300) -> dict[str, float]:
     """The best harmonic means of n thresholds on the rule's own scores, level by level."""
-    kept = np.ones(len(table), dtype=bool)
+    evidence = Evidence.of(table)
+    kept = np.zeros(len(table), dtype=bool)
     best = {}
     for level in LEVELS:
-        rows, score = table[level], table.score(level, rule[level].score)
-        values = []
-        for tau in np.quantile(score, np.linspace(0.0, 1.0, n)):
-            known = kept & (score <= tau)
-            seen = (rows.right & known)[rows.known].mean()
-            values.append(harmonic_mean(seen, (~known)[~rows.known].mean()))
-        best[f"{level}_harmonic"] = float(max(values))
-        kept = score <= rule[level].tau  # a novel super-class is a novel sub-class
+        score, key = table.score(level, rule[level].score), f"{level}_harmonic"
+        novel = [kept | (score > tau) for tau in np.quantile(score, np.linspace(0.0, 1.0, n))]
+        values = (_accuracies(evidence, called, called, mix)[key] for called in novel)
+        best[key] = max(value for value in values if value is not None)
+        kept = score > rule[level].tau  # a novel super-class is a novel sub-class
     return best
 
 

@@ -85,8 +85,8 @@ def regrouped(cache: ImageCache, groups: NDArray[np.int64]) -> ImageCache:
 def draw_world(cache: ImageCache, seed: int) -> Fold:
     """A world of a regrouped cache: what is known, and as val and held_out what judges.
 
-    Between 3 and 8 groups are known, each without a quarter of its sub-classes; all other groups
-    are new. Of every known sub-class a fifth of the images judges.
+    Between 3 and 8 groups are known, without a quarter of their sub-classes; all other groups are
+    new. Of every known sub-class a fifth of the images judges.
 
     Raises:
         ValueError: fewer than 4 groups.
@@ -97,11 +97,8 @@ def draw_world(cache: ImageCache, seed: int) -> Fold:
         raise ValueError(f"worlds need {MIN_KNOWN + 1} groups or more, but got {n_groups}")
     rng = np.random.default_rng([seed, 5])
     n_known = int(rng.integers(MIN_KNOWN, min(MAX_KNOWN, n_groups - 1) + 1))
-    known_sub: list[int] = []
-    for group in rng.permutation(n_groups)[:n_known]:
-        subs = rng.permutation(np.flatnonzero(groups == group))
-        n_near = max(1, round(NEAR_FRACTION * len(subs))) if len(subs) > 1 else 0
-        known_sub += subs[n_near:].tolist()
+    known_groups = rng.permutation(n_groups)[:n_known]
+    known_sub = _without_new(rng.permutation(np.flatnonzero(np.isin(groups, known_groups))), groups)
     known = np.isin(cache.sub_labels, known_sub)
     rows = np.flatnonzero(known)
     shown = reference_fold(
@@ -114,11 +111,26 @@ def draw_world(cache: ImageCache, seed: int) -> Fold:
     return Fold(
         name=REFIT,
         known_super=np.unique(groups[known_sub]),
-        known_sub=np.sort(np.array(known_sub)),
+        known_sub=known_sub,
         train=rows[shown.train],
         val=rows[shown.val],
         held_out=np.flatnonzero(~known),
     )
+
+
+def _without_new(subs: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The known sub-classes, ascending, where the first quarter of `subs` is new.
+
+    Every group keeps one known sub-class at least. New ones are drawn from all alike: what is
+    learnt from hidden classes holds for new ones that are drawn as they were.
+    """
+    left = np.bincount(groups[subs], minlength=len(groups))
+    new: list[int] = []
+    for sub in subs.tolist():
+        if len(new) < round(NEAR_FRACTION * len(subs)) and left[groups[sub]] > 1:
+            left[groups[sub]] -= 1
+            new.append(sub)
+    return np.sort(np.setdiff1d(subs, new))
 
 
 def inner_folds(cache: ImageCache, config: Config, outer: Fold) -> tuple[list[Fold], np.ndarray]:

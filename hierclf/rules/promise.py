@@ -176,15 +176,24 @@ def promise(
         rng,
     )
     far = _new_super_classes(evidence, above["super"], above["sub"], mix.new_super_classes, rng)
-    draws = _figures(known, near, far, mix)
+    draws = figures_of(known, near, far, mix)
     tail = (1.0 - coverage) / 2.0
     return {key: None if x is None else _figure(x, tail) for key, x in draws.items()}
 
 
-def _figures(
+def figures_of(
     known: Array | None, near: Array | None, far: Array | None, mix: Mix
 ) -> dict[str, Array | None]:
-    """Draws [D] of every figure from draws [D, 2] of the kinds: right at super and at sub level."""
+    """Every figure of `promise` from accuracies on the three kinds of images.
+
+    Args:
+        known, near, far: float64 [D, 2], at the super and the sub level, of images of known
+            sub-classes, new sub-classes and new super-classes; None where there are none.
+        mix: how the kinds are mixed.
+
+    Returns:
+        float64 [D] by the keys of `promise`; None where a kind is missing.
+    """
     super_known, sub_seen = (None, None) if known is None else known.T
     super_near, sub_near = (None, None) if near is None else near.T
     super_unseen, sub_far = (None, None) if far is None else far.T

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from hierclf.benchmark.__main__ import app
-from hierclf.benchmark.new_classes import report
+from hierclf.benchmark.new_classes import best_harmonics, found_accuracies, report
 from hierclf.benchmark.worlds import (
     cluster_groups,
     draw_world,
@@ -18,6 +18,9 @@ from hierclf.benchmark.worlds import (
 from hierclf.config import Config, load_config
 from hierclf.data.cache import ImageCache, open_cache
 from hierclf.data.sources import open_source
+from hierclf.rules.promise import Mix
+from hierclf.rules.rule import LevelRule, Rule
+from hierclf.rules.score_table import ScoreTable
 
 DEMO = Path(__file__).parents[2] / "configs" / "demo.yaml"
 SETTINGS = ["model.image_size=32", "train.epochs=1", "folds.sub=2", "folds.super=1"]
@@ -49,6 +52,46 @@ def test_a_world_knows_three_groups_or_more_and_judges_by_what_it_does_not_know(
     hidden = cache.super_labels[world.held_out]
     assert set(hidden.tolist()) - set(world.known_super.tolist()), "some groups are new"
     assert set(hidden.tolist()) & set(world.known_super.tolist()), "some sub-classes are new"
+
+
+def test_new_sub_classes_are_a_quarter_of_those_of_known_groups_and_drawn_from_all_alike(
+    cache: ImageCache,
+) -> None:
+    groups = np.asarray(cache.hierarchy.sub_to_super)
+    new = np.zeros(cache.hierarchy.n_sub)
+    there = np.zeros(cache.hierarchy.n_sub)
+    for seed in range(200):
+        world = draw_world(cache, seed)
+        of_known = np.flatnonzero(np.isin(groups, world.known_super))
+        hidden = np.setdiff1d(of_known, world.known_sub)
+        assert len(hidden) == round(0.25 * len(of_known))
+        assert set(groups[world.known_sub]) == set(world.known_super)
+        there[of_known] += 1
+        new[hidden] += 1
+    # Binomial with about 140 worlds for each sub-class: four standard errors are 0.15.
+    np.testing.assert_allclose(new / there, new.sum() / there.sum(), atol=0.15)
+
+
+def test_every_new_class_weighs_the_same_in_what_is_found() -> None:
+    # Two new super-classes, of three images found and one missed; one known image, which is right.
+    frame = pd.DataFrame(
+        {
+            "fold": "all",
+            "split": ["val"] + ["held_out"] * 4,
+            "super_label": [0, 1, 1, 1, 2],
+            "sub_label": [0, 1, 1, 1, 2],
+            "super_known": [True] + [False] * 4,
+            "sub_known": [True] + [False] * 4,
+            "super_pred": 0,
+            "sub_pred": 0,
+            "super_msp": [-1.0, 1.0, 1.0, 1.0, -1.0],
+            "sub_msp": -1.0,
+        }
+    )
+    table, rule = ScoreTable(frame), Rule(LevelRule("msp", 0.0), LevelRule("msp", 0.0))
+    found = found_accuracies(table, rule, Mix())
+    assert (found["super_seen"], found["super_unseen"], found["sub_seen"]) == (1.0, 0.5, 1.0)
+    assert best_harmonics(table, rule, Mix())["super_harmonic"] == pytest.approx(2 / 3)
 
 
 def test_no_inner_fold_has_an_image_or_a_class_of_what_judges(
