@@ -1,5 +1,6 @@
 """The run folder: files are whole or not there, and seconds add up."""
 
+import errno
 from pathlib import Path
 
 import pandas as pd
@@ -37,11 +38,11 @@ def test_a_write_that_fails_leaves_the_old_file_whole(
 ) -> None:
     folder.write_json(folder.best, {"lr": 1})
 
-    def full_disk(file: int) -> None:
-        raise OSError("no space left")
+    def broken_disk(file: int) -> None:
+        raise OSError(errno.EIO, "a broken disk")
 
-    monkeypatch.setattr(atomic.os, "fsync", full_disk)
-    with pytest.raises(OSError, match="no space left"):
+    monkeypatch.setattr(atomic.os, "fsync", broken_disk)
+    with pytest.raises(OSError, match="a broken disk"):
         folder.write_json(folder.best, {"lr": 2})
     assert read_json(folder.best) == {"lr": 1}
 
