@@ -5,7 +5,7 @@ groups.npy and is_val.npy what a table's columns `group` and `split` say, if it 
 digests.npy tells their pixels apart; quarantine.csv what could not be read; repeats.csv what shows
 the same pixels as an earlier image; meta.json the rest. They are written beside their place,
 flushed to disk and renamed: a folder of the final name is complete. An interrupted build leaves its
-images there with progress.json, and the next one goes on from the last state that is on disk.
+images there with progress.json, and the next one continues from the last state on disk.
 
 Shape legend: N readable images, H height, W width.
 """

@@ -105,7 +105,7 @@ class ImageStream:
         Row groups come in a random order, and each image is put off by a random number of images,
         up to what `SHUFFLE_BYTES` hold; so a set smaller than that is mixed nearly as a whole, and
         of a larger one a batch shows the row groups that were read last. Files in random order
-        serve best. The same generator gives the same order, whoever decodes, and how fast.
+        serve best. The same generator gives the same order, whatever process decodes, and how fast.
         """
         n_bytes = int(np.prod(self.shape[1:]))
         reach = max(1, SHUFFLE_BYTES // n_bytes)

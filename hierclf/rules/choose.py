@@ -24,11 +24,11 @@ class Chosen(NamedTuple):
 def choose_rule(table: ScoreTable, names: Sequence[str], *, goal: Goal = BALANCED) -> Chosen:
     """Fuse the scores of each level, then sweep both thresholds for the highest expected value.
 
-    Nothing else is chosen: of the few super-classes that can be hidden, every further choice, such
-    as that of a single score, keeps what is best by chance.
+    Nothing else is chosen: with few super-classes to hide, every further choice, such as that of a
+    single score, selects what is best by chance.
 
     Args:
-        table: a score table, its scores in one network's terms (see `score_transfer`).
+        table: a score table, its scores in the final network's terms (see `normalisation`).
         names: scores; the table has super_NAME and sub_NAME for each.
 
     Raises:

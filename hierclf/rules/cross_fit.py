@@ -53,7 +53,7 @@ def cross_fit(
     *,
     choose: Choose = choose_rule,
 ) -> CrossFit:
-    """Report every row by a rule that its class did not choose.
+    """Predict every row with a rule that was chosen without its class.
 
     A cell is a part p of the sub-classes and a fold f: it reports the rows of f with a sub-class in
     p. Its rule is chosen on the rows, of all folds, with a sub-class not in p; if f hides

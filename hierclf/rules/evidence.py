@@ -1,4 +1,4 @@
-"""What a score table can tell about new classes: its rows by kind and by class.
+"""The evidence of a score table about new classes: its rows by kind and by class.
 
 Three kinds of images, by what the fold's network was trained on:
 

@@ -64,7 +64,7 @@ def sub_parts(hierarchy: Hierarchy, *, sub_folds: int, seed: int) -> np.ndarray:
     dealt = 0
     for super_index in range(hierarchy.n_super):
         subs = np.flatnonzero(np.asarray(hierarchy.sub_to_super) == super_index)
-        # Dealing goes on where the last super-class stopped: parts stay equal in size over all.
+        # Dealing continues where the last super-class stopped, so that parts stay equal in size.
         parts[rng.permutation(subs)] = (dealt + np.arange(len(subs))) % n_parts
         dealt += len(subs)
     return parts

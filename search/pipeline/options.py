@@ -1,4 +1,4 @@
-"""How a run is carried out, apart from what is searched: resources, time, where metrics go."""
+"""Options of a run besides what is searched: resources, time, where metrics go."""
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path

@@ -42,13 +42,13 @@ class RunFolder:
         self.outbox = self.path / "mlflow-outbox.jsonl"
 
     def sweep(self) -> None:
-        """Delete the drafts that a killed process left; call it while no other process writes."""
+        """Delete temporary files of a killed process; call it while no other process writes."""
         for draft in self.path.glob(".*.part"):
             shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add the seconds of a stage to timings.json, over all the times it was taken up."""
+        """Add the seconds of a stage to timings.json, over all attempts."""
         started = time.monotonic()
         try:
             yield
@@ -63,11 +63,11 @@ class RunFolder:
         return read_json(path) if path.is_file() else {}
 
     def write_json(self, path: Path, content: Any) -> None:
-        """Write JSON beside, then rename."""
+        """Write JSON atomically."""
         self.write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     def write_text(self, path: Path, text: str) -> None:
-        """Write text beside, then rename."""
+        """Write text atomically."""
         with draft_of(path) as draft:
             draft.write_text(text, encoding="utf-8")
 
@@ -78,7 +78,7 @@ class RunFolder:
             table.to_parquet(draft, index=False)
 
     def write_csv(self, path: Path, table: pd.DataFrame) -> None:
-        """Write a table as CSV beside, then rename."""
+        """Write a table as CSV atomically."""
         with draft_of(path) as draft:
             table.to_csv(draft, index=False)
 

@@ -158,7 +158,7 @@ def register_stage(run: Run, held_out: HeldOut) -> str:
     if waiting := run.outbox().wait(store.PATIENCE_S):
         raise ValueError(
             f"MLflow's store must answer by the end of a run, but {waiting} entries wait in "
-            f"{run.folder.outbox}; the model is in {run.folder.model}, and --resume goes on"
+            f"{run.folder.outbox}; the model is in {run.folder.model}, and --resume continues"
         )
     store.patiently(log_thresholds, run, held_out)
     registered = store.patiently(

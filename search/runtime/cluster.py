@@ -33,7 +33,7 @@ def start_ray(address: str | None) -> None:
     # A resumed trial says its epochs again.
     warnings.filterwarnings("ignore", message="The reported value is ignored", module="optuna")
     logging.getLogger("ray").setLevel(logging.ERROR)
-    # A failed trial is told in one line; its traceback is in Tune's folder of the trial.
+    # A failed trial is reported in one line; its traceback is in Tune's folder of the trial.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     _ask_loopback_without_proxy()
@@ -92,7 +92,7 @@ def _start_here() -> None:
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     for left in reversed(range(_TRIES)):
         port = _free_port()
-        # Other Ray instances may run on this machine: every process of this one shall ask its own
+        # Other Ray instances may run on this machine: every process of this one must ask its own
         # state service. Left to look for one, it finds several and asks none.
         os.environ["RAY_API_SERVER_ADDRESS"] = f"http://127.0.0.1:{port}"
         try:

@@ -52,7 +52,7 @@ def predict_on_ray(
         raise ValueError(f"--out must name a new folder in one that exists, but got {out}")
     listed = list_images(images, **reading)
     n_images = len(listed)
-    load_bundle(model)  # what is wrong with it is said before Ray is started
+    load_bundle(model)  # an error in it is raised before Ray is started
     start_ray(address)
     draft = out.with_name(f".{out.name}.{os.getpid()}.part")
     draft.mkdir()

@@ -1,7 +1,7 @@
 """MLflow: the store, the parent run of a search, and the helpers that write runs.
 
 One parent run a search; below it one run a trial (trial_logger.py) and one for the threshold
-search. Runs are found again by their tags, so that a resumed search goes on in the runs it began.
+search. Runs are found again by their tags, so that a resumed search continues in its own runs.
 Everything goes through `connect(uri)`: the process-wide tracking URI is left alone.
 """
 
@@ -31,7 +31,7 @@ StoreErrors = (MlflowException, SQLAlchemyError, OSError, CommandError, ImportEr
 """What a call to a store may raise; refused connections are OSError or MlflowException, another
 program's or version's database is a CommandError, one without its driver an ImportError."""
 PATIENCE_S = 60.0
-"""How long `patiently` goes on trying."""
+"""How long `patiently` retries."""
 REFUSED = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST"})
 """Answers that will not change."""
 

@@ -1,4 +1,4 @@
-"""The epochs of a trial: its folds trained in step, looked at, kept and restored.
+"""The epochs of a trial: its folds are trained in step, evaluated, saved and restored.
 
 Ray is not needed here: `trial.py` runs these epochs in Ray Train's workers, `head_trial.py` in
 Tune's own processes.
@@ -35,7 +35,7 @@ def run_epochs(
     """Train the folds epoch by epoch, the one after `done` to the last.
 
     Args:
-        done: the metrics of the last epoch that the runs have behind them, as `restore` gives them.
+        done: the metrics of the last finished epoch, as `restore` returns them.
 
     Yields:
         Metrics after every epoch: epoch, objective and its parts, best_objective so far, loss and
@@ -60,7 +60,7 @@ def run_epochs(
 
 
 def _run_epoch(runs: list[FoldRun], epoch: int) -> tuple[dict[str, Any], str]:
-    """Train every fold once and look at it: its metrics, and why it failed where it did."""
+    """Train every fold for one epoch and evaluate it; the metrics, and the reason of a failure."""
     losses, failure = [], ""
     for run in runs:
         try:
@@ -84,7 +84,7 @@ def _run_epoch(runs: list[FoldRun], epoch: int) -> tuple[dict[str, Any], str]:
 
 
 def _shared_failure(failure: str, run: FoldRun) -> str:
-    """A failure of any worker ends the epoch of all: one that went on would wait for ever."""
+    """A failure of any worker ends the epoch of all; otherwise the others would wait forever."""
     if run.world == 1:
         return failure
     flag = torch.tensor(float(bool(failure)), device=run.device)
@@ -104,14 +104,14 @@ def _epoch_metrics(runs: list[FoldRun]) -> dict[str, float]:
 
 
 def save(folder: Path, runs: list[FoldRun], metrics: dict[str, Any]) -> None:
-    """Keep the runs and the metrics of their last epoch in a folder that exists."""
+    """Save the runs and the metrics of their last epoch into an existing folder."""
     for run in runs:
         run.save(folder)
     (folder / METRICS).write_text(json.dumps(metrics))
 
 
 def restore(folder: Path, runs: list[FoldRun]) -> dict[str, Any]:
-    """Take the runs to where `save` found them; the metrics that it was given."""
+    """Restore the runs that `save` saved; return the metrics that it was given."""
     for run in runs:
         run.load(folder)
     return json.loads((folder / METRICS).read_text())

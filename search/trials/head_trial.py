@@ -1,4 +1,4 @@
-"""A trial that trains heads on cached features: seconds of work, in a process that stays.
+"""A trial that trains heads on cached features: seconds of work, in a process that is reused.
 
 Tune runs one configuration after the other in the same process, which imports torch and maps the
 features once. A Ray Train run would start three processes for each.
@@ -25,9 +25,9 @@ CPU = torch.device("cpu")
 
 
 class HeadTrial(tune.Trainable):
-    """A class because Tune asks for one: a step is an epoch, and it can begin anew.
+    """Tune Trainable: one step per epoch; `reset_config` reuses the process.
 
-    A trial ends as functions do in Tune, by a result that says no more than that.
+    A trial ends as a function trainable does, by a result that says nothing else.
     """
 
     def setup(self, config: dict[str, Any], job: Job) -> None:
@@ -37,7 +37,7 @@ class HeadTrial(tune.Trainable):
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Tune's call to go on with another trial."""
+        """Tune's hook to reuse the process for another trial."""
         self._begin(new_config)
         return True
 
@@ -50,7 +50,7 @@ class HeadTrial(tune.Trainable):
         ]
         self._metrics: dict[str, Any] = {}
         end = earlier_end(self._job.storage, self.trial_id)
-        # Tune may have been killed before it had saved an end: then that is said again.
+        # Tune may have been killed before it saved the end of the trial: it is reported again.
         self._epochs = iter([end]) if end else run_epochs(self._runs, last=self._job.epochs)
         self._saved = time.monotonic()
 
@@ -62,7 +62,7 @@ class HeadTrial(tune.Trainable):
         return self._prepared_by[key]
 
     def step(self) -> dict[str, Any]:
-        """One epoch. Nobody reads a searched network: only long trials are worth a checkpoint."""
+        """Train one epoch. Searched networks are not used later: only long trials are saved."""
         metrics = next(self._epochs, None)
         if metrics is None:
             return {RESULT_DUPLICATE: True}
@@ -72,7 +72,7 @@ class HeadTrial(tune.Trainable):
         return metrics | {SHOULD_CHECKPOINT: due and "failure" not in metrics}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Keep network, optimiser and, after the last epoch, the results."""
+        """Save network, optimiser and, after the last epoch, the results."""
         folder = Path(checkpoint_dir)
         save(folder, self._runs, self._metrics)
         if self._job.results and self._metrics["epoch"] == self._job.epochs:
@@ -80,6 +80,6 @@ class HeadTrial(tune.Trainable):
         self._saved = time.monotonic()
 
     def load_checkpoint(self, checkpoint: str) -> None:
-        """Go on after the epoch that was kept."""
+        """Continue after the checkpointed epoch."""
         self._metrics = restore(Path(checkpoint), self._runs)
         self._epochs = run_epochs(self._runs, last=self._job.epochs, done=self._metrics)

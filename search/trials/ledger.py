@@ -1,8 +1,8 @@
-"""What a stage must not lose when its process dies: reports and ends of trials, Tune's own state.
+"""Keeps reports and ends of trials, and Tune's own state, when the process of a stage dies.
 
 Tune saves itself once a second, by copying over what it saved before. A process that dies may lose
-that second, and a copy that it was at, or that a full disk cut off, is of no use. Of a trial that
-is taken up again it forgets the reports that came before.
+that second, and a copy that was interrupted, or truncated by a full disk, is unusable. It also
+forgets the earlier reports of a trial that is resumed.
 """
 
 import json
@@ -22,9 +22,7 @@ _OF_TUNE = frozenset({*AUTO_RESULT_KEYS, "trial_id", "experiment_tag", "done"})
 
 
 class Ledger(Callback):
-    """Write down every report and end of a trial, before anything is deleted, and Tune's state.
-
-    A class because Tune asks for one.
+    """A Tune callback that records every report and end of a trial, and Tune's state.
 
     Args:
         storage: folder of the stage.
@@ -61,7 +59,7 @@ class Ledger(Callback):
 
 
 def reports(storage: str, trial_id: str) -> pd.DataFrame | None:
-    """All reports of a trial, the last one of each epoch, from whatever process; None if none."""
+    """All reports of a trial, the last one of each epoch; None if there are none."""
     path = _reports(Path(storage), trial_id)
     if not path.is_file():
         return None
@@ -77,9 +75,9 @@ def earlier_end(storage: str, trial_id: str) -> dict[str, Any] | None:
 
 
 def restorable(storage: str) -> bool:
-    """Whether a stage can go on where an earlier process left it; mends Tune's state if need be.
+    """Whether a stage can resume where an earlier process left it; repairs Tune's state if needed.
 
-    Where it can't, what is left of Tune's state is removed.
+    If it cannot, the remains of Tune's state are removed.
     """
     folder, copy = Path(storage) / "tune", _copy(Path(storage))
     if not _whole(folder) and _whole(copy):
@@ -97,8 +95,8 @@ def restorable(storage: str) -> bool:
 
 def _as_text(result: dict[str, Any]) -> str:
     """A result without Tune's book-keeping."""
-    said = {key: value for key, value in result.items() if key not in _OF_TUNE}
-    return json.dumps(said, default=float)
+    own = {key: value for key, value in result.items() if key not in _OF_TUNE}
+    return json.dumps(own, default=float)
 
 
 def _parsed(line: str) -> dict[str, Any] | None:

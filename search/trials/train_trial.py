@@ -42,7 +42,7 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
     """
     trial_id = tune.get_context().get_trial_id()
     if (end := earlier_end(job.storage, trial_id)) is not None:
-        tune.report(end)  # Tune was killed before it had saved this end
+        tune.report(end)  # Tune was killed before it saved this end
         return
     drop_torn_snapshot(Path(job.storage) / f"train-{trial_id}")
     for metrics in fit_reports(lambda callback: _trainer(config, job, trial_id, callback)):

@@ -20,7 +20,7 @@ from search.trials.prepared import open_prepared
 from search.trials.stream import map_on_cluster
 
 # Of a checkpoint's metrics: those of every epoch up to it.
-_SAID = "said"
+_REPORTED = "said"
 
 
 def train(job: Job, values: dict[str, Any]) -> None:
@@ -46,12 +46,13 @@ def train(job: Job, values: dict[str, Any]) -> None:
 def _train(runs: list[FoldRun], config: Config, prepared: Prepared, job: Job) -> None:
     """Report every epoch; with a checkpoint if it is the best, the last, or a while after one."""
     done = _restore(runs, Path(job.storage) / ray.train.get_context().get_experiment_name())
-    said = done.pop(_SAID, [])
-    for metrics in said:  # who died may have kept epochs without having been heard
+    reported = done.pop(_REPORTED, [])
+    # A killed worker may have checkpointed epochs that it never reported.
+    for metrics in reported:
         ray.train.report(metrics)
     best, saved, last = done.get("best_objective", -1.0), time.monotonic(), job.epochs
     for metrics in run_epochs(runs, last=last, done=done):
-        said.append(metrics)
+        reported.append(metrics)
         epoch, better = metrics["epoch"], metrics["best_objective"] > best
         best = max(best, metrics["best_objective"])
         late = time.monotonic() - saved > CHECKPOINT_EVERY_S
@@ -60,7 +61,7 @@ def _train(runs: list[FoldRun], config: Config, prepared: Prepared, job: Job) ->
             ray.train.report(metrics)
             continue
         with tempfile.TemporaryDirectory() as folder:
-            save(Path(folder), runs, metrics | {_SAID: said})
+            save(Path(folder), runs, metrics | {_REPORTED: reported})
             if job.results and epoch == last:
                 write_results(Path(folder), runs, config, prepared)
             checkpoint = ray.train.Checkpoint.from_directory(folder)

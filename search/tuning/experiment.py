@@ -1,4 +1,4 @@
-"""One Ray Tune experiment: start it or take it up again, and read what its trials found."""
+"""One Ray Tune experiment: start or resume it, and read the results of its trials."""
 
 import errno
 import os
@@ -23,15 +23,15 @@ from search.trials.train_trial import run_trial
 METRIC = "objective"
 """What Tune and Optuna maximise: the best epoch so far, so that a late dip does no harm."""
 
-# A trial's driver only waits for its workers, but Tune refuses an empty request: a crumb of the
-# head node, which every Ray cluster has.
+# A trial's driver only waits for its workers, but Tune refuses an empty request: a token amount of
+# the head node's resource, which every Ray cluster has.
 _DRIVER = {"cpu": 0, "node:__internal_head__": 0.001}
 
 
 class KeepBest(Callback):
-    """Delete the checkpoints of finished trials, all but the best one's, as the search goes on.
+    """Delete the checkpoints of finished trials, all but the best one's, during the search.
 
-    The trials themselves say which is best: nothing need be remembered when a search is resumed.
+    The best one is read from the trials themselves, so a resumed search needs no other state.
     """
 
     def __init__(self, storage: str) -> None:
@@ -43,7 +43,7 @@ class KeepBest(Callback):
         self._sweep([other for other in trials if other.is_finished() or other is trial])
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
-        # A trial that was stopped early may have written once more while it ended.
+        # A trial that was stopped early may have written another checkpoint while it ended.
         self._sweep([trial for trial in trials if trial.is_finished()])
 
     def _sweep(self, finished: list[Trial]) -> None:
@@ -110,7 +110,7 @@ def run_experiment(
                     *([] if heads else [FreeReservations()]),
                     *callbacks,
                 ],
-                # The controller of a trial may die with its node; the trial is then taken up again.
+                # The controller of a trial may die with its node; the trial is then retried.
                 failure_config=tune.FailureConfig(max_failures=1),
                 # Left to itself, Tune would also write one whenever a class's trial ends.
                 checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_at_end=False),
@@ -124,7 +124,7 @@ def run_experiment(
 
 
 def _fit(tuner: tune.Tuner, storage: str) -> tune.ResultGrid:
-    """Run it; a full disk is told as such, and not as what Tune makes of it."""
+    """Run it; a full disk is reported as such, not as the error that Tune makes of it."""
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), storage)
     try:
         results = tuner.fit()
@@ -197,7 +197,7 @@ _SHOWN = (
 
 
 def history_table(results: tune.ResultGrid) -> pd.DataFrame:
-    """One row a trial and epoch: trial_id and the metrics reported after that epoch."""
+    """One row per trial and epoch: trial_id and the metrics reported after that epoch."""
     histories = [
         result.metrics_dataframe.assign(trial_id=Path(result.path).name)
         for result in _each(results)
