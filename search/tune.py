@@ -42,6 +42,13 @@ def tune(
         "results"
     ),
     seed: Annotated[int | None, Option(min=0)] = None,
+    group_by: Annotated[
+        str | None,
+        Option(
+            help="regular expression; images whose names share what it matches "
+            "stay on one side of every split"
+        ),
+    ] = None,
     take_over: Annotated[
         bool, Option("--take-over", help="take the champion alias from a model on other data")
     ] = False,
@@ -50,7 +57,18 @@ def tune(
     """Search hyper-parameters and thresholds, and register the best model."""
     with one_line_errors("tune.py", debug=debug):
         if resume is not None:
-            fixed = (data, config, set_, name, trials, time_budget, gpus, mlflow_uri, seed)
+            fixed = (
+                data,
+                config,
+                set_,
+                name,
+                trials,
+                time_budget,
+                gpus,
+                mlflow_uri,
+                seed,
+                group_by,
+            )
             resources = (gpus_per_trial, workers_per_trial)
             if any(value is not None for value in fixed) or resources != (1, 1):
                 raise ValueError(
@@ -66,6 +84,7 @@ def tune(
             name=name,
             trials=trials,
             seed=seed,
+            group_by=group_by,
             time_budget=time_budget,
             gpus=gpus,
             gpus_per_trial=gpus_per_trial,

@@ -145,11 +145,7 @@ def _warn_of_images(cache: ImageCache) -> None:
     """Warn of what in the images deserves a look but stops nothing."""
     for table, name, what in (
         (cache.quarantine, "quarantine.csv", "cannot be read and are left out"),
-        (
-            cache.repeats,
-            "repeats.csv",
-            "show the same pixels as another, maybe in another split",
-        ),
+        (cache.repeats, "repeats.csv", "show the same pixels as another"),
     ):
         if len(table):
             place = "" if cache.path is None else f"; {cache.path / name} lists them"

@@ -46,6 +46,7 @@ def run(
     name: str | None = None,
     trials: int | None = None,
     seed: int | None = None,
+    group_by: str | None = None,
     time_budget: float | None = None,
     gpus: int | None = None,
     gpus_per_trial: float = 1.0,
@@ -68,6 +69,8 @@ def run(
         name: of the run and of its folder; None names it after the current time.
         trials: number of trials of the search; None takes the configuration's.
         seed: None takes the configuration's.
+        group_by: a regular expression; images whose names share what its first group matches (or
+            all of it) stay on one side of every split. None takes the configuration's.
         time_budget: seconds for the search's trials; None sets no limit.
         gpus: GPUs to use; None uses all that Ray sees, 0 trains on CPUs.
         gpus_per_trial: GPUs per trial, each with one worker; below 1, the fraction of a GPU that
@@ -100,6 +103,7 @@ def run(
         "data.path": None if data is None else str(data),
         "search.trials": trials,
         "seed": seed,
+        "data.group_by": group_by,
     }
     if config is None:
         config = "demo" if data is None or is_demo(str(data)) else "paper"

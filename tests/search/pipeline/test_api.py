@@ -29,6 +29,8 @@ def test_wrong_arguments_are_refused_before_a_folder_is_made(tmp_path: Path) -> 
         search.run("demo", trials=-1, results=tmp_path / "results")
     with pytest.raises(ValueError, match=r"a recipe .* but none does not exist"):
         search.run("demo", config="none", results=tmp_path / "results")
+    with pytest.raises(ValueError, match=r"data\.group_by: .*regular expression, but got '\('"):
+        search.run("demo", group_by="(", results=tmp_path / "results")
     with pytest.raises(ValueError, match="--gpus must be at least 0"):
         search.run("demo", gpus=-1, results=tmp_path / "results")
     assert list(tmp_path.iterdir()) == []
