@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 from hierclf import cli, progress
 from hierclf.bundle.directory import load_bundle, save_bundle
 from hierclf.cli import app
-from hierclf.errors import one_line_errors
 from hierclf.predict import COLUMNS, predict_images
 from tests.commands_run import error_of, run
 from tests.image_bytes import encode
@@ -247,20 +246,6 @@ def test_the_demo_set_passes_its_check(tmp_path: Path, monkeypatch: pytest.Monke
 def test_check_ends_with_1_where_something_is_fatal(tmp_path: Path) -> None:
     result = run("check", tmp_path / "gone", code=1)
     assert "no such file or folder" in result.stdout
-
-
-def test_ctrl_c_ends_with_130(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught, one_line_errors("hierclf", debug=False):
-        raise KeyboardInterrupt
-    assert caught.value.code == 130
-    assert capsys.readouterr().err == "hierclf: stopped\n"
-
-
-def test_an_error_of_many_lines_becomes_one(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught, one_line_errors("tool", debug=False):
-        raise ValueError("first\n  second")
-    assert caught.value.code == 2
-    assert capsys.readouterr().err == "tool: error: first second\n"
 
 
 def test_progress_outside_a_terminal_is_plain_lines_now_and_then(

@@ -87,3 +87,17 @@ def test_a_notebooks_backend_of_matplotlib_ends_no_command(tmp_path: Path) -> No
     done = shell('"$@"', *words, MPLBACKEND="module://not_installed.backend")
     assert done.returncode == 2
     assert done.stderr.endswith("none: no such file or folder\n")
+
+
+def test_ctrl_c_ends_with_130(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught, one_line_errors("hierclf", debug=False):
+        raise KeyboardInterrupt
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "hierclf: stopped\n"
+
+
+def test_an_error_of_many_lines_becomes_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught, one_line_errors("tool", debug=False):
+        raise ValueError("first\n  second")
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == "tool: error: first second\n"

@@ -43,8 +43,9 @@ class DataConfig(Strict):
     truncated: Literal["refuse", "keep"] = "refuse"
     """JPEG files that end early: `keep` fills what is missing with grey, as browsers do."""
     novel: str | None = None
-    """Images of classes that are not known, to choose and judge thresholds with: a folder, a CSV
-    or a Parquet file, labelled at either level or not at all (see `hierclf.data.novel`)."""
+    """Images of classes that are not known: a folder, a CSV or a Parquet file, labelled at either
+    level or not at all (see `hierclf.data.novel`). They are read and checked, but do not take part
+    in choosing or judging thresholds yet."""
 
     @field_validator("zip_encoding")
     @classmethod

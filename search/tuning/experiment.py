@@ -21,7 +21,7 @@ from search.trials.plan import FOLDS, Job
 from search.trials.train_trial import run_trial
 
 METRIC = "objective"
-"""What Tune and Optuna maximise: the best epoch so far, so that a late dip does no harm."""
+"""What Tune and Optuna maximise: of the last epoch, as the best of many would be luck."""
 
 # A trial's driver only waits for its workers, but Tune refuses an empty request: a token amount of
 # the head node's resource, which every Ray cluster has.

@@ -26,7 +26,6 @@ from hierclf.nets.two_heads import TwoHeadNet, TwoHeads
 from hierclf.predict import COLUMNS, predict_images
 from hierclf.rules.rule import LevelRule, Rule
 from search.tracking import store
-from search.tracking.champion import choose_champion
 from search.tracking.registry import Registered, register_model, resolve_model
 
 
@@ -171,39 +170,39 @@ def test_a_results_folder_that_was_moved_resolves_its_models_and_takes_no_new_on
     assert not before.exists()
 
 
-def test_the_loaded_model_predicts_bytes_and_base64_text_as_hierclf_does(
-    mlflow_place: tuple[str, str], model_dir: Path, registered: Registered
-) -> None:
+@pytest.fixture
+def served(mlflow_place: tuple[str, str], registered: Registered) -> Any:
+    """The registered model as MLflow loads it, which changes Python's path."""
     from mlflow.pyfunc import load_model
 
     path = list(sys.path)
     model = load_model(str(resolve_model(mlflow_place[0], "models:/hierclf/1").parents[1]))
     sys.path[:] = path
+    return model
+
+
+def test_the_loaded_model_predicts_bytes_and_base64_text_as_hierclf_does(
+    model_dir: Path, served: Any
+) -> None:
     images = [encoded(1), encoded(2)]
     expected = predict_images(load_bundle(model_dir), [("a", images[0]), ("b", images[1])])
     table = pd.DataFrame({"image": [base64.b64encode(image).decode() for image in images]})
     for form in (table, pd.DataFrame({"image": images})):
-        predicted = model.predict(form)
+        predicted = served.predict(form)
         assert isinstance(predicted, pd.DataFrame)
         assert predicted.pop("error").isna().all()
         pd.testing.assert_frame_equal(predicted, expected[list(COLUMNS[1:])])
 
 
-def test_an_unreadable_image_costs_its_own_row_only(
-    mlflow_place: tuple[str, str], model_dir: Path, registered: Registered
-) -> None:
-    from mlflow.pyfunc import load_model
+def test_an_unreadable_image_costs_its_own_row_only(model_dir: Path, served: Any) -> None:
     from mlflow.pyfunc.scoring_server import predictions_to_json
 
-    path = list(sys.path)
-    model = load_model(str(resolve_model(mlflow_place[0], "models:/hierclf/1").parents[1]))
-    sys.path[:] = path
     cells = [encoded(1), b"no image", encoded(2), encoded(1)[:20]]
     texts = [base64.b64encode(cell).decode() for cell in cells]
     texts[3:] = ["no base64!", str(model_dir / "bundle.json"), ""]
     expected = predict_images(load_bundle(model_dir), [("a", encoded(1)), ("b", encoded(2))])
     for column in (cells, texts):
-        table = model.predict(pd.DataFrame({"image": column}))
+        table = served.predict(pd.DataFrame({"image": column}))
         assert isinstance(table, pd.DataFrame)
         assert len(table) == len(column)
         assert [error is None for error in table["error"]] == [
@@ -218,43 +217,6 @@ def test_an_unreadable_image_costs_its_own_row_only(
         assert "not a readable" in rows[1]["error"]
         if column is texts:
             assert all("base64 text" in rows[i]["error"] for i in (3, 4))
-
-
-@pytest.mark.parametrize(
-    ("versions", "take_over", "champion", "said"),
-    [
-        ([("a", 0.5)], True, "1", "first champion"),
-        ([("a", 0.5), ("a", 0.4)], True, "1", "stays champion"),
-        ([("a", 0.5), ("a", 0.5)], True, "2", "is the champion now"),
-        ([("a", 0.5), ("b", 0.1)], True, "2", "version 1, on other data, was"),
-        ([("a", 0.5), ("b", 0.9)], False, "1", "on other data, stays champion (--take-over"),
-        ([("b", 0.1)], False, "1", "first champion"),
-        ([("a", 0.5), ("b", 0.9), ("a", 0.4)], True, "1", "champion is version 1"),
-        ([("a", 0.5), ("b", 0.9), ("a", 0.6)], True, "3", "is the champion now"),
-        ([(None, None), ("a", 0.4)], True, "2", "is the champion now"),
-        ([(None, None), ("a", 0.4)], False, "1", "stays champion"),
-    ],
-)
-def test_the_champion_is_the_best_version_on_the_data_that_is_worked_on(
-    mlflow_place: tuple[str, str],
-    request: pytest.FixtureRequest,
-    versions: list[tuple[str | None, float | None]],
-    take_over: bool,
-    champion: str,
-    said: str,
-) -> None:
-    client = store.connect(mlflow_place[0])
-    name = request.node.callspec.id
-    client.create_registered_model(name)
-    for number, (data, objective) in enumerate(versions, 1):
-        tags = {"data_fingerprint": data, "held_out_objective": str(objective)} if data else {}
-        client.create_model_version(name, "file:///nowhere", tags=tags)
-        chosen, message = choose_champion(
-            client, name, "champion", str(number), take_over=take_over
-        )
-        client.set_registered_model_alias(name, "champion", chosen)
-    assert chosen == champion
-    assert said in message
 
 
 @pytest.mark.parametrize(
