@@ -139,7 +139,6 @@ class TrialProgress(Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict, **info: Any
     ) -> None:
-        self._best = max(self._best, float(result.get("best_objective", -1.0)))
         if self._bar is not None:
             best = f"  best {100 * self._best:.1f}" if self._best > 0 else ""
             left = self._seconds_left(trials)
@@ -163,6 +162,7 @@ class TrialProgress(Callback):
     def _ended(self, trials: list[Trial], trial: Trial, how: str) -> None:
         done = sum(_size(other) for other in trials if other.is_finished() or other is trial)
         result = trial.last_result or {}
+        self._best = max(self._best, float(result.get("objective", -1.0)))
         if self._bar is not None:
             self._bar.update(self._task, completed=done)
         unit = " folds" if FOLDS in trial.config else ""
@@ -200,7 +200,7 @@ def _size(trial: Trial) -> int:
 
 
 def _outcome(result: dict[str, Any]) -> str:
-    value = float(result.get("best_objective", 0.0))
+    value = float(result.get("objective", 0.0))  # of the last epoch, which decides
     if result.get("failure"):
         return " failed"
     epochs = f"{result.get('epoch', 0)} epoch{'s' if result.get('epoch') != 1 else ''}"

@@ -42,7 +42,7 @@ def test_a_line_for_each_trial_that_ends_with_the_time_left(
     screen: io.StringIO, clock: list[float]
 ) -> None:
     shown = TrialProgress("trial", total=3, epochs=4)
-    ended = trial("a", done=False, best_objective=0.5, epoch=4)
+    ended = trial("a", done=False, objective=0.5, best_objective=0.9, epoch=4)
     clock[0] = 10.0
     shown.on_trial_complete(1, [ended], ended)
     line = "  trial 1/3  objective  50.0 after 4 epochs  lr=0.001 weight_decay=0.01 strength=1"
@@ -54,7 +54,7 @@ def test_a_resumed_search_counts_what_was_done_but_not_its_time(
 ) -> None:
     shown = TrialProgress("trial", total=4, epochs=1)
     earlier = [trial("a", done=True), trial("b", done=True)]
-    now = trial("c", done=False, best_objective=0.5, epoch=1)
+    now = trial("c", done=False, objective=0.5, epoch=1)
     shown.on_trial_start(0, earlier, now)
     clock[0] = 10.0
     shown.on_trial_complete(1, [*earlier, now], now)
@@ -67,7 +67,7 @@ def test_the_time_left_counts_the_epochs_of_running_trials(
 ) -> None:
     shown = TrialProgress("trial", total=4, epochs=10)
     running = trial("b", done=False, epoch=5)
-    ended = trial("a", done=False, best_objective=0.5, epoch=10)
+    ended = trial("a", done=False, objective=0.5, epoch=10)
     clock[0] = 30.0  # 1.5 trials of 4: 20 s each
     shown.on_trial_complete(1, [ended, running], ended)
     assert screen.getvalue().endswith("about 50 s left\n")
@@ -96,7 +96,7 @@ def test_brackets_are_printed_and_commands_are_quoted(screen: io.StringIO) -> No
 
 def test_a_failed_trial_says_why(screen: io.StringIO, clock: list[float]) -> None:
     shown = TrialProgress("trial", total=1, epochs=4)
-    bad = trial("a", done=False, best_objective=0.0, failure="epoch 2: the loss must stay finite")
+    bad = trial("a", done=False, objective=0.0, failure="epoch 2: the loss must stay finite")
     shown.on_trial_complete(1, [bad], bad)
     assert screen.getvalue().startswith("  trial 1/1 failed  lr=0.001")
     assert screen.getvalue().endswith("epoch 2: the loss must stay finite\n")
