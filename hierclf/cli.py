@@ -215,15 +215,18 @@ def thresholds(
     goal: Annotated[
         Literal["balanced", "overall", "seen-at-least"],
         typer.Option(
-            help="What to maximise at both levels: the harmonic mean of seen and unseen accuracy; "
-            "the accuracy at --novel-rate; or unseen accuracy where seen is at least --seen."
+            metavar="GOAL",  # the names themselves would be broken at 80 columns
+            help="What to maximise at both levels. balanced: the harmonic mean of seen and unseen "
+            "accuracy; overall: the accuracy at --novel-rate; seen-at-least: unseen accuracy where "
+            "seen is at least --seen.",
         ),
     ] = "balanced",
     novel_rate: Annotated[
-        float | None, typer.Option(help="For overall: the share of novel images, in (0, 1).")
+        float | None,
+        typer.Option(help="For overall: the share of novel images, between 0 and 1."),
     ] = None,
     seen: Annotated[
-        float | None, typer.Option(help="For seen-at-least: seen accuracy, in (0, 1].")
+        float | None, typer.Option(help="For seen-at-least: seen accuracy, above 0 and at most 1.")
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be chosen; write nothing.")

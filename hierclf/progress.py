@@ -36,12 +36,23 @@ def progress(what: str) -> Iterator[Progress]:
         bars.TextColumn("{task.description}"),
         bars.BarColumn(),
         bars.MofNCompleteColumn(),
-        bars.TimeRemainingColumn(),
-        bars.TextColumn("left"),
+        # Rich's own column of the time left drops old samples: with slow steps it vanishes.
+        bars.TextColumn("{task.fields[left]}"),
     )
+    started = time.monotonic()
     with bars.Progress(*columns, console=console) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task(what, total=None, left="")
+
+        def show(done: int, total: int) -> None:
+            left = _left(time.monotonic() - started, done, total) if done else ""
+            bar.update(task, completed=done, total=total, left=left)
+
+        yield show
+
+
+def _left(seconds: float, done: int, total: int) -> str:
+    """The time left, where `done` >= 1 steps took `seconds`."""
+    return f"about {seconds / done * (total - done):.0f} s left"
 
 
 def _plain(what: str) -> Progress:
@@ -53,8 +64,9 @@ def _plain(what: str) -> Progress:
         now = time.monotonic()
         if now - printed >= PLAIN_EVERY_S and 0 < done < total:
             printed = now
-            left = (now - started) / done * (total - done)
-            print(f"{what}: {done} of {total}, about {left:.0f} s left", file=sys.stderr)
+            print(
+                f"{what}: {done} of {total}, {_left(now - started, done, total)}", file=sys.stderr
+            )
         elif done == total:
             print(f"{what}: {total} of {total} in {now - started:.0f} s", file=sys.stderr)
 

@@ -41,7 +41,7 @@ def predict(
     results: Annotated[Path, Option(help="folder of the local store")] = Path("results"),
     ray: Annotated[bool, Option("--ray", help="spread over a Ray cluster by Ray Data")] = False,
     address: Annotated[str | None, Option(help="a running Ray cluster, such as auto")] = None,
-    debug: Annotated[bool, Option(help="show tracebacks")] = False,
+    debug: Annotated[bool, Option("--debug", help="show tracebacks")] = False,
 ) -> None:
     """Classify images with a registered model, as `hierclf predict` does with a directory."""
     with one_line_errors("predict.py", debug=debug):

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer import rich_utils
 from typer.testing import CliRunner
 
 from hierclf import cli, progress
@@ -260,6 +261,31 @@ def test_progress_outside_a_terminal_is_plain_lines_now_and_then(
         "working: 30 of 100, about 28 s left",
         "working: 100 of 100 in 40 s",
     ]
+
+
+def test_slow_steps_in_a_terminal_have_a_time_left_from_the_first_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes the output for a terminal then
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with progress.progress("working") as report:
+        for done in (1, 2):
+            now[0] = 60.0 * done
+            report(done, 3)
+    assert "about 60 s left\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["", "check", "demo", "predict", "evaluate", "thresholds"])
+def test_no_word_of_a_help_is_broken_at_80_columns(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = {}
+    for columns in (80, 400):
+        monkeypatch.setattr(rich_utils, "MAX_WIDTH", columns)
+        text = run(*filter(None, [command]), "--help").stdout
+        words[columns] = set(text.translate(dict.fromkeys(map(ord, "─│╭╮╰╯"))).split())
+    assert words[80] == words[400]
 
 
 def test_the_real_command_prints_one_line_and_help_imports_no_torch(tmp_path: Path) -> None:

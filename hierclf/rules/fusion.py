@@ -59,7 +59,7 @@ def fused_score(table: ScoreTable, level: Level, names: Sequence[str]) -> str:
         for weight, unit, name, keep in zip(weights, units, names, kept, strict=True)
         if keep
     ]
-    return names[0] if len(terms) == 1 else format_score(terms)
+    return terms[0][1] if len(terms) == 1 else format_score(terms)
 
 
 def _weights(values: Array, evidence: Evidence, level: Level) -> Array:

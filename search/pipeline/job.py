@@ -8,6 +8,7 @@ from pathlib import Path
 from hierclf.config import Config
 from hierclf.config.space import short_names
 from hierclf.data.cache import default_cache_dir
+from hierclf.training.folds import CALIBRATION
 from search.pipeline.confirmation import confirm_stage
 from search.pipeline.judged import unjudged_levels
 from search.pipeline.opening import existing_run, new_run, removed_on_error
@@ -168,7 +169,11 @@ def _run_stages(run: Run, started: float) -> None:
             else f"the best trial ({100 * best.objective:.1f})"
         )
         n_folds = len(run.prepared.folds) - 3
-        headline("confirm", f"{chosen} on all {n_folds} class-holdout folds, epochs: {best.epochs}")
+        headline(
+            "confirm",
+            f"{chosen} on all {n_folds} class-holdout folds and {len(CALIBRATION)} that hide "
+            f"nothing, epochs: {best.epochs}",
+        )
         best, table = confirm_stage(run, best)
     with folder.timed("thresholds"):
         headline(

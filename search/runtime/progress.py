@@ -114,6 +114,8 @@ class TrialProgress(Callback):
         self._best = -1.0
         self._started = time.monotonic()
         self._before: float | None = None  # of the work, what an earlier process did
+        self._first: tuple[float, float] | None = None  # when a trial first reported; work by then
+        self._one_ended = False
         self._bar: Progress | None = None
         self._task: Any = None
 
@@ -125,6 +127,7 @@ class TrialProgress(Callback):
         self, stop: Any = None, num_samples: Any = None, total_num_samples: Any = None, **info: Any
     ) -> None:
         self._started, self._before = time.monotonic(), None
+        self._first, self._one_ended = None, False
         if console.is_terminal:
             self._bar = _bar()
             self._task = self._bar.add_task(self._stage, total=self._total, left="")
@@ -139,6 +142,8 @@ class TrialProgress(Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict, **info: Any
     ) -> None:
+        if self._first is None:
+            self._first = time.monotonic(), self._work(trials)
         if self._bar is not None:
             best = f"  best {100 * self._best:.1f}" if self._best > 0 else ""
             left = self._seconds_left(trials)
@@ -161,6 +166,7 @@ class TrialProgress(Callback):
 
     def _ended(self, trials: list[Trial], trial: Trial, how: str) -> None:
         done = sum(_size(other) for other in trials if other.is_finished() or other is trial)
+        self._one_ended = True
         result = trial.last_result or {}
         self._best = max(self._best, float(result.get("objective", -1.0)))
         if self._bar is not None:
@@ -177,12 +183,18 @@ class TrialProgress(Callback):
         sys.stdout.flush()
 
     def _seconds_left(self, trials: list[Trial], ended: Trial | None = None) -> float | None:
-        """For the rest at the speed so far, over all trials; None before any work was done."""
+        """For the rest at the speed so far, over all trials; None before any work was done.
+
+        Until a trial has ended, the speed is that since the first report: the minute in which
+        workers start would count for every epoch to come.
+        """
         work = self._work(trials, ended)
-        done_here = work - (self._before or 0.0)
-        if done_here <= 0:
+        since, before = self._started, self._before or 0.0
+        if not self._one_ended and self._first is not None:
+            since, before = self._first
+        if work <= before:
             return None
-        return (time.monotonic() - self._started) / done_here * max(self._total - work, 0.0)
+        return (time.monotonic() - since) / (work - before) * max(self._total - work, 0.0)
 
     def _work(self, trials: Iterable[Trial], ended: Trial | None = None) -> float:
         """Trials or folds done, those that run by the epochs that they have finished."""

@@ -75,11 +75,16 @@ class TrialRuns:
         run_id, metric = self._run(client, entry), entry.metric
         history = client.get_metric_history(run_id, metric)
         final = {} if entry.seconds is None else {"seconds": float(entry.seconds)}
+        points = []
         if finite := [point for point in history if math.isfinite(point.value)]:
             best = max(finite, key=lambda point: point.value)
-            final |= {f"best_{metric}": best.value, "best_epoch": best.step}
-            final |= {"epochs": max(point.step for point in history)}
-        points = store.at_step(final, step=0, timestamp=store.milliseconds())
+            last = max(history, key=lambda point: point.step)
+            final |= {"best_epoch": best.step, "epochs": last.step}
+            # At the last epoch: the trial reports the best so far after each of them, and a last
+            # value at step 0 would begin its curve.
+            best_so_far = {f"best_{metric}": best.value}
+            points = store.at_step(best_so_far, step=last.step, timestamp=last.timestamp)
+        points += store.at_step(final, step=0, timestamp=store.milliseconds())
         store.log(client, run_id, metrics=points, tags=entry.tags)
         client.set_terminated(run_id, entry.status)
 

@@ -20,7 +20,11 @@ from tests.benchmarks.results_file import circumstances, markdown, update
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,  # one command a line
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help="default: every figure")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
     parser.add_argument("--results", type=Path, default=Path("results"))

@@ -43,6 +43,12 @@ def test_with_one_hidden_class_weights_stay_near_equal_and_with_many_they_do_not
     assert spread(few) < 0.5 * spread(table)
 
 
+def test_a_score_that_stands_alone_in_the_end_is_named_without_a_weight() -> None:
+    table = draw_table(6000).assign(sub_opposite=lambda drawn: -drawn["sub_knn"])
+    for names in (["opposite", "knn"], ["knn", "opposite"]):
+        assert fused_score(ScoreTable(table), "sub", names) == "knn"
+
+
 def test_weights_follow_the_units_of_the_scores() -> None:
     table = draw_table(2000)
     plain = {n: w for w, n in parse_score(fused_score(ScoreTable(table), "sub", NAMES))}

@@ -73,6 +73,26 @@ def test_the_time_left_counts_the_epochs_of_running_trials(
     assert screen.getvalue().endswith("about 50 s left\n")
 
 
+def test_the_minute_in_which_workers_start_does_not_count_for_every_epoch(
+    monkeypatch: pytest.MonkeyPatch, clock: list[float]
+) -> None:
+    terminal = Console(file=io.StringIO(), width=80, force_terminal=True)
+    monkeypatch.setattr(progress, "console", terminal)
+    shown = TrialProgress("trial", total=4, epochs=10)
+    shown.setup()
+    bar: Any = shown._bar
+    running = trial("a", done=False, epoch=0)
+    shown.on_trial_start(0, [running], running)
+    left = []
+    for epoch in (1, 2, 3):
+        clock[0] = 60.0 + epoch  # workers start for a minute, an epoch takes a second
+        running.last_result = {"epoch": epoch}
+        shown.on_trial_result(epoch, [running], running, running.last_result)
+        left.append(bar.tasks[0].fields["left"])
+    shown.on_experiment_end([running])
+    assert left == ["", "about 38 s left", "about 37 s left"]
+
+
 def test_trials_that_divide_folds_are_counted_in_folds(
     screen: io.StringIO, clock: list[float]
 ) -> None:

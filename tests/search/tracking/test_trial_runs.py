@@ -52,6 +52,24 @@ def test_a_history_that_is_delivered_again_by_another_process_changes_nothing(
     assert run.data.metrics["seconds"] == 3
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_the_curve_of_the_best_objective_has_no_point_before_its_first_epoch(
+    place: Place, times: int
+) -> None:
+    reports = [(1, 0.4, 0.4), (2, 0.5, 0.5), (3, 0.3, 0.5)]
+    logs = [
+        Log(**TRIAL, metrics={"objective": x, "best_objective": y}, step=i, timestamp=1000 * i)
+        for i, x, y in reports
+    ]
+    for _ in range(times):
+        for entry in (HISTORY[0], *logs, HISTORY[-1]):
+            TrialRuns(place).deliver(entry)
+    (run,) = children(place)
+    points = store.connect(place.uri).get_metric_history(run.info.run_id, "best_objective")
+    assert [(point.step, point.value) for point in points] == [(1, 0.4), (2, 0.5), (3, 0.5)]
+    assert run.data.metrics["best_objective"] == 0.5
+
+
 def test_an_abandoned_search_leaves_no_run_that_seems_to_go_on(place: Place) -> None:
     runs = TrialRuns(place)
     for entry in HISTORY:
