@@ -11,19 +11,25 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from hierclf.config import Config
-from hierclf.data.cache import ImageCache, read_rows
+from hierclf.data.cache import ImageCache
 from hierclf.io.atomic import draft_of, locked
 from hierclf.nets.backbones import Backbone
 from hierclf.nets.inference import fold_batch_norm, images_at_a_time
 from hierclf.nets.preprocessing import center_view, normalise
 from hierclf.progress import Progress
 from hierclf.training.augment import augment
+from hierclf.training.batch_reader import batch_reader
+
+Item = TypeVar("Item")
 
 
 def view_strengths(n_views: int, max_strength: float) -> np.ndarray:
@@ -84,10 +90,6 @@ def _compute(
 ) -> None:
     strengths = view_strengths(config.train.views, config.max_strength)
     module = fold_batch_norm(backbone.module).to(memory_format=torch.channels_last).to(device)
-    mean = torch.tensor(backbone.mean, device=device).view(1, 3, 1, 1)
-    std = torch.tensor(backbone.std, device=device).view(1, 3, 1, 1)
-    size = config.model.image_size
-    batch = images_at_a_time(size, device, most=config.train.eval_batch_size)
     assert isinstance(cache.images, np.ndarray)  # a configuration with a stream is refused
     total, n_images = len(strengths) * len(cache.images), len(cache.images)
     _require_space(path.parent, 4 * total * backbone.n_features)
@@ -100,28 +102,58 @@ def _compute(
         with draft.open("r+b") as file:
             # A disk that is full is an error here; at a write to the map it kills the process.
             os.posix_fallocate(file.fileno(), 0, draft.stat().st_size)
-        for view, strength in enumerate(strengths):
-            generator = torch.Generator(device).manual_seed(config.seed * 1000 + view)
-            for start in range(0, n_images, batch):
-                rows = slice(start, start + batch)
-                images = torch.from_numpy(read_rows(cache.images, rows)).to(device)
-                if view == 0:
-                    pixels = center_view(
-                        images,
-                        size=size,
-                        crop_fraction=config.model.crop_fraction,
-                        interpolation=backbone.interpolation,
-                    )
-                else:
-                    pixels = augment(
-                        images, size=size, strength=float(strength), generator=generator
-                    )
-                with torch.inference_mode():
-                    bank[view, rows] = module(normalise(pixels, mean, std)).float().cpu().numpy()
-                if progress is not None:
-                    progress(view * n_images + min(start + batch, n_images), total)
+        done = 0
+        for view, rows, features in _one_behind(
+            _batches(cache.images, backbone, module, config, strengths, device)
+        ):
+            bank[view, rows] = features.float().cpu().numpy()
+            done += len(features)
+            if progress is not None:
+                progress(done, total)
         bank.flush()
         del bank
+
+
+def _batches(
+    images: np.ndarray,
+    backbone: Backbone,
+    module: nn.Module,
+    config: Config,
+    strengths: np.ndarray,
+    device: torch.device,
+) -> Iterator[tuple[int, slice, Tensor]]:
+    """The view, the rows and the features [B, D] of one batch after another, all views in turn."""
+    mean = torch.tensor(backbone.mean, device=device).view(1, 3, 1, 1)
+    std = torch.tensor(backbone.std, device=device).view(1, 3, 1, 1)
+    size = config.model.image_size
+    step = images_at_a_time(size, device, most=config.train.eval_batch_size)
+    read = batch_reader(images, device)
+    for view, strength in enumerate(strengths):
+        generator = torch.Generator(device).manual_seed(config.seed * 1000 + view)
+        for start in range(0, len(images), step):
+            rows = slice(start, min(start + step, len(images)))
+            batch = read(np.arange(rows.start, rows.stop))
+            if view == 0:
+                pixels = center_view(
+                    batch,
+                    size=size,
+                    crop_fraction=config.model.crop_fraction,
+                    interpolation=backbone.interpolation,
+                )
+            else:
+                pixels = augment(batch, size=size, strength=float(strength), generator=generator)
+            with torch.inference_mode():
+                features = module(normalise(pixels, mean, std))
+            yield view, rows, features
+
+
+def _one_behind(items: Iterator[Item]) -> Iterator[Item]:
+    """Each item after the next was asked for: a GPU computes that while this one is written."""
+    last = next(items)
+    for item in items:
+        yield last
+        last = item
+    yield last
 
 
 def _require_space(directory: Path, n_bytes: int) -> None:

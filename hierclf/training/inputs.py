@@ -7,23 +7,20 @@ Shape legend: B images of a batch, N images, V views, D features.
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
-from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hierclf.data.cache import read_rows
 from hierclf.data.stream import ImageStream
 from hierclf.nets.preprocessing import center_view
 from hierclf.training.augment import augment
+from hierclf.training.batch_reader import batch_reader, to_device
 from hierclf.training.features import view_strengths
 
-RESIDENT_SHARE = 0.25
-"""Of a GPU's free memory, what an image set may take to be kept there as a whole."""
-_ROWS_A_COPY = 4096
-# By the array's id and the device. A copy lives as long as a reader of it.
-_RESIDENT: WeakValueDictionary[tuple[int, str], Tensor] = WeakValueDictionary()
+GPU_PIXELS = 1 << 24
+"""Pixels that a GPU augments at a time, as of 334 images of 224 px. One batch starts as many
+kernels as five do, and to start them takes longer than they run. A temporary takes 200 MB."""
 
 
 class Inputs(NamedTuple):
@@ -57,16 +54,19 @@ def image_inputs(
         stream = images
 
         def fetch(batches: Sequence[np.ndarray]) -> Iterator[Tensor]:
-            return (_to_device(batch, device) for batch in stream.read(batches))
+            return (to_device(batch, device) for batch in stream.read(batches))
     else:
         read = batch_reader(images, device)
 
         def fetch(batches: Sequence[np.ndarray]) -> Iterator[Tensor]:
             return map(read, batches)
 
+    side = max(size, *images.shape[1:3])
+
     def train(batches: Sequence[np.ndarray], generator: torch.Generator) -> Iterator[Tensor]:
-        for batch in fetch(batches):
-            yield augment(batch, size=size, strength=strength, generator=generator)
+        for group in _together(fetch(batches), side, device):
+            augmented = augment(torch.cat(group), size=size, strength=strength, generator=generator)
+            yield from augmented.split([len(batch) for batch in group])
 
     def evaluate(batches: Sequence[np.ndarray]) -> Iterator[Tensor]:
         for batch in fetch(batches):
@@ -77,44 +77,17 @@ def image_inputs(
     return Inputs(train, evaluate)
 
 
-def _to_device(batch: np.ndarray, device: torch.device) -> Tensor:
-    """The batch as a tensor on the device; it never waits for a GPU."""
-    tensor = torch.from_numpy(batch)
-    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
-
-
-def batch_reader(images: np.ndarray, device: torch.device) -> Callable[[np.ndarray], Tensor]:
-    """A function from int64 rows [B] to uint8 [B, H, W, 3] on a device; it never waits for a GPU.
-
-    A set that takes a small part of a GPU's free memory is copied there once, for all readers of
-    the process: then only row numbers travel. Of a larger one each batch travels from pinned
-    memory, while the GPU works.
-    """
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        if images.nbytes <= RESIDENT_SHARE * free:
-            return resident_reader(images, device)
-    return lambda rows: _to_device(read_rows(images, rows), device)
-
-
-def resident_reader(images: np.ndarray, device: torch.device) -> Callable[[np.ndarray], Tensor]:
-    """As `batch_reader`, from a copy of all images on the device."""
-    key = id(images), str(device)
-    pixels = _RESIDENT.get(key)
-    if pixels is None:
-        # In parts: of a memory map, only some pages are in main memory at a time.
-        pixels = torch.empty(images.shape, dtype=torch.uint8, device=device)
-        for start in range(0, len(images), _ROWS_A_COPY):
-            rows = slice(start, start + _ROWS_A_COPY)
-            pixels[rows].copy_(torch.from_numpy(read_rows(images, rows)))
-        _RESIDENT[key] = pixels
-
-    def read(rows: np.ndarray, of: np.ndarray = images) -> Tensor:
-        # `of` keeps the array alive as long as its copy, so that its id stays its own.
-        index = torch.from_numpy(np.asarray(rows, dtype=np.int64))
-        return pixels[index.to(device, non_blocking=True)]
-
-    return read
+def _together(batches: Iterator[Tensor], side: int, device: torch.device) -> Iterator[list[Tensor]]:
+    """Groups of batches that are augmented at once: on a CPU one batch each."""
+    group: list[Tensor] = []
+    for batch in batches:
+        group.append(batch)
+        n_images = sum(map(len, group)) + len(batch)  # with another batch like this one
+        if device.type == "cpu" or n_images * side**2 > GPU_PIXELS:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def feature_inputs(

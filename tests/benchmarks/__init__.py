@@ -14,4 +14,5 @@ GROUPS = (
     "prediction",
     "scale",
     "streaming",
+    "gpu",
 )

@@ -16,7 +16,7 @@ import torch
 
 from hierclf.data.cache import open_cache
 from hierclf.data.sources import open_source
-from hierclf.training.inputs import batch_reader
+from hierclf.training.batch_reader import batch_reader
 from tests.benchmarks.drawn import N_SUB, N_SUPER, jpegs, pixels
 
 _GROUP = 1000

@@ -8,13 +8,7 @@ from torch import Tensor
 from hierclf.nets.preprocessing import center_view
 from hierclf.training import inputs
 from hierclf.training.augment import augment
-from hierclf.training.inputs import (
-    Inputs,
-    batch_reader,
-    feature_inputs,
-    image_inputs,
-    resident_reader,
-)
+from hierclf.training.inputs import Inputs, feature_inputs, image_inputs
 
 CPU = torch.device("cpu")
 IMAGES = np.random.default_rng(0).integers(0, 256, (10, 12, 16, 3), dtype=np.uint8)
@@ -56,45 +50,16 @@ def test_evaluation_shows_the_centre_view_of_the_rows_in_order() -> None:
     torch.testing.assert_close(next(from_images(1.0).eval([ROWS])), expected, rtol=0, atol=0)
 
 
-def test_a_resident_set_gives_the_same_batches() -> None:
-    read, expected = resident_reader(IMAGES, CPU), batch_reader(IMAGES, CPU)
-    for rows in (ROWS, ROWS[:1], ROWS.astype(np.int32)):
-        torch.testing.assert_close(read(rows), expected(rows), rtol=0, atol=0)
-
-
-def test_a_resident_set_is_copied_once_and_freed_with_its_last_reader() -> None:
-    images = IMAGES.copy()
-    first, second = resident_reader(images, CPU), resident_reader(images, CPU)
-    copies = [value for key, value in inputs._RESIDENT.items() if key[0] == id(images)]
-    assert len(copies) == 1
-    images[:] = 0  # both read the copy
-    assert torch.equal(first(ROWS), second(ROWS))
-    assert first(ROWS).any()
-    key = id(images), "cpu"
-    del first, second, copies
-    assert key not in inputs._RESIDENT
-
-
-@pytest.mark.parametrize(("free", "resident"), [(4 * IMAGES.nbytes, 1), (IMAGES.nbytes, 0)])
-def test_a_set_becomes_resident_where_it_takes_a_small_part_of_the_gpu(
-    monkeypatch: pytest.MonkeyPatch, free: int, resident: int
-) -> None:
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10 * free))
-    copied: list[np.ndarray] = []
-    monkeypatch.setattr(inputs, "resident_reader", lambda images, device: copied.append(images))
-    batch_reader(IMAGES, torch.device("cuda"))
-    assert len(copied) == resident
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_both_ways_to_a_gpu_give_the_same_batches(
-    monkeypatch: pytest.MonkeyPatch, share: float
-) -> None:
-    monkeypatch.setattr(inputs, "RESIDENT_SHARE", share)
-    batch = batch_reader(IMAGES, torch.device("cuda"))(ROWS)
-    assert batch.is_cuda
-    assert torch.equal(batch.cpu(), torch.from_numpy(IMAGES[ROWS]))
+def test_a_gpu_augments_several_batches_at_once_and_a_cpu_one() -> None:
+    batches = [torch.full((3, 1), float(i)) for i in range(5)]
+    side = int((inputs.GPU_PIXELS / 7) ** 0.5)  # room for seven images
+    sizes = {
+        kind: [len(group) for group in inputs._together(iter(batches), side, torch.device(kind))]
+        for kind in ("cuda", "cpu")
+    }
+    assert sizes == {"cuda": [2, 2, 1], "cpu": [1] * 5}
+    groups = inputs._together(iter(batches), side, torch.device("cuda"))
+    assert torch.equal(torch.cat([torch.cat(group) for group in groups]), torch.cat(batches))
 
 
 def test_training_shows_augmented_rows_from_the_generator() -> None:
