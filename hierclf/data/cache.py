@@ -276,3 +276,10 @@ class ImageCache:
         digest = hashlib.sha256(json.dumps(self.hierarchy.to_dict(), sort_keys=True).encode())
         digest.update(b"".join(sorted(map(bytes, rows))))
         return digest.hexdigest()
+
+    @property
+    def pictures(self) -> NDArray[np.int64]:
+        """int64 [N], the same number for images of the same pixels; all differ without digests."""
+        if self.digests is None:
+            return np.arange(len(self.names))
+        return np.unique(self.digests, axis=0, return_inverse=True)[1].reshape(-1)

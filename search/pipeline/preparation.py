@@ -145,8 +145,9 @@ def _check_workers(prepared: Prepared, plan: Plan) -> None:
 def with_fittable_scores(config: Config, prepared: Prepared) -> Config:
     """The configuration without the scores that some fold could not fit, which are printed."""
     names, left_out = config.thresholds.scores, dict[str, str]()
+    subs, pictures = prepared.cache.sub_labels, prepared.cache.pictures
     for fold in prepared.folds.values():
-        for name, reason in unfittable(names, prepared.cache.sub_labels[fold.train]).items():
+        for name, reason in unfittable(names, subs[fold.train], pictures[fold.train]).items():
             left_out.setdefault(name, f"needs {reason}, which fold {fold.name} lacks")
     if not left_out:
         return config

@@ -179,7 +179,9 @@ class TrialProgress(Callback):
         left = self._seconds_left(trials, ended=trial)
         if done < self._total and left is not None:
             words.append(_left(left))
-        (self._bar.console if self._bar is not None else console).print("  ".join(words))
+        (self._bar.console if self._bar is not None else console).print(
+            "  ".join(filter(None, words))
+        )
         sys.stdout.flush()
 
     def _seconds_left(self, trials: list[Trial], ended: Trial | None = None) -> float | None:
