@@ -16,10 +16,13 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 import hierclf
 from hierclf import OpenSetClassifier, classifier
 
-NOT_APPLICABLE = {
-    "check_classifiers_train",  # wants every training row back as one of its classes, none as novel
-    "check_fit2d_1feature",  # five neighbours among ten rows of which some are held out
-    "check_estimators_nan_inf",  # the same
+# It wants every training row back as one of its classes, none as novel.
+NOT_APPLICABLE = {"check_classifiers_train"}
+# They fit ten rows or, in newer scikit-learn, a few more: too few for five neighbours.
+FEW_ROWS = {
+    "check_estimators_nan_inf",
+    "check_fit2d_1feature",
+    "check_n_features_in_after_fitting",
 }
 
 
@@ -136,6 +139,8 @@ def test_scikit_learns_own_checks_pass_as_far_as_they_apply() -> None:
     for estimator, check in estimator_checks_generator(OpenSetClassifier(epochs=1)):
         name = check.func.__name__
         if name not in NOT_APPLICABLE:
+            if name in FEW_ROWS:
+                estimator.set_params(scores=("msp", "max_logit", "energy"))
             with contextlib.suppress(SkipTest):
                 check(estimator)
                 tried += 1

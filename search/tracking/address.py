@@ -1,7 +1,9 @@
-"""The address of an MLflow store as people type it."""
+"""Addresses: of an MLflow store as people type it, of files as MLflow writes it."""
 
 import re
 from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:/|databricks")
 
@@ -10,7 +12,7 @@ def check_address(uri: str) -> None:
     """Refuse an address that MLflow would understand in another way than its writer.
 
     Raises:
-        ValueError: no scheme, or a relative path of a SQLite store.
+        ValueError: no scheme, a folder of files, or a relative path of a SQLite store.
     """
     if _SCHEME.match(uri) is None:
         meant = f" (did you mean http://{uri}?)" if ":" in uri else ""
@@ -18,8 +20,17 @@ def check_address(uri: str) -> None:
             "--mlflow-uri must begin with http://, https:// or the scheme of a database, "
             f"but got {uri!r}{meant}"
         )
+    if uri.startswith("file:"):  # newer MLflow refuses them, and older would keep runs in them
+        raise ValueError(
+            f"--mlflow-uri must name a server or a database, no folder of files, but got {uri}"
+        )
     if uri.startswith("sqlite:") and not uri.startswith("sqlite:////"):
         path = Path(uri.removeprefix("sqlite:").lstrip("/")).resolve()
         raise ValueError(
             f"a SQLite store needs an absolute path, but got {uri} (did you mean sqlite:///{path}?)"
         )
+
+
+def local_path(uri: str) -> str:
+    """The path of a file URI; any other text as it is."""
+    return url2pathname(urlparse(uri).path) if uri.startswith("file:") else uri

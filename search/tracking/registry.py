@@ -17,8 +17,9 @@ import pandas as pd
 
 from hierclf.bundle.checksums import sha256_of
 from hierclf.bundle.rule_file import RULE_FILE
+from search.tracking.address import local_path
 from search.tracking.champion import DATA, OBJECTIVE, choose_champion
-from search.tracking.store import MlflowClient, connect, local_path, plain_errors
+from search.tracking.store import MlflowClient, connect, plain_errors
 
 # MLflow's pyfunc and models take a second to import: hence the imports inside functions.
 

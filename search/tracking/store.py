@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 import pandas as pd
 from alembic.util import CommandError
@@ -24,7 +22,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from hierclf.io.atomic import locked
-from search.tracking.address import check_address
+from search.tracking.address import check_address, local_path
 
 T = TypeVar("T")
 StoreErrors = (MlflowException, SQLAlchemyError, OSError, CommandError, ImportError)
@@ -34,6 +32,14 @@ PATIENCE_S = 60.0
 """How long `patiently` retries."""
 REFUSED = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST"})
 """Answers that will not change."""
+
+_TALKATIVE = (
+    "alembic.runtime.migration",
+    "89d4b8295536_create_latest_metrics_table_py",
+    "2b4d017a5e9b_add_model_registry_tables_to_db_py",
+)
+"""They write a page of INFO lines per new store. Older MLflow sets their levels itself, again with
+every store that it opens, but leaves their filters alone."""
 
 
 def passing(error: BaseException | None) -> bool:
@@ -163,10 +169,15 @@ def finish_search(
 
 def connect(uri: str) -> MlflowClient:
     """Client of the store at `uri`, for runs and for the model registry alike."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # a page of INFO lines per new store
+    for name in _TALKATIVE:
+        logging.getLogger(name).addFilter(_more_than_info)
     # The errors of a database are raised too, and reported in one line by the caller.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _more_than_info(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.INFO
 
 
 class StoreFailedError(ValueError):
@@ -261,11 +272,6 @@ def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
 
 def _quoted(value: str) -> str:
     return f'"{value}"' if "'" in value else f"'{value}'"
-
-
-def local_path(uri: str) -> str:
-    """The path of a file URI; any other text as it is."""
-    return url2pathname(urlparse(uri).path) if uri.startswith("file:") else uri
 
 
 def _log_files(client: MlflowClient, run_id: str, paths: Iterable[Path]) -> None:

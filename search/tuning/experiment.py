@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 from ray import tune
-from ray.train import Result as TrainResult
 from ray.tune.callback import Callback
 from ray.tune.experiment import Trial
 
 from search.runtime.progress import TrialProgress
 from search.runtime.reservations import FreeReservations, free_reservations
+from search.trials.checkpoints import latest_whole
 from search.trials.head_trial import HeadTrial
 from search.trials.ledger import Ledger, reports, restorable
 from search.trials.plan import FOLDS, Job
@@ -221,6 +221,6 @@ def final_checkpoint(job: Job, trial_id: str) -> Path:
     """
     if job.only_heads:
         return max((Path(job.storage) / "tune" / trial_id).glob("checkpoint_*"))
-    result = TrainResult.from_path(str(Path(job.storage) / f"train-{trial_id}"))
-    assert result.checkpoint is not None, f"trial {trial_id} ended without a checkpoint"
-    return Path(result.checkpoint.path)
+    folder = latest_whole(Path(job.storage) / f"train-{trial_id}")
+    assert folder is not None, f"trial {trial_id} ended without a checkpoint"
+    return folder

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from search.tracking import store
+from search.tracking.address import local_path
 
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d494844520000000100000001080200000090775"
@@ -75,7 +76,7 @@ def test_a_store_that_cannot_be_created_fails_at_once(tmp_path: Path) -> None:
 def test_a_file_store_and_a_deleted_experiment_are_refused(
     uri: str, experiment_id: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    with pytest.raises(ValueError, match="maintenance mode"):
+    with pytest.raises(ValueError, match="no folder of files, but got file:///"):
         store.open_store((tmp_path / "mlruns").as_uri(), "x", tmp_path)
     store.connect(uri).delete_experiment(experiment_id)
     with pytest.raises(ValueError, match="must not be deleted"):
@@ -147,7 +148,8 @@ def test_the_end_of_a_search_has_figures_files_and_folders(
     run = client.get_run(run_id)
     assert (run.info.status, run.data.metrics) == ("FINISHED", {"x": 1.0})
     assert {file.path for file in client.list_artifacts(run_id)} == {"plots", "summary.json"}
-    assert [file.path for file in client.list_artifacts(run_id, "plots")] == ["plots/a.png"]
+    logged = Path(local_path(run.info.artifact_uri))
+    assert (logged / "plots" / "a.png").read_bytes() == PIXEL
 
 
 def test_the_process_wide_tracking_uri_is_left_alone(uri: str, experiment_id: str) -> None:
