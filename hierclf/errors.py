@@ -1,5 +1,6 @@
 """How a command ends: a mistake is one line on stderr, never a traceback; output never fails it."""
 
+import getpass
 import io
 import os
 import sys
@@ -38,6 +39,7 @@ def one_line_errors(program: str, *, debug: bool) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.showwarning = _warn_as(program)
             _prepare_home()
+            _prepare_name()
             # A notebook's value, inherited by its `!commands`, would end the import of matplotlib.
             os.environ["MPLBACKEND"] = "agg"
             yield
@@ -74,6 +76,14 @@ def _prepare_home() -> None:
         home = own_temporary(Path(tempfile.gettempdir()))
         os.environ["HOME"] = str(home)
         warnings.warn(f"this user has no home folder; HOME is {home} for now", stacklevel=2)
+
+
+def _prepare_name() -> None:
+    """Name the user where a container's has no name: MLflow and torch's compiler ask for one."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # the latter since Python 3.13
+        os.environ["USER"] = str(os.getuid())
 
 
 def _named(error: Exception) -> Exception:

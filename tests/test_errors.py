@@ -1,5 +1,6 @@
 """What a command's output and end look like where the terminal or the disk behind it is unusual."""
 
+import getpass
 import os
 import subprocess
 import sys
@@ -74,6 +75,17 @@ def test_a_user_without_a_home_folder_gets_one(tmp_path: Path, birds: Path) -> N
     warning = f"this user has no home folder; HOME is {home} for now"
     assert done.stderr == f"hierclf: warning: {warning}\n"
     assert home.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_user_without_a_name_is_called_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(*_: object) -> None:
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "")
+    with one_line_errors("tool", debug=False):
+        assert getpass.getuser() == str(os.getuid())
 
 
 def test_a_warning_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
