@@ -201,12 +201,12 @@ def evaluate(
     if json_file is not None:
         check_out_file("--json", json_file, endings=(".json",))
     result = evaluate(predictions, labels, model=model)
+    if json_file is not None:  # before anything is printed: `| head` may end that
+        with draft_of(json_file) as draft:
+            draft.write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
     Console().print(evaluation_table(result))
     for note in evaluation_notes(result):
         print(note)
-    if json_file is not None:
-        with draft_of(json_file) as draft:
-            draft.write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
 
 
 @app.command(cls=_Command)
@@ -235,7 +235,7 @@ def thresholds(
 ) -> None:
     """Choose a model's thresholds again, for another goal.
 
-    Shows what to expect on classes that did not choose, then replaces thresholds.json in MODEL.
+    Replaces thresholds.json in MODEL, and shows what to expect on classes that did not choose.
     """
     from hierclf.rules.goals import Goal
 
@@ -247,6 +247,8 @@ def thresholds(
     from hierclf.reports.promise_table import promise_notes, promise_table
 
     choice = choose_thresholds(model, wanted)
+    if not dry_run:  # before anything is printed: `| head` may end that
+        save_rule(model, choice.rule, choice.calibration)
     expected = choice.expected
     Console().print(promise_table(expected.figures))
     hidden = expected.hidden_super, expected.hidden_sub
@@ -255,7 +257,6 @@ def thresholds(
     if dry_run:
         print(f"dry run: {model / 'thresholds.json'} is as it was")
         return
-    save_rule(model, choice.rule, choice.calibration)
     print(f"wrote {model / 'thresholds.json'}")
     _print_registration(model)
     print("next:")

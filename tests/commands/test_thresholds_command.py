@@ -1,6 +1,8 @@
 """Claims about `hierclf thresholds`: what it chooses, says and writes, and when it does not."""
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -52,6 +54,20 @@ def test_the_rule_is_the_chosen_one_and_the_figures_are_cross_fitted(
     for figure in choice.expected.figures.values():
         assert figure is not None
         assert figure.low <= figure.expected <= figure.high
+
+
+def test_thresholds_are_replaced_although_nobody_reads_the_output(model: Path) -> None:
+    words = [sys.executable, "-m", "hierclf.cli", "thresholds", str(model), "--goal", "overall"]
+    before = load_card(model).rule
+    done = subprocess.run(
+        ["bash", "-c", '"$@" > /dev/full', "bash", *words, "--novel-rate", "0.2"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.stderr == "hierclf: error: standard output: No space left on device\n"
+    assert load_card(model).rule != before
 
 
 def test_rows_that_may_not_report_choose_but_are_in_no_figure(model: Path) -> None:
