@@ -1,7 +1,7 @@
 """Classes whose names differ in nothing that a person would see as a difference.
 
-Names are alike where they are equal but for case, spaces, full-width letters and how accents are
-composed.
+Names are alike where they are equal but for case, spaces, hyphens and underscores for them,
+characters of no width, full-width letters and how accents are composed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Hashable, Mapping
 from dataclasses import replace
 
 from hierclf.data.listing import ClassNames, Listing, Problem, Row
+
+_SPACES = str.maketrans("-_\u2010\u2011\u2012\u2013", "      ")  # hyphens of several kinds
 
 
 def settle_alike(listing: Listing, problems: list[Problem], *, merge: bool) -> Listing:
@@ -64,7 +66,7 @@ def _settle_level(
         if len(ids) == 1:
             continue
         listed = ", ".join(repr(names.names[i]) for i in ids)
-        what = f"{listed} differ in case, spaces or the form of letters only; "
+        what = f"{listed} differ in case, spaces, hyphens or the form of letters only; "
         if merge:
             what += f"read as one, {names.names[first]!r}"
             for other in set(ids) - {first}:
@@ -77,4 +79,7 @@ def _settle_level(
 
 def _key(name: str) -> str:
     folded = unicodedata.normalize("NFKC", name).casefold()
-    return " ".join(unicodedata.normalize("NFKC", folded).split())
+    folded = unicodedata.normalize("NFKC", folded)
+    seen = "".join(c for c in folded if unicodedata.category(c) != "Cf")  # no zero-width space
+    # A name of nothing else stays itself.
+    return " ".join(seen.translate(_SPACES).split()) or folded

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +17,9 @@ from hierclf.hierarchy import is_novel_name
 _SPLIT_OF = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
+    **dict.fromkeys(("test", "testing", "holdout"), "test"),
 }
+_SPLIT_NAME = re.compile(r"[\W\d_]*([a-z]+?)[\W_]*(?:set|data|images)?[\W\d_]*")
 
 
 class _Image(NamedTuple):
@@ -25,6 +27,12 @@ class _Image(NamedTuple):
     sub_name: str
     entry: Entry
     split: str | None = None
+
+
+def _split_of(folder: str) -> str | None:
+    """The split that a folder is named for: `train` for Training, train_set and 01-train-images."""
+    found = _SPLIT_NAME.fullmatch(folder.lower())
+    return _SPLIT_OF.get(found[1]) if found else None
 
 
 def list_tree(root: Path, problems: list[Problem]) -> Listing | None:
@@ -82,7 +90,7 @@ def _top_splits(entries: Sequence[Entry]) -> dict[str, str]:
     A class may be called train: it takes a second split beside it, or no other folder at all.
     """
     tops = {entry.path.split("/")[0] for entry in entries if "/" in entry.path}
-    splits = {top: _SPLIT_OF[top.lower()] for top in sorted(tops) if top.lower() in _SPLIT_OF}
+    splits = {top: split for top in sorted(tops) if (split := _split_of(top))}
     kinds = set(splits.values())
     return splits if "train" in kinds and (len(kinds) > 1 or len(splits) == len(tops)) else {}
 
@@ -127,14 +135,35 @@ def _from_classes(entries: Sequence[Entry], problems: list[Problem]) -> list[_Im
     for folder, count in sorted(elsewhere.items()):
         what = f"{count} images do not lie in a folder super/sub; left out"
         problems.append(Problem(folder, what, False))
-    subs = {image.sub_name.lower() for image in found}
-    if "train" in subs and subs <= set(_SPLIT_OF):
+    subs = {image.sub_name for image in found}
+    kinds = {_split_of(sub) for sub in subs}
+    if "train" in kinds and None not in kinds:
         what = (
             "the folders below the classes are splits; put them above two levels of classes "
             "(train/super/sub/image)"
         )
         problems.append(Problem(", ".join(sorted(subs)), what, True))
     return found
+
+
+def _same_below_all(found: Sequence[_Image]) -> Problem | None:
+    """A warning where all super-classes hold the same sub-classes, as splits and folds do."""
+    below: dict[str, set[str]] = defaultdict(set)
+    for image in found:
+        below[image.super_name].add(image.sub_name)
+    first, *others = below.values()
+    if not others or any(names != first for names in others):
+        return None
+    what = (
+        f"all {len(below)} hold the same sub-classes ({_some(first)}); if they are "
+        "splits or folds, put two levels of classes below folders train, val and test"
+    )
+    return Problem(f"super-classes {_some(below)}", what, False)
+
+
+def _some(names: Iterable[str]) -> str:
+    first, *others = sorted(names)
+    return ", ".join([repr(first), *map(repr, others[:2])]) + (", ..." if others[2:] else "")
 
 
 def _hint(root: Path, entries: Sequence[Entry]) -> str:
@@ -145,7 +174,7 @@ def _hint(root: Path, entries: Sequence[Entry]) -> str:
     tops = {parts[0] for parts in folders if parts}
     if not folders or any(len(parts) != 3 for parts in folders):
         return ""
-    if all(parts[2].lower() in _SPLIT_OF for parts in folders):
+    if all(_split_of(parts[2]) for parts in folders):
         return "; put the folders train, val, test above the classes"
     return f"; is the data set {root / tops.pop()}?" if len(tops) == 1 else ""
 
@@ -159,6 +188,9 @@ def _listing(root: Path, found: Sequence[_Image], problems: list[Problem]) -> Li
     for name in sorted(filter(is_novel_name, names)):
         what = "a class is named 'novel', which training data must not hold"
         problems.append(Problem(f"folder {name!r}", what, True))
+
+    if problem := _same_below_all(found):
+        problems.append(problem)
 
     def full(image: _Image) -> str:
         several = len(parents[image.sub_name]) > 1

@@ -14,6 +14,9 @@ ALIKE = [
     ("\uff4f\uff57\uff4c", "owl"),  # full-width
     ("caf\u00e9", "cafe\u0301"),  # composed and not
     ("stra\u00dfe", "STRASSE"),
+    ("great_owl", "great owl"),
+    ("great-owl", "Great_Owl"),
+    ("owl\u200b", "owl"),  # a space of no width
 ]
 
 

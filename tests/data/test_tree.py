@@ -29,7 +29,15 @@ def test_train_and_val_folders_are_a_split_and_test_is_left_out(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("train", "val"), [("Training", "validation"), ("TRAIN", "dev"), ("train", "valid")]
+    ("train", "val"),
+    [
+        ("Training", "validation"),
+        ("TRAIN", "dev"),
+        ("train", "valid"),
+        ("training_set", "Validation set"),
+        ("01-train-images", "02-val-images"),
+        ("trainset", "valset"),
+    ],
 )
 def test_splits_have_many_names(tmp_path: Path, train: str, val: str) -> None:
     source = open_source(str(in_splits(tmp_path, **{train: 2, val: 1})))
@@ -52,7 +60,10 @@ def test_a_class_in_val_alone_leaves_nothing_to_train_on(tmp_path: Path) -> None
     assert "without training images" in problem.what
 
 
-@pytest.mark.parametrize("splits", [("train", "test"), ("train", "val", "test"), ("train",)])
+@pytest.mark.parametrize(
+    "splits",
+    [("train", "test"), ("train", "val", "test"), ("train",), ("train_set", "test_set")],
+)
 def test_splits_above_one_level_of_classes_are_named(
     tmp_path: Path, splits: tuple[str, ...]
 ) -> None:
@@ -62,8 +73,9 @@ def test_splits_above_one_level_of_classes_are_named(
     assert set(problem.where.split(", ")) == set(splits)
 
 
-def test_splits_below_the_super_classes_are_named(tmp_path: Path) -> None:
-    images = [f"{c}/{s}/{i}.png" for s in ("train", "val") for c in ("owl", "pug") for i in "01"]
+@pytest.mark.parametrize("splits", [("train", "val"), ("train data", "Test data")])
+def test_splits_below_the_super_classes_are_named(tmp_path: Path, splits: tuple[str, str]) -> None:
+    images = [f"{c}/{s}/{i}.png" for s in splits for c in ("owl", "pug") for i in "01"]
     problem = only_fatal(tree(tmp_path, images))
     assert "the folders below the classes are splits" in problem.what
 
@@ -72,6 +84,22 @@ def test_splits_below_the_sub_classes_are_named(tmp_path: Path) -> None:
     images = [f"{c}/{s}/{i}.png" for s in ("train", "val") for c in TWO_LEVELS for i in "01"]
     what = next(p.what for p in inspect_source(str(tree(tmp_path, images)))[1] if p.fatal)
     assert what.endswith("; put the folders train, val, test above the classes")
+
+
+@pytest.mark.parametrize("tops", [("fold1", "fold2"), ("cats_train", "cats_test")])
+def test_super_classes_that_all_hold_the_same_sub_classes_are_said(
+    tmp_path: Path, tops: tuple[str, str]
+) -> None:
+    images = [f"{s}/{c}/{i}.png" for s in tops for c in ("owl", "pug") for i in "01"]
+    (problem,) = open_source(str(tree(tmp_path, images))).problems
+    assert not problem.fatal
+    assert problem.what.startswith("all 2 hold the same sub-classes ('owl', 'pug'); if they are")
+
+
+@pytest.mark.parametrize("name", ["training_camp", "restset", "validator", "dataset", "2020"])
+def test_a_class_whose_name_holds_a_split_stays_a_class(tmp_path: Path, name: str) -> None:
+    images = [f"{s}/{c}/{i}.png" for s in ("train", name) for c in (f"{s}1", f"{s}2") for i in "01"]
+    assert open_source(str(tree(tmp_path, images))).hierarchy.n_super == 2
 
 
 def test_classes_may_be_called_train_and_car(tmp_path: Path) -> None:
