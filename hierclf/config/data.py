@@ -36,7 +36,7 @@ class DataConfig(Strict):
     split. It replaces the column `group`; `.+` lets each image be on its own."""
 
     normalise_names: bool = False
-    """Make one class of those whose names differ in case, spaces or the form of letters only."""
+    """Make one class of those whose names differ in case, spaces, hyphens or form of letters."""
     zip_encoding: str | None = None
     """Of names in zips that are not marked as UTF-8, such as `cp932`; by default they are matched
     with the image names of the table."""
