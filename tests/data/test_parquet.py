@@ -102,7 +102,11 @@ def test_bytes_may_be_of_any_type(tmp_path: Path, kind: Any) -> None:
     columns["image"] = pa.array([cell(data) for data in columns["image"]], type=kind)
     columns["superclass"] = pa.array(columns["superclass"], type=pa.string_view())
     columns["subclass"] = pa.array(columns["subclass"]).cast(pa.large_string())
-    source = open_source(str(parquet(tmp_path / "a.parquet", columns)))
+    try:
+        file = parquet(tmp_path / "a.parquet", columns)
+    except pa.ArrowNotImplementedError as error:
+        pytest.skip(f"this pyarrow cannot write it: {error}")
+    source = open_source(str(file))
     assert red_values(source) == list(range(6))
     assert source.hierarchy.sub_names == ("hen", "owl", "pug")
 
