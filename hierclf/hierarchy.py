@@ -20,6 +20,8 @@ Level = Literal["super", "sub"]
 LEVELS: tuple[Level, Level] = ("super", "sub")
 
 NOVEL = -1
+UNLABELLED = -2
+"""A class of which nothing is known; NOVEL says that it is none of the known ones."""
 NOVEL_NAME = "novel"
 
 

@@ -49,6 +49,10 @@ def tune(
             "stay on one side of every split"
         ),
     ] = None,
+    novel: Annotated[
+        str | None,
+        Option(help="images of new classes, to choose and judge thresholds by"),
+    ] = None,
     take_over: Annotated[
         bool, Option("--take-over", help="take the champion alias from a model on other data")
     ] = False,
@@ -68,6 +72,7 @@ def tune(
                 mlflow_uri,
                 seed,
                 group_by,
+                novel,
             )
             resources = (gpus_per_trial, workers_per_trial)
             if any(value is not None for value in fixed) or resources != (1, 1):
@@ -85,6 +90,7 @@ def tune(
             trials=trials,
             seed=seed,
             group_by=group_by,
+            novel=novel,
             time_budget=time_budget,
             gpus=gpus,
             gpus_per_trial=gpus_per_trial,

@@ -25,7 +25,7 @@ from hierclf.rules.evidence import FAR, KINDS, KNOWN, NEAR, Evidence
 from hierclf.rules.normalisation import normalise_to_final
 from hierclf.rules.promise import Mix, cross_fitted_promise, figures_of
 from hierclf.rules.rule import Rule
-from hierclf.rules.score_table import Bools, ScoreTable
+from hierclf.rules.score_table import Array, Bools, ScoreTable
 from hierclf.training.folds import CALIBRATION, REFIT
 from hierclf.training.prepare import Prepared
 
@@ -136,17 +136,18 @@ def _accuracies(
         NEAR: (evidence.super_right & ~super_novel, sub_novel),
         FAR: (super_novel, sub_novel),
     }
-    known, near, far = (
-        np.array([[(evidence.weight * evidence.rows(kind)) @ hit for hit in hits[kind]]])
-        if evidence.has(kind)
-        else None
-        for kind in KINDS
-    )
+    means = {kind: [_mean(evidence, kind, hit) for hit in hits[kind]] for kind in KINDS}
+    known, near, far = ((means[kind][0], means[kind][1]) for kind in KINDS)
     figures = figures_of(known, near, far, mix)
     # A sum of weights may be 1 + 2e-16.
     return {
         key: None if draws is None else min(float(draws[0]), 1.0) for key, draws in figures.items()
     }
+
+
+def _mean(evidence: Evidence, kind: int, hit: Bools) -> Array | None:
+    """The share of hits among the rows of a kind, [1]; None without such rows."""
+    return np.array([evidence.weight * evidence.rows(kind) @ hit]) if evidence.has(kind) else None
 
 
 def best_harmonics(table: ScoreTable, rule: Rule, mix: Mix, n: int = 300) -> dict[str, float]:

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from hierclf.bundle.checksums import DESCRIPTION, check_sums, replaced
 from hierclf.bundle.directory import SCORE_TABLE, Card, load_card
 from hierclf.errors import one_line
-from hierclf.hierarchy import LEVELS, Hierarchy
+from hierclf.hierarchy import LEVELS, UNLABELLED, Hierarchy
 from hierclf.io.atomic import read_json_object
 from hierclf.rules.score_table import ScoreTable
 from hierclf.scores.renamed import FORMER
@@ -46,7 +46,8 @@ class StoredTable(NamedTuple):
 
     Attributes:
         table: N rows.
-        parts: int64 [C], the part of each sub-class for `cross_fit`; 0 for one without rows.
+        parts: int64 [C], the part of each sub-class for `cross_fit`, a user's own novel ones behind
+            the known ones; 0 for one without rows.
         report: bool [N], whether a row may be used in reported figures: False if its fold or class
             took part in the hyper-parameter search.
     """
@@ -160,11 +161,16 @@ def _stored_name(column: str, stored: Sequence[str]) -> str:
 
 def _check_values(arrays: dict[str, np.ndarray], hierarchy: Hierarchy) -> None:
     for level, count in zip(LEVELS, (hierarchy.n_super, hierarchy.n_sub), strict=True):
-        for what in ("label", "pred"):
-            values = arrays[f"{level}_{what}"]
-            if values.min() < 0 or values.max() >= count:
+        labels, known = arrays[f"{level}_label"], arrays[f"{level}_known"]
+        novel = labels[~known & (labels != UNLABELLED)] if level == "super" else labels[~known]
+        for what, values, end in (
+            ("label", labels[known], count),
+            ("label", novel, count + len(labels)),  # a user's own classes have a row or more each
+            ("pred", arrays[f"{level}_pred"], count),
+        ):
+            if len(values) and (values.min() < 0 or values.max() >= end):
                 raise ValueError(
-                    f"its '{level}_{what}' must be in 0..{count - 1}, "
+                    f"its '{level}_{what}' must be in 0..{end - 1}, "
                     f"but is in {values.min()}..{values.max()}"
                 )
     for name, values in arrays.items():
@@ -174,7 +180,7 @@ def _check_values(arrays: dict[str, np.ndarray], hierarchy: Hierarchy) -> None:
 
 def _parts(labels: np.ndarray, row_parts: np.ndarray, n_sub: int) -> NDArray[np.int64]:
     """The part of each sub-class, int64 [C], from the parts of its rows."""
-    parts = np.zeros(n_sub, dtype=np.int64)
+    parts = np.zeros(max(n_sub, int(labels.max()) + 1), dtype=np.int64)
     parts[labels] = row_parts
     if (parts[labels] != row_parts).any():
         raise ValueError("it has a sub-class in two parts")

@@ -44,8 +44,8 @@ class DataConfig(Strict):
     """JPEG files that end early: `keep` fills what is missing with grey, as browsers do."""
     novel: str | None = None
     """Images of classes that are not known: a folder, a CSV or a Parquet file, labelled at either
-    level or not at all (see `hierclf.data.novel`). They are read and checked, but do not take part
-    in choosing or judging thresholds yet."""
+    level or not at all (see `hierclf.data.novel`). Each class takes part in choosing thresholds
+    and, where it did not choose, in judging them; nothing is trained on them."""
 
     @field_validator("zip_encoding")
     @classmethod

@@ -33,10 +33,8 @@ from hierclf.data.listing import Problem
 from hierclf.data.parquet_table import cell_text, image_names, parquet_files, read_parquet
 from hierclf.data.release import csv_files
 from hierclf.data.source import Source
-from hierclf.hierarchy import NOVEL, NOVEL_NAME, Hierarchy, is_novel_name
+from hierclf.hierarchy import NOVEL, NOVEL_NAME, UNLABELLED, Hierarchy, is_novel_name
 
-UNLABELLED = -2
-"""A super-label of which nothing is known; NOVEL means that it is none of the known ones."""
 COLUMNS = ("superclass", "subclass", "superclass_index", "subclass_index")
 
 
@@ -49,11 +47,14 @@ class NovelSource:
             super-classes, NOVEL for new ones, or UNLABELLED.
         classes: int64 [M], the number of each image's class: of a pair of labels.
         class_names: by that number, such as "bird/ostrich"; "?" stands for a missing label.
+        new_supers: int64, by that number: the number of the class's new super-class, from 0; -1
+            where its super-class is known or not labelled.
     """
 
     source: Source
     classes: NDArray[np.int64]
     class_names: list[str]
+    new_supers: NDArray[np.int64]
 
 
 Labels = tuple[str | None, str | None]
@@ -122,7 +123,17 @@ def open_novel(
         fingerprint=digest.hexdigest(),
         problems=problems,
     )
-    return NovelSource(source, np.array([names.index(t) for t in titles], dtype=np.int64), names)
+    label_of = dict(zip(titles, _labels(rows), strict=True))
+    number_of = {name: i for i, name in enumerate(names)}
+    classes = np.array([number_of[title] for title in titles], dtype=np.int64)
+    return NovelSource(source, classes, names, _new_supers([label_of[n] for n in names], index))
+
+
+def _new_supers(labels: Sequence[Labels], known: Mapping[str, int]) -> NDArray[np.int64]:
+    """The number of each class's new super-class; -1 for a known one and for none."""
+    supers = [name for name, _ in labels]
+    new = sorted({name for name in supers if name is not None and name not in known})
+    return np.array([new.index(name) if name in new else -1 for name in supers], dtype=np.int64)
 
 
 def _labels(rows: Sequence[_Row]) -> list[Labels]:

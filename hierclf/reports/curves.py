@@ -58,8 +58,9 @@ def trade_off_table(table: ScoreTable, scores: Sequence[str]) -> pd.DataFrame:
     """
     parts = []
     for level in LEVELS:
-        for name in scores if table[level].judged else ():
-            taus, seen, unseen = thinned_curve(table, level, table.score(level, name))
+        rows = table.labelled(level)
+        for name in scores if rows[level].judged else ():
+            taus, seen, unseen = thinned_curve(rows, level, rows.score(level, name))
             points = {"tau": taus, "seen": seen, "unseen": unseen}
             points["harmonic"] = harmonic_mean(seen, unseen)
             parts.append(pd.DataFrame({"level": level, "score": name, **points}))
@@ -79,12 +80,14 @@ def best_curves(table: ScoreTable, level: Level, scores: Sequence[str], *, n: in
     Returns:
         Names in the order of `scores`; none at a level without known or without novel rows.
     """
-    rows = table[level]
+    labelled = table.labelled(level)
+    rows = labelled[level]
     names = [name for name in scores if f"{level}_{name}" in table.frame]
     if not rows.judged:
         return []
     value = {
-        name: sweep(table.score(level, name), rows.right, rows.known).best().value for name in names
+        name: sweep(labelled.score(level, name), rows.right, rows.known).best().value
+        for name in names
     }
     kept = {"msp", *sorted(names, key=lambda name: -value[name])[:n]}
     return [name for name in names if name in kept]

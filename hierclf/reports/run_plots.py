@@ -114,12 +114,13 @@ def plot_trade_off(table: ScoreTable, rule: Rule, path: Path) -> None:
     found = [(label, evaluate_rule(table, point), style) for label, point, style in points]
     for level, axes in zip(LEVELS, panels, strict=True):
         axes.set_box_aspect(1)
-        if not table[level].judged:
-            empty_panel(axes, _TITLES[level], _missing(table[level].known))
+        rows = table.labelled(level)
+        if not rows[level].judged:
+            empty_panel(axes, _TITLES[level], _missing(rows[level].known))
             continue
         iso_lines(axes)
         for name in dict.fromkeys([*shown[level], own[level]]):
-            _, seen, unseen = thinned_curve(table, level, table.score(level, name))
+            _, seen, unseen = thinned_curve(rows, level, rows.score(level, name))
             axes.plot(unseen, seen, color=colours[name], lw=1.8, label=_short(name, level))
         if level == "sub":
             scores = {each: table.score(each, rule[each].score) for each in LEVELS}
@@ -202,7 +203,8 @@ def plot_score_histograms(table: ScoreTable, rule: Rule, path: Path) -> None:
     figure, panels = new_figure(2, (10, 4.3))
     for level, axes in zip(LEVELS, panels, strict=True):
         name, tau = rule[level]
-        score, known = table.score(level, name), table[level].known
+        labelled = table.labelled(level)
+        score, known = labelled.score(level, name), labelled[level].known
         # Without the extremes, which would compress all other scores.
         low, high = np.quantile(score, [0.001, 0.999])
         edges = np.linspace(low, high if high > low else low + 1.0, 46)

@@ -123,13 +123,14 @@ def calibrate_rule(
     """
     parts = []
     for level in LEVELS:
-        novel = ~table[level].known
-        values = table.score(level, rule[level].score)
+        rows = table.labelled(level)
+        novel, values = ~rows[level].known, rows.score(level, rule[level].score)
         judged = bool(novel.any() and not novel.all())
         # Without novel rows nothing is known of them: the same probability for every image.
         curve = fit_novel_probability(values, novel) if judged else NovelCurve(0.0, 0.0)
         if temperatures is None:
-            temperature = float(np.exp(np.log(table.column(f"{level}_temperature")).mean()))
+            # A user's own novel images have none.
+            temperature = float(np.exp(np.nanmean(np.log(table.column(f"{level}_temperature")))))
         else:
             temperature = temperatures[level]
         parts.append(LevelCalibration(temperature, curve))

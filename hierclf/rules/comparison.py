@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from hierclf.hierarchy import UNLABELLED
 from hierclf.rules.evidence import FAR, KINDS, KNOWN, NEAR, Evidence
 from hierclf.rules.score_table import Array, ScoreTable
 
@@ -46,6 +47,8 @@ def paired_gain(
 ) -> Gain:
     """How much better the first is than the second, over the same rows.
 
+    Rows without a super-label have no say.
+
     Args:
         first, second: a table's rows that may report, and their cross-fitted super_margin and
             sub_margin; row i of both is the same image in the same fold.
@@ -65,8 +68,9 @@ def paired_gain(
         and (first[0].sub.labels == second[0].sub.labels).all()
     ):
         raise ValueError("two configurations are compared on the same rows, but got others")
-    evidence = Evidence.of(first[0])
-    change = _value(*first) - _value(*second)
+    labelled = first[0].super.labels != UNLABELLED
+    change = (_value(*first) - _value(*second))[labelled]
+    evidence = Evidence.of(first[0].where(labelled))
     mean, variance, parts = 0.0, 0.0, []
     total = sum(1.0 for kind in KINDS if evidence.has(kind))
     if total < 2:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from hierclf.hierarchy import LEVELS
+from hierclf.hierarchy import LEVELS, UNLABELLED
 from hierclf.metrics.accuracy import six_accuracies
 from hierclf.rules.choose import Chosen, choose_rule
 from hierclf.rules.evidence import KNOWN, Evidence
@@ -118,8 +118,10 @@ def _pool(
     table: ScoreTable, predictions: list[pd.DataFrame], cells: list[dict[str, Any]]
 ) -> CrossFit:
     pooled = pd.concat(predictions).sort_index()
-    truth = table.take(pooled.index).targets
-    accuracies = six_accuracies(*truth, pooled["pred_super"], pooled["pred_sub"])
+    rows = table.take(pooled.index)
+    judged = pooled[rows.super.labels != UNLABELLED]
+    truth = rows.labelled("super").targets
+    accuracies = six_accuracies(*truth, judged["pred_super"], judged["pred_sub"])
     return CrossFit(pooled, pd.DataFrame(cells), accuracies)
 
 
@@ -139,7 +141,8 @@ def _row_parts(table: ScoreTable, parts: np.ndarray) -> Ints:
 
 def _hidden_supers(table: ScoreTable) -> dict[str, frozenset[int]]:
     """For each fold the super-classes that its model does not know, told by the fold's rows."""
-    fold, label, novel = table.folds, table.super.labels, ~table.super.known
+    fold, label = table.folds, table.super.labels
+    novel = ~table.super.known & (label != UNLABELLED)
     return {
         str(name): frozenset(label[novel & (fold == name)].tolist()) for name in np.unique(fold)
     }

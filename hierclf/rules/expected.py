@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hierclf.hierarchy import Level
 from hierclf.rules.evidence import FAR, KNOWN, NEAR, Evidence
 from hierclf.rules.goals import BALANCED, Goal
 from hierclf.rules.new_class import CAUTIOUS, NewClass, new_class
@@ -63,8 +64,9 @@ def new_super_class(
         scores: float64 [N], in units of known rows.
         prior_classes: as of `new_class`.
     """
-    far, start = evidence.rows(FAR), evidence.rows(NEAR if evidence.has(NEAR) else KNOWN)
-    near = float(scores[start] @ evidence.weight[start] / evidence.weight[start].sum())
+    far = evidence.rows(FAR)
+    start = evidence.super_weight * evidence.rows(NEAR if evidence.has(NEAR, "super") else KNOWN)
+    near = float(scores @ start / start.sum())
     return new_class(scores[far], evidence.unit[far], near=near, prior_classes=prior_classes)
 
 
@@ -109,8 +111,8 @@ class Expectation:
 
     def _check_reached(self) -> None:
         """Refuse a goal that even thresholds that never say novel do not reach."""
-        kinds = [kind for kind in (KNOWN, NEAR) if self.evidence.has(kind)]
-        right = [float(self._weight(kind) @ self.evidence.super_right) for kind in kinds]
+        kinds = [kind for kind in (KNOWN, NEAR) if self.evidence.has(kind, "super")]
+        right = [float(self._weight(kind, "super") @ self.evidence.super_right) for kind in kinds]
         if self.evidence.has(FAR):
             self.goal.check_reached(float(np.mean(right)), "the super level")
         self.goal.check_reached(
@@ -145,9 +147,9 @@ class Expectation:
         if far is None:
             return None
         kept = [
-            _passed(bins, self._weight(kind) * self.evidence.super_right, n)
+            _passed(bins, self._weight(kind, "super") * self.evidence.super_right, n)
             for kind in (KNOWN, NEAR)
-            if self.evidence.has(kind)
+            if self.evidence.has(kind, "super")
         ]
         seen = np.mean(kept, axis=0)
         return self.goal.value(seen[None], far.super_unseen(n)).mean(axis=0)
@@ -166,8 +168,8 @@ class Expectation:
         both = sum(unseen) / len(unseen)
         return self.goal.value(seen[None], both).mean(axis=0)
 
-    def _weight(self, kind: int) -> Array:
-        return self.evidence.weight * self.evidence.rows(kind)
+    def _weight(self, kind: int, level: Level = "sub") -> Array:
+        return self.evidence.weights(level) * self.evidence.rows(kind)
 
 
 @dataclass(frozen=True, eq=False)

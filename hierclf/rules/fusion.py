@@ -71,7 +71,7 @@ def _weights(values: Array, evidence: Evidence, level: Level) -> Array:
     if n_scores == 1 or not n_classes:
         return equal
     mass = _MASS[level]
-    weight = sum(mass[kind] * evidence.weight * evidence.rows(kind) for kind in mass)
+    weight = sum(mass[kind] * evidence.weights(level) * evidence.rows(kind) for kind in mass)
     found = _shrunk_logistic(
         values, np.isin(evidence.kind, novel), np.asarray(weight), penalty=1.0 / n_classes
     )

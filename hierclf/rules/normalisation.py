@@ -73,7 +73,8 @@ def normalise_to_final(
         reference, smaller: names of the two folds.
 
     Returns:
-        The rows of the other folds with the scores replaced, float64, numbered from 0.
+        The rows of the other folds with the scores replaced, float64, numbered from 0; and the rows
+        of the reference that are not val, a user's own novel images.
 
     Raises:
         ValueError: a missing column, a fold without val images, no fold of one of the names.
@@ -93,8 +94,9 @@ def normalise_to_final(
         spread = own * np.clip(ratio, *_RATIO)
         return median + spread * _normalised(values, known, "standardised")
 
-    others = table.where(~np.isin(table.folds, [reference, smaller]))
-    return _map_folds(ScoreTable(others.frame.reset_index(drop=True)), names, to_final)
+    mapped = _map_folds(table.where(table.folds != smaller), names, to_final)
+    kept = mapped.where((mapped.folds != reference) | ~mapped.val)
+    return ScoreTable(kept.frame.reset_index(drop=True))
 
 
 def _map_folds(

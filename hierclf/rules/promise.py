@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from hierclf.hierarchy import LEVELS
+from hierclf.hierarchy import LEVELS, Level
 from hierclf.metrics.accuracy import harmonic_mean
 from hierclf.rules.choose import choose_rule
 from hierclf.rules.cross_fit import CrossFit, cross_fit
@@ -63,6 +63,8 @@ class Mix(NamedTuple):
 
 
 Promise = dict[str, Figure | None]
+Draws = tuple[Array | None, Array | None]
+"""Of an accuracy at the super and at the sub level, float64 [D] each; None where nothing tells."""
 DEFAULT_MIX = Mix()
 
 
@@ -181,22 +183,18 @@ def promise(
     return {key: None if x is None else _figure(x, tail) for key, x in draws.items()}
 
 
-def figures_of(
-    known: Array | None, near: Array | None, far: Array | None, mix: Mix
-) -> dict[str, Array | None]:
+def figures_of(known: Draws, near: Draws, far: Draws, mix: Mix) -> dict[str, Array | None]:
     """Every figure of `promise` from accuracies on the three kinds of images.
 
     Args:
-        known, near, far: float64 [D, 2], at the super and the sub level, of images of known
+        known, near, far: float64 [D] each, at the super and the sub level, of images of known
             sub-classes, new sub-classes and new super-classes; None where there are none.
         mix: how the kinds are mixed.
 
     Returns:
         float64 [D] by the keys of `promise`; None where a kind is missing.
     """
-    super_known, sub_seen = (None, None) if known is None else known.T
-    super_near, sub_near = (None, None) if near is None else near.T
-    super_unseen, sub_far = (None, None) if far is None else far.T
+    (super_known, sub_seen), (super_near, sub_near), (super_unseen, sub_far) = known, near, far
     figures: dict[str, Array | None] = {
         "super_seen_known": super_known,
         "super_seen_near": super_near,
@@ -238,34 +236,39 @@ def _resampled(
     sub_hit: np.ndarray,
     n_new: int | None,
     rng: np.random.Generator,
-) -> Array | None:
-    """Draws [D, 2] of the mean over new classes of a kind of two outcomes; None without rows.
+) -> Draws:
+    """Draws of the mean over new classes of a kind, at both levels.
 
     A draw takes the C classes with replacement, and from these M with replacement: the classes at
     hand are a sample, and so are those to come.
     """
-    rows = evidence.rows(kind)
-    if not rows.any():
-        return None
-    _, index = np.unique(evidence.unit[rows], return_inverse=True)
-    # The weights make KNOWN figures means over images, NEAR ones means over classes.
-    weight = evidence.weight[rows]
-    sums = [np.bincount(index, weight * hit[rows]) for hit in (super_hit, sub_hit)]
-    mass = np.bincount(index, weight)
-    n = len(mass)
-    first = rng.integers(n, size=(DRAWS, n))
-    second = rng.integers(n, size=(DRAWS, n_new or n))
-    drawn = np.take_along_axis(first, second, axis=1)
-    total = mass[drawn].sum(axis=1)
-    return np.stack([one[drawn].sum(axis=1) / total for one in sums], axis=1)
+    found: dict[Level, Array | None] = {}
+    # As many classes at both levels have the same draws; not all need be labelled at the super one.
+    drawn: dict[int, np.ndarray] = {}
+    for level, hit in zip(LEVELS, (super_hit, sub_hit), strict=True):
+        # The weights make KNOWN figures means over images, NEAR ones means over classes.
+        weight = evidence.weights(level) * evidence.rows(kind)
+        rows = weight > 0.0
+        if not rows.any():
+            found[level] = None
+            continue
+        _, index = np.unique(evidence.unit[rows], return_inverse=True)
+        total, mass = np.bincount(index, (weight * hit)[rows]), np.bincount(index, weight[rows])
+        n = len(mass)
+        if n not in drawn:
+            first = rng.integers(n, size=(DRAWS, n))
+            second = rng.integers(n, size=(DRAWS, n_new or n))
+            drawn[n] = np.take_along_axis(first, second, axis=1)
+        found[level] = total[drawn[n]].sum(axis=1) / mass[drawn[n]].sum(axis=1)
+    return found["super"], found["sub"]
 
 
 def _new_super_classes(
     evidence: Evidence, super_above: Array, sub_above: Array, n_new: int, rng: np.random.Generator
-) -> Array | None:
-    """Draws [D, 2] of both levels' accuracy on M new super-classes; None without FAR rows."""
+) -> Draws:
+    """Draws of both levels' accuracy on M new super-classes."""
     if not evidence.has(FAR):
-        return None
+        return None, None
     models = [
         new_super_class(evidence, above, prior_classes=PLAIN) for above in (super_above, sub_above)
     ]
@@ -278,6 +281,4 @@ def _new_super_classes(
     novel = [
         model.draw(chi, mean, each)[:, :, None] + model.residuals[::step] > 0 for model in models
     ]
-    return np.stack(
-        [(hit @ weight).mean(axis=1) for hit in (novel[0], novel[0] | novel[1])], axis=1
-    )
+    return (novel[0] @ weight).mean(axis=1), ((novel[0] | novel[1]) @ weight).mean(axis=1)

@@ -129,5 +129,9 @@ def apply_rule(table: ScoreTable, rule: Rule) -> Classes:
 
 
 def evaluate_rule(table: ScoreTable, rule: Rule) -> dict[str, float | None]:
-    """The six accuracies and harmonic means (see `six_accuracies`) of a rule on a score table."""
-    return six_accuracies(*table.targets, *apply_rule(table, rule))
+    """The six accuracies and harmonic means (see `six_accuracies`) of a rule on a score table.
+
+    Rows without a super-label are left out.
+    """
+    rows = table.labelled("super")
+    return six_accuracies(*rows.targets, *apply_rule(rows, rule))

@@ -2,7 +2,8 @@
 
 Required columns, for LEVEL in `super` and `sub`:
 
-- LEVEL_label (integer): the true class, as a model index of the whole hierarchy;
+- LEVEL_label (integer): the true class, as a model index of the whole hierarchy. A user's own novel
+  classes are numbered on from its last class; super_label may be `UNLABELLED`;
 - LEVEL_known (bool): whether the fold's network was trained on that class;
 - LEVEL_pred (integer): the most probable known class.
 
@@ -24,7 +25,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from hierclf.hierarchy import LEVELS, NOVEL, Level
+from hierclf.hierarchy import LEVELS, NOVEL, UNLABELLED, Level
 from hierclf.scores.sums import sum_columns
 
 Ints = NDArray[np.int64]
@@ -162,6 +163,11 @@ class ScoreTable:
             there = ", ".join(map(str, self.frame)) or "no column"
             raise ValueError(f"the score table needs a column {name!r}, but got {there}")
         return self.frame[name].to_numpy()
+
+    def labelled(self, level: Level) -> ScoreTable:
+        """The rows whose class is labelled at a level; a user's novel images need not be."""
+        labels = self[level].labels
+        return self if (labels != UNLABELLED).all() else self.where(labels != UNLABELLED)
 
     def where(self, mask: ArrayLike) -> ScoreTable:
         """The rows where `mask`, bool [N], holds."""

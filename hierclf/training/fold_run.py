@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -86,7 +86,9 @@ class FoldRun:
         self.cache = prepared.cache
         self.precision = pick_precision(config.train.precision, device)
         with _seeded(config.seed, device):
-            self.net, self.inputs = _network_and_inputs(fold, prepared, config, device)
+            net, self.interpolation = _network(fold, prepared, config)
+        self.net = net.to(device)
+        self.inputs = _inputs(prepared, config, device, self.interpolation)
         self.eval_batch_size = config.train.eval_batch_size
         if prepared.features is None:
             most, size = self.eval_batch_size, config.model.image_size
@@ -161,10 +163,21 @@ class FoldRun:
         Raises:
             NonFiniteLossError: outputs that are not finite: the last step destroyed the network.
         """
+        return self._outputs(self.inputs, rows)
+
+    def novel_outputs(self) -> ScoreInputs:
+        """As `outputs`, of all of the user's own novel images, in order; there must be some."""
+        novel = self.prepared.novel
+        assert novel is not None
+        views = self.prepared._replace(cache=novel.cache, features=novel.features)
+        inputs = _inputs(views, self.config, self.device, self.interpolation)
+        return self._outputs(inputs, np.arange(len(novel.classes)))
+
+    def _outputs(self, inputs: Inputs, rows: np.ndarray) -> ScoreInputs:
         order = np.argsort(rows, kind="stable")  # reads files from beginning to end
         outputs = network_outputs(
             self.net,
-            self.inputs,
+            inputs,
             rows[order],
             n_super=len(self.fold.known_super),
             n_sub=len(self.fold.known_sub),
@@ -211,33 +224,43 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _network_and_inputs(
-    fold: Fold, prepared: Prepared, config: Config, device: torch.device
-) -> tuple[nn.Module, Inputs]:
-    """Two heads on features, or a whole network on images, with what feeds it."""
+def _network(
+    fold: Fold, prepared: Prepared, config: Config
+) -> tuple[nn.Module, Literal["bilinear", "bicubic"]]:
+    """Two heads on features, or a whole network on images, and how it wants images resized."""
     n_super, n_sub = len(fold.known_super), len(fold.known_sub)
     novel_output = config.model.novel_output
     if prepared.features is not None:
         width = prepared.features.shape[2]
-        heads = TwoHeads(width, n_super, n_sub, novel_output=novel_output)
-        inputs = feature_inputs(
+        return TwoHeads(width, n_super, n_sub, novel_output=novel_output), "bilinear"
+    backbone = build_backbone(config.model.backbone, config.model.weights)
+    heads = TwoHeads(backbone.n_features, n_super, n_sub, novel_output=novel_output)
+    net = TwoHeadNet(backbone, heads).to(memory_format=torch.channels_last)
+    return net, backbone.interpolation
+
+
+def _inputs(
+    prepared: Prepared,
+    config: Config,
+    device: torch.device,
+    interpolation: Literal["bilinear", "bicubic"],
+) -> Inputs:
+    """What feeds a network: features where there are some, else images."""
+    if prepared.features is not None:
+        return feature_inputs(
             prepared.features,
             strength=config.train.strength,
             max_strength=config.max_strength,
             device=device,
         )
-        return heads.to(device), inputs
-    backbone = build_backbone(config.model.backbone, config.model.weights)
-    heads = TwoHeads(backbone.n_features, n_super, n_sub, novel_output=novel_output)
-    inputs = image_inputs(
+    return image_inputs(
         prepared.cache.images,
         size=config.model.image_size,
         crop_fraction=config.model.crop_fraction,
-        interpolation=backbone.interpolation,
+        interpolation=interpolation,
         strength=config.train.strength,
         device=device,
     )
-    return TwoHeadNet(backbone, heads).to(memory_format=torch.channels_last).to(device), inputs
 
 
 def _restore_layout(optimizer: torch.optim.Optimizer) -> None:

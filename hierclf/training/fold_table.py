@@ -6,6 +6,7 @@ Shape legend: N images of the table.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -68,6 +69,34 @@ def tables_by_decoding(
         )
         for decoding in decodings
     }
+
+
+def novel_table(run: FoldRun, scores: Iterable[str], states: State) -> ScoreTable:
+    """The score table of the user's own novel images, rows `held_out` of the fold.
+
+    Their classes are numbered on from the last known ones; the super-label is UNLABELLED where
+    there is none.
+
+    Args:
+        run: the trained network of a fold that knows all classes; its data have novel images.
+        scores: names of scores.
+        states: from `fit_fold_scores` with the same scores.
+
+    Raises:
+        NonFiniteLossError: network outputs that are not finite.
+    """
+    novel, hierarchy = run.prepared.novel, run.cache.hierarchy
+    assert novel is not None
+    inputs = run.novel_outputs()
+    columns = score_columns(states, inputs, scores={name: SCORES[name] for name in scores})
+    new_super = novel.new_supers[novel.classes]
+    super_labels = np.where(new_super >= 0, hierarchy.n_super + new_super, novel.cache.super_labels)
+    cache = replace(
+        novel.cache, super_labels=super_labels, sub_labels=hierarchy.n_sub + novel.classes
+    )
+    rows = np.arange(len(novel.classes))
+    table = make_fold_table(run.fold, cache, rows, inputs, columns, calibrated=False)
+    return table.with_columns(split=np.full(len(rows), "held_out"))
 
 
 def fold_table(

@@ -26,16 +26,19 @@ class NovelImages(NamedTuple):
 
     Attributes:
         cache: M images of the known images' size. `sub_labels` are NOVEL; `super_labels` are model
-            indices of known super-classes, NOVEL for new ones, or `data.novel.UNLABELLED`.
+            indices of known super-classes, NOVEL for new ones, or UNLABELLED.
         classes: int64 [M], the number of each image's class, from 0; images without any label are
             one class.
         class_names: by that number, such as "bird/ostrich"; "?" stands for a missing label.
+        new_supers: int64, by that number: the number of the class's new super-class, from 0; -1
+            where its super-class is known or not labelled.
         features: float32 [1, M, D] memory map, or None unless the backbone is frozen.
     """
 
     cache: ImageCache
     classes: NDArray[np.int64]
     class_names: list[str]
+    new_supers: NDArray[np.int64]
     features: NDArray[np.float32] | None
 
 
@@ -90,7 +93,7 @@ def prepare_novel(
             progress=report("computing features of novel images"),
         )
     classes = np.array([class_of[name] for name in cache.names], dtype=np.int64)
-    return NovelImages(cache, classes, novel.class_names, features)
+    return NovelImages(cache, classes, novel.class_names, novel.new_supers, features)
 
 
 def _warn_of_copies(known: ImageCache, novel: ImageCache) -> None:

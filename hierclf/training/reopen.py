@@ -14,6 +14,7 @@ from hierclf.data.parquet_images import ParquetImages
 from hierclf.data.stream import ImageStream, MapGroups, map_here
 from hierclf.scores import PretrainedHead
 from hierclf.training.folds import Fold
+from hierclf.training.novel_images import NovelImages
 from hierclf.training.prepare import Prepared
 
 
@@ -22,6 +23,23 @@ class FeatureFile(NamedTuple):
 
     path: Path
     head: PretrainedHead | None
+
+
+class NovelFiles(NamedTuple):
+    """The user's own novel images, as in `NovelImages`.
+
+    Attributes:
+        images: folder of their image cache.
+        fingerprint: of the images in that folder.
+        features: by `feature_key`; empty unless the backbone is frozen.
+    """
+
+    images: Path
+    fingerprint: str
+    classes: np.ndarray
+    class_names: list[str]
+    new_supers: np.ndarray
+    features: dict[tuple[Any, ...], Path]
 
 
 class PreparedFiles(NamedTuple):
@@ -34,6 +52,7 @@ class PreparedFiles(NamedTuple):
         groups: as in `ImageCache`.
         folds: by name, as in `Prepared`.
         features: by `feature_key`; empty unless the backbone is frozen.
+        novel: the user's own novel images, if there are any.
     """
 
     images: Path
@@ -42,6 +61,7 @@ class PreparedFiles(NamedTuple):
     groups: np.ndarray | None
     folds: dict[str, Fold]
     features: dict[tuple[Any, ...], FeatureFile]
+    novel: NovelFiles | None = None
 
 
 def feature_key(config: Config) -> tuple[Any, ...]:
@@ -71,6 +91,27 @@ def files_of(variants: Iterable[tuple[Config, Prepared]]) -> PreparedFiles:
         groups=cache.groups,
         folds=folds,
         features=features,
+        novel=_novel_files(variants),
+    )
+
+
+def _novel_files(variants: list[tuple[Config, Prepared]]) -> NovelFiles | None:
+    novel = variants[0][1].novel
+    if novel is None:
+        return None
+    assert novel.cache.path is not None
+    features = {}
+    for config, prepared in variants:
+        assert prepared.novel is not None
+        if isinstance(prepared.novel.features, np.memmap):
+            features[feature_key(config)] = Path(str(prepared.novel.features.filename))
+    return NovelFiles(
+        images=novel.cache.path,
+        fingerprint=novel.cache.fingerprint,
+        classes=novel.classes,
+        class_names=novel.class_names,
+        new_supers=novel.new_supers,
+        features=features,
     )
 
 
@@ -89,11 +130,21 @@ def reopen(files: PreparedFiles, config: Config, *, over: MapGroups = map_here) 
         if config.model.freeze == "backbone":
             path, head = files.features[feature_key(config)]
             features = np.load(path, mmap_mode="r")
+        novel = None if files.novel is None else _open_novel(files.novel, config)
     except (OSError, KeyError, TypeError, ValueError):
         return None
     if cache.fingerprint != files.fingerprint:
         return None
-    return Prepared(replace(cache, groups=files.groups), files.folds, features, head)
+    return Prepared(replace(cache, groups=files.groups), files.folds, features, head, novel)
+
+
+def _open_novel(files: NovelFiles, config: Config) -> NovelImages:
+    cache, features = load_cache(files.images), None
+    if cache.fingerprint != files.fingerprint:
+        raise ValueError(f"{files.images} holds other images")
+    if config.model.freeze == "backbone":
+        features = np.load(files.features[feature_key(config)], mmap_mode="r")
+    return NovelImages(cache, files.classes, files.class_names, files.new_supers, features)
 
 
 def _open_images(files: PreparedFiles, over: MapGroups) -> ImageCache:

@@ -47,6 +47,7 @@ def run(
     trials: int | None = None,
     seed: int | None = None,
     group_by: str | None = None,
+    novel: str | Path | None = None,
     time_budget: float | None = None,
     gpus: int | None = None,
     gpus_per_trial: float = 1.0,
@@ -71,6 +72,9 @@ def run(
         seed: None takes the configuration's.
         group_by: a regular expression; images whose names share what its first group matches (or
             all of it) stay on one side of every split. None takes the configuration's.
+        novel: images of classes that are not known, to choose and judge thresholds by: a folder, a
+            CSV or a Parquet file, labelled at either level or not at all. None takes the
+            configuration's.
         time_budget: seconds for the search's trials; None sets no limit.
         gpus: GPUs to use; None uses all that Ray sees, 0 trains on CPUs.
         gpus_per_trial: GPUs per trial, each with one worker; below 1, the fraction of a GPU that
@@ -104,6 +108,7 @@ def run(
         "search.trials": trials,
         "seed": seed,
         "data.group_by": group_by,
+        "data.novel": None if novel is None else str(novel),
     }
     if config is None:
         config = "demo" if data is None or is_demo(str(data)) else "paper"

@@ -140,7 +140,9 @@ def print_unjudged(run: Run) -> None:
     """Print before anything is trained which levels the folds cannot judge, and why."""
     chosen_on = search_folds(run)
     cache, folds = run.prepared.cache, run.prepared.folds
-    unjudged = unjudged_levels(cache, folds, class_parts(run), chosen_on=chosen_on)
+    unjudged = unjudged_levels(
+        cache, folds, class_parts(run), chosen_on=chosen_on, novel=run.prepared.novel
+    )
     for level, reason in unjudged.items():
         console.print(f"  nothing can be promised at {level} level: {reason}")
 

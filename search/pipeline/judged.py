@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hierclf.data.cache import ImageCache
-from hierclf.hierarchy import Level
+from hierclf.hierarchy import NOVEL, Level
 from hierclf.training.folds import CALIBRATION, REFIT, Fold
+from hierclf.training.novel_images import NovelImages
 
 _REASONS: dict[Level, str] = {
     "super": "no fold is left that hides a super-class: that needs 3 super-classes and folds.super "
@@ -23,6 +24,7 @@ def unjudged_levels(
     parts: NDArray[np.int64],
     *,
     chosen_on: Collection[str],
+    novel: NovelImages | None = None,
 ) -> dict[Level, str]:
     """The levels of which nothing can be promised, each with the reason.
 
@@ -34,6 +36,7 @@ def unjudged_levels(
         folds: by name.
         parts: int64 [C], the part of each sub-class; part 0 has a say.
         chosen_on: the folds that have a say.
+        novel: the user's own novel images, which have none.
     """
     known = near = far = False
     for name, fold in folds.items():
@@ -46,6 +49,9 @@ def unjudged_levels(
         known |= len(val) > 0
         near |= bool(of_known_super.any())
         far |= not of_known_super.all()
+    if novel is not None:
+        near |= bool((novel.cache.super_labels != NOVEL).any())
+        far |= bool((novel.cache.super_labels == NOVEL).any())
     judged: dict[Level, bool] = {
         "super": (known or near) and far,
         "sub": known and (near or far),

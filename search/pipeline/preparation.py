@@ -9,15 +9,17 @@ from hierclf.config import Config
 from hierclf.config.space import FEATURE_KEYS
 from hierclf.data.source import Source
 from hierclf.data.stream_open import parquet_of
+from hierclf.hierarchy import NOVEL, UNLABELLED
 from hierclf.nets.backbones import build_backbone
 from hierclf.scores.needs import unfittable
 from hierclf.training.folds import CALIBRATION, REFIT
 from hierclf.training.loop import pick_precision
+from hierclf.training.novel_images import NovelImages
 from hierclf.training.prepare import Prepared, configured_source, open_images, prepare
 from hierclf.training.reopen import PreparedFiles, files_of
 from search.pipeline.options import RunOptions
 from search.pipeline.run_folder import RunFolder
-from search.pipeline.same_data import check_images, check_pixels, keep_images
+from search.pipeline.same_data import check_images, check_novel, check_pixels, keep_images
 from search.runtime.cluster import plan_resources, start_ray
 from search.runtime.progress import Steps, console, headline
 from search.runtime.signals import end_on_signals
@@ -108,6 +110,8 @@ def prepare_images(
     finally:
         steps.close()
     prepared = all_prepared[0]
+    if prepared.novel is not None:
+        check_novel(prepared.novel, folder.novel, title=folder.path.name)
     _check_workers(prepared, plan)
     cache, hierarchy = prepared.cache, prepared.cache.hierarchy
     folder.list_images(cache)
@@ -129,7 +133,22 @@ def prepare_images(
         )
         + (f", {n_mixed} hide both" if n_mixed else "")
     )
+    if prepared.novel is not None:
+        console.print(f"  novel images: {describe_novel(prepared.novel)}")
     return prepared, files_of(zip(variants, all_prepared, strict=True))
+
+
+def describe_novel(novel: NovelImages) -> str:
+    """How many images of how many classes, by what is known of their super-class."""
+    kinds = {
+        "of known super-classes": novel.cache.super_labels >= 0,
+        "of new ones": novel.cache.super_labels == NOVEL,
+        "of unknown ones, which count at the sub level only": novel.cache.super_labels
+        == UNLABELLED,
+    }
+    parts = [f"{int(rows.sum()):,} {kind}" for kind, rows in kinds.items() if rows.any()]
+    classes = "1 class" if len(novel.class_names) == 1 else f"{len(novel.class_names)} classes"
+    return f"{len(novel.classes):,} in {classes}: {', '.join(parts)}"
 
 
 def _check_workers(prepared: Prepared, plan: Plan) -> None:

@@ -26,6 +26,7 @@ class RunFolder:
         self.options = self.path / "options.json"
         self.lock = self.path / ".lock"
         self.data = self.path / "data.parquet"
+        self.novel = self.path / "novel.parquet"
         self.trials = self.path / "trials.parquet"
         self.history = self.path / "history.parquet"
         self.best = self.path / "best.json"

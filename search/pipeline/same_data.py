@@ -7,6 +7,7 @@ import pandas as pd
 from hierclf.data.cache import ImageCache
 from hierclf.data.source import Source
 from hierclf.io.atomic import draft_of
+from hierclf.training.novel_images import NovelImages
 
 _LABELS = ["superclass", "subclass"]
 
@@ -58,6 +59,36 @@ def keep_images(source: Source, cache: ImageCache, path: Path) -> None:
     table["pixels"] = _pixels(cache).reindex(table["image"]).fillna("").to_numpy()
     with draft_of(path) as draft:
         table.to_parquet(draft, index=False)
+
+
+def check_novel(novel: NovelImages, path: Path, *, title: str) -> None:
+    """As `check_images` and `check_pixels`, of the user's own novel images; the first call writes.
+
+    Raises:
+        ValueError: images were added, removed, relabelled or have changed.
+    """
+    columns = {
+        "image": novel.cache.names,
+        "class": [novel.class_names[number] for number in novel.classes],
+        "pixels": _pixels(novel.cache).to_numpy(),
+    }
+    now = pd.DataFrame(columns, dtype=str)
+    if not path.is_file():
+        with draft_of(path) as draft:
+            now.to_parquet(draft, index=False)
+        return
+    now, before = now.set_index("image"), pd.read_parquet(path).set_index("image")
+    both = now.index.intersection(before.index)
+    changed = now.loc[both] != before.loc[both]
+    _refuse(
+        title,
+        {
+            "novel ones added": now.index.difference(before.index, sort=False),
+            "novel ones removed": before.index.difference(now.index, sort=False),
+            "novel ones of another class": both[changed["class"].to_numpy()],
+            "novel ones with other pixels": both[changed["pixels"].to_numpy()],
+        },
+    )
 
 
 def _listed(source: Source) -> pd.DataFrame:

@@ -121,9 +121,15 @@ def _as_scored(run: Run) -> ScoreTable:
 
 
 def class_parts(run: Run) -> NDArray[np.int64]:
-    """The part of each sub-class, int64 [C]: the number of the sub fold that hides it."""
-    config = run.config
-    return sub_parts(run.prepared.cache.hierarchy, sub_folds=config.folds.sub, seed=config.seed)
+    """The part of each sub-class, int64 [C]: the number of the sub fold that hides it.
+
+    A user's own novel classes follow, dealt out to all parts but 0, which the search looks at.
+    """
+    config, novel = run.config, run.prepared.novel
+    parts = sub_parts(run.prepared.cache.hierarchy, sub_folds=config.folds.sub, seed=config.seed)
+    if novel is None:
+        return parts
+    return np.append(parts, 1 + np.arange(len(novel.class_names)) % max(int(parts.max()), 1))
 
 
 def reporting_rows(run: Run, table: ScoreTable) -> NDArray[np.bool_]:

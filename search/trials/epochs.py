@@ -17,8 +17,8 @@ from hierclf.config import Config
 from hierclf.errors import one_line
 from hierclf.rules.score_table import ScoreTable
 from hierclf.training.fold_run import FoldRun
-from hierclf.training.fold_table import fit_fold_scores, fold_table
-from hierclf.training.folds import REFIT
+from hierclf.training.fold_table import fit_fold_scores, fold_table, novel_table
+from hierclf.training.folds import REFERENCE, REFIT
 from hierclf.training.loop import NonFiniteLossError
 from hierclf.training.prepare import Prepared
 from hierclf.training.trained_bundle import bundle_from_run
@@ -125,6 +125,8 @@ def write_results(folder: Path, runs: list[FoldRun], config: Config, prepared: P
         states = fit_fold_scores(run, names)
         if run.fold.name != REFIT:
             tables.append(fold_table(run, names, states))
+            if run.fold.name == REFERENCE and prepared.novel is not None:
+                tables.append(novel_table(run, names, states))
         else:
             save_bundle(bundle_from_run(run, states), folder / "model")
     if tables:

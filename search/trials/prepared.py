@@ -31,7 +31,9 @@ def open_prepared(
     if prepared is not None:
         return prepared
     prepared = prepare(config, directory=Path(job.cache_dir), device=device, over=over)
-    if prepared.cache.fingerprint != job.prepared.fingerprint:
+    own = None if job.prepared.novel is None else job.prepared.novel.fingerprint
+    found = None if prepared.novel is None else prepared.novel.cache.fingerprint
+    if (prepared.cache.fingerprint, found) != (job.prepared.fingerprint, own):
         raise ValueError(
             f"{config.data.path} must hold the images that the search began with, on every "
             "machine, but here it holds others"

@@ -13,8 +13,9 @@ import pytest
 
 from hierclf.bundle.directory import save_bundle
 from hierclf.bundle.score_table_file import load_score_table, save_score_table
+from hierclf.hierarchy import UNLABELLED
 from hierclf.rules.score_table import ScoreTable
-from tests.tiny_models import save_tiny_model, sign, tiny_bundle, tiny_table
+from tests.tiny_models import HIERARCHY, save_tiny_model, sign, tiny_bundle, tiny_table
 
 PARTS = np.array([0, 1, 0, 1])
 Edit = Callable[[pa.Table], pa.Table]
@@ -58,6 +59,19 @@ def test_what_thresholds_need_survives_the_round_trip(model: Path) -> None:
     assert parts.tolist() == PARTS.tolist()
     assert may_report.tolist() == report.tolist()
     assert b"secret" not in (model / "score_table.parquet").read_bytes()
+
+
+def test_classes_of_the_users_own_survive_the_round_trip(model: Path) -> None:
+    own = tiny_table().tail(30).assign(fold="reference", sub_known=False, super_known=False)
+    own["super_label"] = [UNLABELLED] * 10 + [HIERARCHY.n_super] * 20
+    own["sub_label"] = HIERARCHY.n_sub + np.arange(30) // 10
+    table = pd.concat([tiny_table(), own], ignore_index=True)
+    parts = np.append(PARTS, [1, 1, 1])
+    save_score_table(model, ScoreTable(table), parts)
+    stored = load_score_table(model)
+    columns = ["super_label", "sub_label", "sub_known"]
+    pd.testing.assert_frame_equal(stored.table.frame[columns], table[columns])
+    assert stored.parts.tolist() == parts.tolist()
 
 
 def test_every_row_may_report_unless_said_otherwise(model: Path) -> None:

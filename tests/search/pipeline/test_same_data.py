@@ -1,5 +1,6 @@
 """Data that changed since a run's first start are refused in one line with what differs."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,8 +9,11 @@ import pytest
 from PIL import Image
 
 from hierclf.data.cache import open_cache
+from hierclf.data.novel import open_novel
 from hierclf.data.sources import open_source
-from search.pipeline.same_data import check_images, check_pixels, keep_images
+from hierclf.training.novel_images import NovelImages
+from search.pipeline.same_data import check_images, check_novel, check_pixels, keep_images
+from tests.tiny_models import HIERARCHY
 
 
 def draw(path: Path, seed: int) -> None:
@@ -92,4 +96,39 @@ def test_what_differs_is_counted_in_one_line(
     with pytest.raises(ValueError, match="of one's images") as caught:
         check(data)
     assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def novel_of(root: Path, cache: Path) -> NovelImages:
+    source = open_novel(str(root), HIERARCHY, height=8, width=8)
+    images = open_cache(source.source, size=None, directory=cache, max_bad_share=0.5)
+    class_of = dict(zip(source.source.images, source.classes.tolist(), strict=True))
+    classes = np.array([class_of[name] for name in images.names])
+    return NovelImages(images, classes, source.class_names, source.new_supers, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda root: draw(root / "emu/9.png", 9), "1 novel ones added (first: emu/9.png)"),
+        (lambda root: (root / "emu/0.png").unlink(), "1 novel ones removed (first: emu/0.png)"),
+        (lambda root: draw(root / "emu/0.png", 77), "1 novel ones with other pixels"),
+        (lambda root: (root / "emu/0.png").touch(), None),
+    ],
+    ids=["added", "removed", "changed", "touched"],
+)
+def test_novel_images_are_compared_with_those_of_the_first_start(
+    tmp_path: Path, change: Callable[[Path], object], reason: str | None
+) -> None:
+    root, kept = tmp_path / "novel", tmp_path / "novel.parquet"
+    for i in range(3):
+        draw(root / f"emu/{i}.png", i)
+    check_novel(novel_of(root, tmp_path / "cache"), kept, title="one")
+    change(root)
+    again = novel_of(root, tmp_path / "cache")
+    if reason is None:
+        check_novel(again, kept, title="one")
+        return
+    with pytest.raises(ValueError, match=re.escape(reason)) as caught:
+        check_novel(again, kept, title="one")
     assert "\n" not in str(caught.value)
