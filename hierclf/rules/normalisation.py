@@ -95,7 +95,12 @@ def normalise_to_final(
         return median + spread * _normalised(values, known, "standardised")
 
     mapped = _map_folds(table.where(table.folds != smaller), names, to_final)
-    kept = mapped.where((mapped.folds != reference) | ~mapped.val)
+    return without_calibration(mapped, reference, smaller)
+
+
+def without_calibration(table: ScoreTable, reference: str, smaller: str) -> ScoreTable:
+    """The rows that `normalise_to_final` keeps, in its order, with their scores as they are."""
+    kept = table.where((table.folds != smaller) & ((table.folds != reference) | ~table.val))
     return ScoreTable(kept.frame.reset_index(drop=True))
 
 

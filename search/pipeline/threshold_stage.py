@@ -11,6 +11,7 @@ from hierclf.reports import run_plots
 from hierclf.reports.curves import pareto_front, trade_off_table
 from hierclf.rules.calibration import calibration_errors
 from hierclf.rules.goals import BALANCED, Goal
+from hierclf.rules.normalisation import without_calibration
 from hierclf.rules.promise import Promise, cross_fitted_promise, margins_of, promise
 from hierclf.rules.rule import PAPER_RULE, Rule, apply_rule
 from hierclf.rules.score_table import ScoreTable
@@ -117,7 +118,7 @@ def promised(run: Run, table: ScoreTable, goal: Goal) -> HeldOut:
 def _as_scored(run: Run) -> ScoreTable:
     """The rows of the score table as the folds' networks scored them: what the paper looks at."""
     table = ScoreTable(pd.read_parquet(run.folder.fold_scores))
-    return table.where(~np.isin(table.folds, CALIBRATION))
+    return without_calibration(table, *CALIBRATION)
 
 
 def class_parts(run: Run) -> NDArray[np.int64]:

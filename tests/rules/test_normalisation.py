@@ -7,7 +7,12 @@ import pandas as pd
 import pytest
 from scipy.stats import percentileofscore
 
-from hierclf.rules.normalisation import NORMALISATIONS, normalise_by_fold, normalise_to_final
+from hierclf.rules.normalisation import (
+    NORMALISATIONS,
+    normalise_by_fold,
+    normalise_to_final,
+    without_calibration,
+)
 from hierclf.rules.score_table import ScoreTable
 
 
@@ -87,6 +92,8 @@ def test_normalised_to_the_final_network_scores_go_on_by_a_part_of_the_last_step
     assert found.groupby("fold").size().to_dict() == {"a": 60, "b": 30}
     assert (found.loc[found["fold"] == "b", "split"] == "held_out").all()
     assert found.index.tolist() == list(range(90))
+    raw = without_calibration(ScoreTable(table), "b", "c").frame
+    pd.testing.assert_frame_equal(raw[["fold", "split"]], found[["fold", "split"]])
     # 2 lower from c to b: 0.73 of that again from b to the final network.
     expected = table.loc[table["fold"] == "b", "super_knn"].to_numpy() - 2 * 0.73
     np.testing.assert_allclose(found.loc[found["fold"] == "a", "super_knn"], expected)
