@@ -1,5 +1,7 @@
 """A training epoch beside the same number of steps on one batch that is there already."""
 
+from collections.abc import Callable
+
 import torch
 
 from hierclf.config import parse_config
@@ -15,6 +17,30 @@ _OURS = "training epoch: reading, augmentation, steps"
 _THEIRS = "its steps on one resident batch"
 
 
+def bare_steps(run: FoldRun) -> Callable[[], None]:
+    """An epoch's number of steps, all on its first batch."""
+    rows = run._batches(1)[0]
+    labels = run._labels(rows)
+    batch = next(run.inputs.train([rows], torch.Generator(run.device).manual_seed(0)))
+
+    def steps() -> None:
+        run.trained.train()
+        losses = [
+            train_step(
+                run.trained,
+                batch,
+                *labels,
+                run.optimisation,
+                config=run.config.train,
+                precision=run.precision,
+            )
+            for _ in range(run.steps)
+        ]
+        torch.stack(losses).cpu()
+
+    return steps
+
+
 def _epoch(device: torch.device, backbone: str, size: int, n_images: int) -> Rounds:
     cache = image_cache(pixels(n_images))
     config = parse_config(
@@ -28,24 +54,7 @@ def _epoch(device: torch.device, backbone: str, size: int, n_images: int) -> Rou
     )
     fold = refit_fold(cache.super_labels, cache.sub_labels)
     run = FoldRun(fold, Prepared(cache, {}, None, None), config, device)
-    rows = run._batches(1)[0]
-    labels = run._labels(rows)
-    batch = next(run.inputs.train([rows], torch.Generator(device).manual_seed(0)))
-
-    def resident() -> None:
-        run.trained.train()
-        losses = [
-            train_step(
-                run.trained,
-                batch,
-                *labels,
-                run.optimisation,
-                config=config.train,
-                precision=run.precision,
-            )
-            for _ in range(run.steps)
-        ]
-        torch.stack(losses).cpu()
+    resident = bare_steps(run)
 
     def rate(seconds_taken: float) -> float:
         return n_images / seconds_taken
