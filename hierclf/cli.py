@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand
 
-from hierclf.errors import one_line_errors
+from hierclf.errors import one_line_errors, output_errors
 from hierclf.io.atomic import TABLE_ENDINGS, check_out_file, draft_of, read_json_object
 from hierclf.version import package_version
 
@@ -45,7 +45,8 @@ def main() -> None:
     # Huge pages for torch's large CPU tensors: it asks for fresh memory for each, and first writes
     # to small pages take as long as much of the arithmetic. Read when the first tensor is made.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    app(prog_name="hierclf")
+    with output_errors("hierclf"):
+        app(prog_name="hierclf")
 
 
 def _print_version(value: bool) -> None:

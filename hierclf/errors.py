@@ -58,6 +58,30 @@ def one_line_errors(program: str, *, debug: bool) -> Iterator[None]:
         raise SystemExit(130) from None
 
 
+@contextmanager
+def output_errors(program: str) -> Iterator[None]:
+    """End what is printed outside of a command, as help is, in one line where that fails.
+
+    A full disk behind the standard output becomes `PROGRAM: error: ...` and exit code 2, a closed
+    pipe a quiet exit code 1. Other errors pass.
+    """
+    try:
+        try:
+            yield
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+        raise SystemExit(1) from None
+    except OSError as error:
+        named = _named(error)
+        if named is error:
+            raise
+        print(f"{program}: error: {one_line(named)}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
 def _prepare_output() -> None:
     """Let printing never fail for a character, nor for a stream that was closed (`>&-`)."""
     for name in ("stdout", "stderr"):

@@ -14,7 +14,7 @@ if not __package__:  # run as a file: Python's path begins with search/ itself
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from hierclf import cli
-from hierclf.errors import one_line_errors
+from hierclf.errors import one_line_errors, output_errors
 from search.runtime.installed import require_search_packages
 
 Option = typer.Option
@@ -91,4 +91,5 @@ def predict(
 
 
 if __name__ == "__main__":
-    app()
+    with output_errors("predict.py"):
+        app()

@@ -14,7 +14,7 @@ if not __package__:  # run as a file: Python's path begins with search/ itself
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import search
-from hierclf.errors import one_line_errors
+from hierclf.errors import one_line_errors, output_errors
 
 Option = typer.Option
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -103,4 +103,5 @@ def tune(
 
 
 if __name__ == "__main__":
-    app()
+    with output_errors("tune.py"):
+        app()

@@ -113,3 +113,25 @@ def test_an_error_of_many_lines_becomes_one(capsys: pytest.CaptureFixture[str]) 
         raise ValueError("first\n  second")
     assert caught.value.code == 2
     assert capsys.readouterr().err == "tool: error: first second\n"
+
+
+@pytest.mark.parametrize("program", ["-m hierclf.cli", "search/tune.py", "search/predict.py"])
+def test_help_into_a_full_disk_is_one_line(program: str) -> None:
+    done = shell('"$@" > /dev/full', sys.executable, *program.split(), "--help")
+    assert done.returncode == 2
+    assert done.stderr.endswith(" error: standard output: No space left on device\n")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_help_to_a_reader_that_is_gone_is_quiet(unbuffered: str) -> None:
+    words = (sys.executable, "-m", "hierclf.cli", "--help")
+    done = shell('"$@" | true', *words, PYTHONUNBUFFERED=unbuffered)
+    assert done.stderr == ""
+
+
+def test_the_version_into_a_full_disk_is_one_line() -> None:
+    done = shell(
+        '"$@" > /dev/full', sys.executable, "-m", "hierclf.cli", "--version", PYTHONUNBUFFERED=""
+    )
+    assert done.stderr == "hierclf: error: standard output: No space left on device\n"

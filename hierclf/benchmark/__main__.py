@@ -11,7 +11,7 @@ from hierclf.benchmark.new_classes import report, run_worlds, write_worlds
 from hierclf.benchmark.run import prepare_with_progress, run_benchmark
 from hierclf.benchmark.worlds import cluster_groups, read_groups, regrouped
 from hierclf.config import Config, load_config
-from hierclf.errors import one_line_errors
+from hierclf.errors import one_line_errors, output_errors
 from hierclf.progress import progress
 from hierclf.rules.goals import BALANCED, Goal
 
@@ -96,4 +96,5 @@ def _config(data: str | None, config: Path | None, overrides: list[str] | None) 
 
 
 if __name__ == "__main__":
-    app(prog_name="python -m hierclf.benchmark")
+    with output_errors("hierclf.benchmark"):
+        app(prog_name="python -m hierclf.benchmark")

@@ -12,22 +12,19 @@ import glob
 import os
 import posixpath
 import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hierclf.data.archives import WAY_OUT, is_other_archive, other_archives
 from hierclf.data.encoded import with_jpeg_end
 from hierclf.data.file_names import unwritable_reason
-from hierclf.data.image_kind import SUFFIXES, is_image
-from hierclf.data.image_store import (
-    Entry,
-    is_loose_image,
-    is_zipped_image,
-    read_loose,
-    walk_files,
-)
+from hierclf.data.folders import Entry, walk_files
+from hierclf.data.image_kind import SUFFIXES, has_image_ending, is_image
+from hierclf.data.image_store import is_loose_image, is_zipped_image, read_loose
 from hierclf.data.listing import Problem
 from hierclf.data.parquet_table import image_names, read_parquet
 from hierclf.data.zip_files import open_zip, read_zipped, zip_entries
@@ -98,6 +95,8 @@ def _list(where: str, zip_encoding: str | None) -> ImageFiles:
             return _zip(path, zip_encoding)
         if path.suffix.lower() == ".parquet":
             return _parquet(path, [path])
+        if not has_image_ending(path.name) and is_other_archive(path):
+            raise ValueError(f"{path} {WAY_OUT}")
         return _loose(path.parent, [Entry(path.name, unsafe=unwritable_reason(path.name))])
     if glob.has_magic(where):
         return _pattern(str(path))
@@ -120,8 +119,21 @@ def _folder(folder: Path) -> ImageFiles:
         return _parquet(folder, sorted(tables, key=lambda path: natural_key(str(path))))
     if not found and zips:
         raise ValueError(f"{folder} must hold images, but holds only zips; name one: {zips[0]}")
+    if not found and (archives := other_archives(folder)):
+        raise ValueError(f"{folder} must hold images, but {archives[0].name} {WAY_OUT}")
     others += [path.relative_to(folder).as_posix() for path in zips + tables]
-    return _loose(folder, _some(found, folder), left_out=others)
+    return _loose(folder, _once(_some(found, folder)), left_out=others)
+
+
+def _once(entries: Sequence[Entry]) -> list[Entry]:
+    """Each file under its first path, with a warning where links to folders give it another."""
+    once = list(dict.fromkeys(entries))
+    if again := len(entries) - len(once):
+        kept = set(map(id, once))
+        first = next(entry.path for entry in entries if id(entry) not in kept)
+        what = f"{again} images are reached again through links to folders; each counts once"
+        warnings.warn(f"{what} (first: {first!r})", stacklevel=2)
+    return once
 
 
 def _pattern(pattern: str) -> ImageFiles:

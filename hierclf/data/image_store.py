@@ -1,21 +1,21 @@
 """Image files of a data folder: loose ones and those inside its zips, found by name.
 
-Nothing is ever extracted. A name, a zip entry or a link that points out of the folder is refused.
+Nothing is ever extracted. A name or a zip entry that points out of the folder is refused. Links on
+the disk are followed.
 """
 
 from __future__ import annotations
 
-import os
 import posixpath
-import stat
 import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from hierclf.data.file_names import LEAVES, is_absolute, is_hidden, loose_form, unwritable_reason
+from hierclf.data.archives import WAY_OUT, other_archives
+from hierclf.data.file_names import is_absolute, is_hidden, loose_form
+from hierclf.data.folders import DANGLING, Entry, links_out, walk_files
 from hierclf.data.image_kind import HEAD_BYTES, is_image
 from hierclf.data.listing import Problem
 from hierclf.data.zip_files import check_size, open_zip, read_zipped, zip_entries, zipped_head
@@ -28,51 +28,6 @@ _ENCODINGS = (
     *("cp1252", "cp850", "cp437", "gb18030", "cp932", "euc_kr", "big5"),
     *("cp1251", "cp866", "cp1250", "cp852"),
 )
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One file; equal for the same file."""
-
-    path: str  # inside the folder, or inside the zip; with forward slashes
-    archive: str = ""  # the zip's name; empty for a loose file
-    stamp: tuple[int, ...] = field(default=(), compare=False)  # changes with the content
-    unsafe: str = field(default="", compare=False)  # why it must not be read
-    info: zipfile.ZipInfo | None = field(default=None, compare=False)
-    raw: bytes = field(default=b"", compare=False)  # the name's bytes, of an unknown encoding
-
-
-def walk_files(root: Path, folder: Path) -> Iterator[Entry]:
-    """Loose files below `folder` in sorted order, paths relative to `root`; hidden ones left out.
-
-    A link to a folder is not followed; a link that leaves `root` comes back as unsafe. (CSV and zip
-    files themselves may be links: they are named by the user, not by the data.)
-    """
-    home = root.resolve()
-    with os.scandir(folder) as listing:
-        entries = sorted(listing, key=lambda entry: entry.name)
-    for entry in entries:
-        if is_hidden(entry.name):
-            continue
-        path = Path(entry.path)
-        relative = path.relative_to(root).as_posix()
-        if reason := unwritable_reason(relative):
-            yield Entry(relative, unsafe=reason)
-            continue
-        if entry.is_symlink():
-            if not Path(os.path.realpath(path)).is_relative_to(home):
-                yield Entry(relative, unsafe=f"{LEAVES} through a link")
-                continue
-            if not path.is_file():  # unlike the entry's, it bears a link to itself
-                continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from walk_files(root, path)
-        elif entry.is_file():
-            info = entry.stat()
-            # The mode belongs to it: an unreadable file that is made readable is new content.
-            yield Entry(
-                relative, stamp=(info.st_size, info.st_mtime_ns, stat.S_IMODE(info.st_mode))
-            )
 
 
 def read_loose(root: Path, entry: Entry) -> bytes:
@@ -121,14 +76,15 @@ class ImageStore:
         self._zip_encoding = zip_encoding
         self._archives: dict[str, zipfile.ZipFile] = {}
         preferred = next((root / n for n in PREFERRED if (root / n).exists()), None)
+        problems += [Problem(path.name, WAY_OUT, False) for path in other_archives(root)]
+        outside: list[str] = []
         if preferred is None:
-            loose = list(walk_files(root, root))
+            loose = list(walk_files(root, root, outside))
             zips = sorted(p for p in root.iterdir() if p.suffix.lower() == ".zip" and p.is_file())
         else:
-            loose = list(walk_files(root, preferred)) if preferred.is_dir() else []
-            if preferred.is_dir() and not preferred.resolve().is_relative_to(root.resolve()):
-                problems.append(Problem(preferred.name, f"{LEAVES} through a link", True))
+            loose = list(walk_files(root, preferred, outside)) if preferred.is_dir() else []
             zips = [preferred] if preferred.is_file() else []
+        problems += links_out(root, outside)
         visible = (path for path in zips if not is_hidden(path.name))
         inner = [entry for path in visible for entry in self._open_zip(path, problems)]
         # Loose files come first: an unpacked zip often still lies beside its content.
@@ -151,7 +107,7 @@ class ImageStore:
         for index in self._indexes:
             found = index.find(path, by_end=is_absolute(name))
             if len(found) == 1:
-                return found[0]
+                return f"image {name!r} {DANGLING}" if found[0].unsafe == DANGLING else found[0]
             if found:
                 where = ", ".join(entry.path for entry in found[:2])
                 return f"image {name!r} could be any of {len(found)} files ({where}, ...)"
@@ -210,7 +166,7 @@ class _Index:
         self._by_base: dict[str, list[Entry]] = defaultdict(list)
 
     def find(self, path: str, *, by_end: bool) -> list[Entry]:
-        """The entries that a path may mean; `by_end`: those with the longest end in common."""
+        """The different files that a path may mean; `by_end`: the longest end in common."""
         if self._by_path is None:
             self._by_path = defaultdict(list)
             for entry in self._entries:
@@ -221,9 +177,12 @@ class _Index:
         alike = self._by_base.get(posixpath.basename(path), [])
         if by_end:
             ends = [self._common_end(path, entry) for entry in alike]
-            return [entry for entry, end in zip(alike, ends, strict=True) if end == max(ends)]
-        ending = [entry for entry in alike if self._key(entry.path).endswith(f"/{path}")]
-        return self._by_path.get(path, []) or ending or alike
+            found = [entry for entry, end in zip(alike, ends, strict=True) if end == max(ends)]
+        else:
+            ending = [entry for entry in alike if self._key(entry.path).endswith(f"/{path}")]
+            found = self._by_path.get(path, []) or ending or alike
+        # A folder and a link to it hold the same files, which a zip may do only by name.
+        return list(dict.fromkeys(found)) if all(not entry.archive for entry in found) else found
 
     def _common_end(self, path: str, entry: Entry) -> int:
         """How many of their last parts a path and an entry have in common."""

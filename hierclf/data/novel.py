@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from hierclf.data.csv_tables import parse_integer, read_csv, read_header
 from hierclf.data.encoded import with_jpeg_end
 from hierclf.data.file_names import LEAVES, leaves
-from hierclf.data.image_store import Entry, ImageStore, is_loose_image, read_loose, walk_files
+from hierclf.data.folders import Entry, links_out, walk_files
+from hierclf.data.image_store import ImageStore, is_loose_image, read_loose
 from hierclf.data.images import fit_to, read_rgb
 from hierclf.data.listing import Problem
 from hierclf.data.parquet_table import cell_text, image_names, parquet_files, read_parquet
@@ -188,8 +189,9 @@ def _list(path: Path, hierarchy: Hierarchy, problems: list[Problem]) -> _Rows | 
 
 
 def _from_folder(root: Path, hierarchy: Hierarchy, problems: list[Problem]) -> _Rows:
-    rows = []
-    for entry in walk_files(root, root):
+    rows: list[_Row] = []
+    outside: list[str] = []
+    for entry in walk_files(root, root, outside):
         *folders, _ = entry.path.split("/")
         if not entry.unsafe and not is_loose_image(root, entry):
             continue
@@ -201,6 +203,7 @@ def _from_folder(root: Path, hierarchy: Hierarchy, problems: list[Problem]) -> _
         if len(folders) == 1 and folders[0] not in hierarchy.super_names:
             names.insert(0, None)
         rows.append(_Row(entry.path, entry.path, (names[0], names[1]), entry))
+    problems += links_out(root, outside)
     return _Rows(rows, partial(read_loose, root), _stamp)
 
 

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hierclf.data.alike_names import settle_alike
+from hierclf.data.archives import WAY_OUT, is_other_archive
 from hierclf.data.demo import demo_source
 from hierclf.data.encoded import with_jpeg_end
 from hierclf.data.grouping import check_rows, row_groups, row_is_val
@@ -123,6 +124,8 @@ def _list(path: str, problems: list[Problem], zip_encoding: str | None) -> Listi
         if root.suffix.lower() == ".parquet":
             return list_parquet(root, problems)
         what = "is neither a folder nor a .parquet file (a zip belongs in a folder with its CSVs)"
+        if root.suffix.lower() != ".zip" and is_other_archive(root):
+            what = WAY_OUT
         problems.append(Problem(path, what, True))
         return None
     parquet = parquet_files(root)

@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from hierclf.data.folders import DANGLING, Entry, links_out, walk_files
 from hierclf.data.image_kind import FORMATS, has_image_ending, missing_plugin
-from hierclf.data.image_store import Entry, is_loose_image, loose_head, read_loose, walk_files
+from hierclf.data.image_store import is_loose_image, loose_head, read_loose
 from hierclf.data.listing import ClassNames, Listing, Problem, Row
 from hierclf.hierarchy import is_novel_name
 
@@ -65,8 +66,11 @@ def _images(root: Path, problems: list[Problem]) -> list[Entry]:
     found: list[Entry] = []
     others: Counter[str] = Counter()
     unreadable: Counter[str] = Counter()
-    for entry in walk_files(root, root):
-        if entry.unsafe:
+    outside: list[str] = []
+    for entry in walk_files(root, root, outside):
+        if entry.unsafe == DANGLING:
+            problems.append(Problem(entry.path, f"{DANGLING}; left out", False))
+        elif entry.unsafe:
             problems.append(Problem(entry.path, entry.unsafe, True))
         elif not has_image_ending(entry.path) and (
             missing := missing_plugin(loose_head(root, entry))
@@ -76,6 +80,7 @@ def _images(root: Path, problems: list[Problem]) -> list[Entry]:
             found.append(entry)
         elif "/" in entry.path or not entry.path.endswith((".csv", ".parquet")):  # named already
             others[Path(entry.path).suffix.lower() or "(no ending)"] += 1
+    problems += links_out(root, outside)
     for suffix, count in sorted(others.items()):
         what = f"{count} files are not of the formats {', '.join(FORMATS)}; left out"
         problems.append(Problem(f"files {suffix}", what, False))

@@ -1,6 +1,7 @@
 """Claims about listing images to predict: every form, the names, the order, unsafe content."""
 
 import random
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -134,14 +135,43 @@ def test_a_zip_entry_that_points_outside_is_read_and_touches_nothing(tmp_path: P
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_link_that_leaves_the_folder_is_not_read(tmp_path: Path) -> None:
-    write(tmp_path, "secret.jpg")
+def test_links_to_files_and_folders_elsewhere_are_followed(tmp_path: Path) -> None:
+    write(tmp_path / "elsewhere", "2.jpg", "3.jpg")
     folder = write(tmp_path / "images", "1.jpg")
-    (folder / "2.jpg").symlink_to(tmp_path / "secret.jpg")
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    (folder / "4.jpg").symlink_to(tmp_path / "elsewhere" / "3.jpg")
+    expected = [("1.jpg", b"1.jpg"), ("2.jpg", b"2.jpg"), ("3.jpg", b"3.jpg"), ("4.jpg", b"3.jpg")]
+    assert content(folder) == expected
+
+
+def test_a_folder_that_a_link_reaches_again_counts_once(tmp_path: Path) -> None:
+    folder = write(tmp_path, "run1/1.jpg", "run1/2.jpg")
+    (folder / "z").symlink_to(folder / "run1")
+    with pytest.warns(UserWarning, match=r"2 images are reached again .*first: 'z/1\.jpg'"):
+        assert names_of(folder) == ["1.jpg", "2.jpg"]
+
+
+def test_a_link_to_nothing_is_listed_as_unreadable(tmp_path: Path) -> None:
+    folder = write(tmp_path, "1.jpg")
+    (folder / "2.jpg").symlink_to(tmp_path / "gone.jpg")
     images = list_images(str(folder))
-    assert images.read(0) == b"1.jpg"
-    with pytest.raises(ValueError, match="leaves the data folder"):
+    with pytest.raises(ValueError, match="is a link to nothing"):
         images.read(1)
+
+
+@pytest.mark.parametrize("name", ["t.tar", "t.tar.gz", "t.tbz2", "t.7z", "no_ending"])
+def test_an_archive_that_is_no_zip_is_refused_with_the_way_out(tmp_path: Path, name: str) -> None:
+    write(tmp_path, "1.jpg")
+    with tarfile.open(tmp_path / name, "w") as archive:
+        archive.add(tmp_path / "1.jpg", "1.jpg")
+    with pytest.raises(ValueError, match=rf"{name} is an archive.*unpack it, or pack it as a .zip"):
+        list_images(str(tmp_path / name))
+
+
+def test_a_folder_of_nothing_but_a_tar_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    write(tmp_path, "images.tar")
+    with pytest.raises(ValueError, match=r"images\.tar is an archive"):
+        list_images(str(tmp_path))
 
 
 def test_files_above_the_size_limit_are_not_read(

@@ -28,27 +28,49 @@ def test_a_link_in_a_zip_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("link", ["6.png", "sub"])
-def test_a_link_out_of_the_folder_is_refused(tmp_path: Path, link: str) -> None:
+def test_a_link_out_of_the_folder_is_followed_and_named(tmp_path: Path, link: str) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "6.png").write_bytes(png(6))
     images = [f"train_images/{i}.png" for i in range(6)]
     root = release(tmp_path / "data", [*ROWS, ("6.png", 0, 0)], images=images, archive=None)
     target = tmp_path / "outside" / ("6.png" if link == "6.png" else "")
     (root / "train_images" / link).symlink_to(target)
-    source, problems = inspect_source(str(root))
-    if link == "6.png":
-        assert source is None
-        assert "leaves the data folder through a link" in problems[0].what
-    else:  # not followed: what lies behind it is not there
-        assert source is not None
-        assert list(source.missing) == [6]
+    source = open_source(str(root))
+    assert red_values(source) == [*range(6), 6]
+    what = f"1 links lead out of the folder, and are followed (first: 'train_images/{link}' to "
+    assert what + f"{str(target)!r})" in [problem.what for problem in source.problems]
 
 
-def test_a_linked_image_folder_is_refused(tmp_path: Path) -> None:
+def test_a_linked_image_folder_is_read(tmp_path: Path) -> None:
     root = release(tmp_path / "data", archive=None)
     (root / "train_images").rename(tmp_path / "elsewhere")
     (root / "train_images").symlink_to(tmp_path / "elsewhere")
-    assert "leaves the data folder through a link" in only_fatal(root).what
+    source = open_source(str(root))
+    assert red_values(source) == list(range(6))
+    assert "lead out of the folder" in source.problems[0].what
+
+
+def test_a_folder_and_a_link_to_it_make_no_name_ambiguous(tmp_path: Path) -> None:
+    root = release(tmp_path, images=[f"v2/{i}.png" for i in range(6)], archive=None)
+    (root / "latest").symlink_to("v2")
+    assert red_values(open_source(str(root))) == list(range(6))
+
+
+def test_a_link_to_nothing_is_a_missing_image(tmp_path: Path) -> None:
+    images = [f"{i}.png" for i in range(6)]
+    root = release(tmp_path, [*ROWS, ("6.png", 0, 0)], images=images, archive=None)
+    (root / "6.png").symlink_to("gone.png")
+    source = open_source(str(root))
+    assert source.missing == {6: "image '6.png' is a link to nothing that this user can read"}
+
+
+def test_an_archive_that_is_no_zip_is_named_with_the_way_out(tmp_path: Path) -> None:
+    root = release(tmp_path)
+    (root / "train_images.zip").rename(root / "train_images.tar.gz")
+    source, problems = inspect_source(str(root))
+    assert source is None
+    named = {problem.where: problem.what for problem in problems}
+    assert named["train_images.tar.gz"].endswith("unpack it, or pack it as a .zip")
 
 
 def test_a_link_inside_the_folder_is_fine(tmp_path: Path) -> None:

@@ -59,18 +59,53 @@ def test_a_tree_folder_named_novel_is_fatal(tmp_path: Path) -> None:
     assert "named 'novel'" in fatal(root)[0].what
 
 
-def test_a_tree_with_a_link_out_is_fatal(tmp_path: Path) -> None:
-    root = tree(tmp_path / "data", TREE)
-    (tmp_path / "cat").mkdir()
-    (root / "dog" / "cat").symlink_to(tmp_path / "cat")
-    assert only_fatal(root).where == "dog/cat"
+def test_class_folders_may_be_links_to_elsewhere(tmp_path: Path) -> None:
+    plain = tree(tmp_path / "plain", TREE)
+    root = tree(tmp_path / "data", TREE[:4])
+    (root / "dog").symlink_to(plain / "dog")
+    source = open_source(str(root))
+    assert source.images == open_source(str(plain)).images
+    assert [problem.where for problem in source.problems] == ["data"]
+    assert "1 links lead out of the folder" in source.problems[0].what
 
 
 def test_a_link_loop_ends(tmp_path: Path) -> None:
     root = tree(tmp_path, TREE)
     (root / "dog" / "loop").symlink_to("loop")
     (root / "dog" / "up").symlink_to("..")
+    source = open_source(str(root))
+    assert len(source.images) == 6
+    assert [problem.where for problem in source.problems] == ["dog/loop"]
+
+
+def test_links_to_links_are_walked_in_time_that_grows_with_their_number(tmp_path: Path) -> None:
+    root = tree(tmp_path / "data", TREE)
+    chain = tmp_path / "chain"  # each folder leads to the next by two ways: 2 ** 40 of them
+    for i in range(40):
+        (chain / str(i)).mkdir(parents=True)
+        for way in "ab":
+            (chain / str(i) / way).symlink_to(chain / str(i + 1))
+    (root / "chain").symlink_to(chain / "0")
     assert len(open_source(str(root)).images) == 6
+
+
+def test_a_split_of_links_into_a_folder_beside_it_is_read(tmp_path: Path) -> None:
+    root = tree(tmp_path, [*(f"all/{name}" for name in TREE), "val/bird/owl/z.png"])
+    for name in ("bird/owl", "bird/hen", "dog/pug"):
+        (root / "train" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "train" / name).symlink_to(root / "all" / name)
+    source = open_source(str(root))
+    assert sorted(source.images) == sorted(
+        [*(f"train/{name}" for name in TREE), "val/bird/owl/z.png"]
+    )
+
+
+def test_a_class_linked_under_another_class_is_refused(tmp_path: Path) -> None:
+    root = tree(tmp_path, TREE)
+    (root / "dog" / "chick").symlink_to(root / "bird" / "hen")
+    problems = fatal(root)
+    assert "image 'dog/chick/a.png' has the labels" in problems[0].what
+    assert "in bird/hen/a.png" in problems[0].what
 
 
 def test_a_tree_class_of_one_image_is_fatal(tmp_path: Path) -> None:
