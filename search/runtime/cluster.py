@@ -88,7 +88,7 @@ def _start_here() -> None:
     """Start Ray on this machine; again where a busy machine lets it come up too late."""
     _let_workers_import_this()
     choose_ray_folder()
-    # Ray runs its workers at niceness 15 by default, for the sake of its own processes: beside two busy
+    # Ray runs its workers with the niceness 15, for the sake of its own processes: beside two busy
     # programs a trial gets 4 % of a core. The user's own niceness is inherited either way.
     os.environ.setdefault("RAY_worker_niceness", "0")
     # Ray would keep one in a file of the home folder that others may read.
