@@ -158,10 +158,14 @@ def predict(
 
 def print_tally(tally: "Tally", out: Path) -> None:
     """What came of the images, and where it was written."""
+    from hierclf.data.image_kind import is_other_image, kinds_left_out
     from hierclf.data.listing import Problem, short_list
 
-    if tally.left_out:
-        n, first = len(tally.left_out), tally.left_out[0]
+    images = [path for path in tally.left_out if is_other_image(path)]
+    if images:
+        print(kinds_left_out(images), file=sys.stderr)
+    if n := len(tally.left_out) - len(images):
+        first = next(path for path in tally.left_out if not is_other_image(path))
         print(f"left out: {n} files that are no images (first: {first})", file=sys.stderr)
     problems = [Problem(name, reason, False) for name, reason in tally.unreadable]
     for problem in short_list(problems):

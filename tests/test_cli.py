@@ -134,6 +134,16 @@ def test_unreadable_images_are_listed_and_left_out(model: Path, tmp_path: Path) 
     assert "1 images predicted" in result.stdout
 
 
+def test_images_of_kinds_that_are_not_read_are_named(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "1.ppm").write_bytes(encode(picture(1), "PPM"))
+    for name in ("2.jp2", "3.tga", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    result = run("predict", model, tmp_path, "--out", tmp_path / "out.csv")
+    assert pd.read_csv(tmp_path / "out.csv")["image"].tolist() == ["1.ppm"]
+    assert "2 images of kinds that are not read (.jp2, .tga) are left out" in result.stderr
+    assert "left out: 1 files that are no images (first: notes.txt)" in result.stderr
+
+
 def test_a_jpeg_that_ends_early_is_predicted_where_one_asks_for_it(
     model: Path, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,17 @@ _OTHER_BYTE = {
     for order, other in (("B", "L"), ("L", "B"), ("N", _FOREIGN))
 }
 _DEPTHS = (8, 10, 12, 14, 16)
+
+_GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"  # spaces and comments
+_PPM_HEADER = re.compile(rb"P(?:4|[56]%b[0-9]+)%b[0-9]+%b[0-9]+" % (_GAP, _GAP, _GAP))
+
+
+def has_binary_ppm_header(data: bytes) -> bool:
+    """Whether data begin as PBM, PGM or PPM whose pixels are no text, with at most 4 KiB of header.
+
+    Pillow reads a header byte by byte, and pixels that are text in Python.
+    """
+    return _PPM_HEADER.match(data[: 1 << 12]) is not None
 
 
 def with_jpeg_end(data: bytes) -> bytes:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 
 from PIL import features
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "PPM")
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm"),
+)
+# Images that are not read: their decoders are little tested with hostile files, or none are here.
+OTHER_SUFFIXES = (
+    *(".jp2", ".j2k", ".jpx", ".jxl", ".tga", ".ico", ".icns", ".dds", ".pcx", ".sgi", ".qoi"),
+    *(".psd", ".eps", ".svg", ".pfm", ".exr", ".hdr", ".dcm", ".dng", ".cr2", ".nef", ".arw"),
+)
 HEAD_BYTES = 32
 # Brands of ISO media files that hold a still image.
 _AVIF_BRANDS = (b"avif", b"avis")
@@ -27,13 +35,25 @@ def is_image(path: str, head: Callable[[], bytes]) -> bool:
     return has_image_ending(path) or looks_like_image(head())
 
 
+def is_other_image(path: str) -> bool:
+    """Whether a name has the ending of an image of a kind that is not read."""
+    return posixpath.splitext(path)[1].lower() in OTHER_SUFFIXES
+
+
+def kinds_left_out(paths: Sequence[str]) -> str:
+    """What to say of images of kinds that are not read."""
+    endings = ", ".join(sorted({posixpath.splitext(path)[1].lower() for path in paths}))
+    what = f"{len(paths)} images of kinds that are not read ({endings}) are left out"
+    return f"{what}, the first of them {paths[0]!r}; convert them to PNG"
+
+
 def has_image_ending(path: str) -> bool:
     """Whether a name has one of the usual endings."""
     return posixpath.splitext(path)[1].lower() in SUFFIXES
 
 
 def looks_like_image(head: bytes) -> bool:
-    """Whether first bytes are those of JPEG, PNG, WEBP, BMP, GIF, TIFF, AVIF or HEIC.
+    """Whether first bytes are those of JPEG, PNG, WEBP, BMP, GIF, TIFF, AVIF, PPM or HEIC.
 
     HEIC counts whether or not it can be read here.
     """
@@ -42,9 +62,14 @@ def looks_like_image(head: bytes) -> bool:
         or head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"))
         or (head.startswith(b"RIFF") and head[8:12] == b"WEBP")
         or (head.startswith(b"BM") and head[6:10] == b"\0\0\0\0" and len(head) > 18)
+        or _is_ppm(head)
         or _is_avif(head)
         or _is_heic(head)
     )
+
+
+def _is_ppm(head: bytes) -> bool:
+    return head[:2] in (b"P4", b"P5", b"P6") and head[2:3].isspace()
 
 
 def missing_plugin(head: bytes) -> str:

@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from hierclf.data.encoded import (
+    has_binary_ppm_header,
     is_deep_colour,
     png_pixels_only,
     restore_depth,
@@ -71,6 +72,9 @@ def _open(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
         raise ValueError("the file is empty (0 bytes)")
     if missing := missing_plugin(data):
         raise ValueError(missing)
+    if re.match(rb"P[0-9fy]", data) and not has_binary_ppm_header(data):
+        what = "a PBM, PGM or PPM image must begin with P4, P5 or P6 and at most 4 KiB of header"
+        raise ValueError(f"{what} (its first bytes are {data[:8]!r})")
     try:
         image = Image.open(io.BytesIO(data), formats=readable_formats())
     except UnidentifiedImageError:

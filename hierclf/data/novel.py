@@ -28,6 +28,7 @@ from hierclf.data.csv_tables import parse_integer, read_csv, read_header
 from hierclf.data.encoded import with_jpeg_end
 from hierclf.data.file_names import LEAVES, leaves
 from hierclf.data.folders import Entry, links_out, walk_files
+from hierclf.data.image_kind import is_other_image, kinds_left_out
 from hierclf.data.image_store import ImageStore, is_loose_image, read_loose
 from hierclf.data.images import fit_to, read_rgb
 from hierclf.data.listing import Problem
@@ -191,9 +192,12 @@ def _list(path: Path, hierarchy: Hierarchy, problems: list[Problem]) -> _Rows | 
 def _from_folder(root: Path, hierarchy: Hierarchy, problems: list[Problem]) -> _Rows:
     rows: list[_Row] = []
     outside: list[str] = []
+    other_images: list[str] = []
     for entry in walk_files(root, root, outside):
         *folders, _ = entry.path.split("/")
         if not entry.unsafe and not is_loose_image(root, entry):
+            if is_other_image(entry.path):
+                other_images.append(entry.path)
             continue
         if entry.unsafe or len(folders) > 2:
             what = entry.unsafe or "lies deeper than super/sub/image"
@@ -204,6 +208,8 @@ def _from_folder(root: Path, hierarchy: Hierarchy, problems: list[Problem]) -> _
             names.insert(0, None)
         rows.append(_Row(entry.path, entry.path, (names[0], names[1]), entry))
     problems += links_out(root, outside)
+    if other_images:
+        problems.append(Problem(root.name, kinds_left_out(other_images), False))
     return _Rows(rows, partial(read_loose, root), _stamp)
 
 

@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hierclf.data.folders import DANGLING, Entry, links_out, walk_files
-from hierclf.data.image_kind import FORMATS, has_image_ending, missing_plugin
+from hierclf.data.image_kind import (
+    FORMATS,
+    has_image_ending,
+    is_other_image,
+    kinds_left_out,
+    missing_plugin,
+)
 from hierclf.data.image_store import is_loose_image, loose_head, read_loose
 from hierclf.data.listing import ClassNames, Listing, Problem, Row
 from hierclf.hierarchy import is_novel_name
@@ -48,7 +54,8 @@ def list_tree(root: Path, problems: list[Problem]) -> Listing | None:
         found = _from_classes(entries, problems)
     if not found:
         if not any(problem.fatal for problem in problems):
-            what = "no images at all: neither CSVs, nor Parquet files, nor folders super/sub/image"
+            what = "no images at all: neither CSVs, nor Parquet files, nor folders super/sub/image "
+            what += f"({', '.join(FORMATS)})"
             problems.append(Problem(root.name, what + _hint(root, entries), True))
         return None
     return _listing(root, found, problems)
@@ -67,6 +74,7 @@ def _images(root: Path, problems: list[Problem]) -> list[Entry]:
     others: Counter[str] = Counter()
     unreadable: Counter[str] = Counter()
     outside: list[str] = []
+    other_images: list[str] = []
     for entry in walk_files(root, root, outside):
         if entry.unsafe == DANGLING:
             problems.append(Problem(entry.path, f"{DANGLING}; left out", False))
@@ -78,9 +86,13 @@ def _images(root: Path, problems: list[Problem]) -> list[Entry]:
             unreadable[missing] += 1
         elif is_loose_image(root, entry):
             found.append(entry)
+        elif is_other_image(entry.path):
+            other_images.append(entry.path)
         elif "/" in entry.path or not entry.path.endswith((".csv", ".parquet")):  # named already
             others[Path(entry.path).suffix.lower() or "(no ending)"] += 1
     problems += links_out(root, outside)
+    if other_images:
+        problems.append(Problem(root.name, kinds_left_out(other_images), False))
     for suffix, count in sorted(others.items()):
         what = f"{count} files are not of the formats {', '.join(FORMATS)}; left out"
         problems.append(Problem(f"files {suffix}", what, False))

@@ -153,9 +153,9 @@ def resolve_model(uri: str, model_uri: str) -> Path:
 
 
 def _here(place: str, uri: str) -> str:
-    """Where a version's files are now, if a local store was moved since they were written."""
+    """Where a version's files are now: beside a local store, also if that was moved or copied."""
     path = Path(local_path(place))
-    if not uri.startswith("sqlite:") or path.exists() or _FILES not in path.parts:
+    if not uri.startswith("sqlite:") or _FILES not in path.parts:
         return place
     inside = path.parts[len(path.parts) - path.parts[::-1].index(_FILES) :]
     moved = Path(uri.removeprefix("sqlite:///")).parent.joinpath(_FILES, *inside)

@@ -54,7 +54,8 @@ def claiming_to_be_huge() -> dict[str, bytes]:
             if struct.unpack_from("<HHI", data["TIFF"], i) in ((tag, 3, 1), (tag, 4, 1))
         )
         struct.pack_into("<HHII", data["TIFF"], at, tag, 4, 1, 60_000)
-    return {"PNG": png_header(60_000, 60_000), **{k: bytes(v) for k, v in data.items()}}
+    ppm = b"P6 60000 60000 255\n"
+    return {"PNG": png_header(60_000, 60_000), "PPM": ppm, **{k: bytes(v) for k, v in data.items()}}
 
 
 # --- bombs -------------------------------------------------------------------------------------

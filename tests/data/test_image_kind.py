@@ -16,6 +16,7 @@ KINDS: list[tuple[str, dict[str, Any]]] = [
     ("GIF", {}),
     ("TIFF", {}),
     ("TIFF", {"big_tiff": True}),
+    ("PPM", {}),
 ]
 
 

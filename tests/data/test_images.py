@@ -21,7 +21,7 @@ def picture(height: int = 6, width: int = 9) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP"])
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP", "PPM"])
 def test_lossless_formats_keep_every_pixel(kind: str) -> None:
     pixels = picture()
     options = {"lossless": True} if kind == "WEBP" else {}
@@ -176,15 +176,16 @@ def test_damaged_bytes_raise_nothing_but_value_errors() -> None:
     [
         encode(Image.new("RGB", (4, 4)), "EPS"),
         b"8BPS\0\1" + b"\0" * 6 + struct.pack(">HIIHH", 3, 4, 4, 8, 3) + b"\0" * 80,
-        encode(Image.new("RGB", (4, 4)), "PPM"),
+        encode(Image.new("RGB", (4, 4)), "JPEG2000"),
+        encode(Image.new("RGB", (4, 4)), "TGA"),
         encode(Image.new("RGB", (4, 4)), "ICO"),
         b"this is text that someone renamed to photo.jpg\n" * 3,
         b"<svg xmlns='http://www.w3.org/2000/svg'></svg>",
     ],
-    ids=["eps", "psd", "ppm", "ico", "text", "svg"],
+    ids=["eps", "psd", "jp2", "tga", "ico", "text", "svg"],
 )
 def test_formats_outside_the_allow_list_are_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match="not a readable JPEG, PNG, WEBP, BMP, GIF, TIFF or AVIF"):
+    with pytest.raises(ValueError, match=r"not a readable JPEG, PNG, .*, AVIF or PPM image"):
         decode(data)
 
 
@@ -260,3 +261,26 @@ def test_map_ordered_passes_errors_on() -> None:
 
     with pytest.raises(ZeroDivisionError):
         list(map_ordered(work, 10))
+
+
+@pytest.mark.parametrize(("largest", "shift"), [(4095, 4), (65535, 8)])
+def test_a_pgm_of_more_than_8_bits_is_scaled_by_its_depth(largest: int, shift: int) -> None:
+    values = np.random.default_rng(0).integers(0, largest + 1, (6, 9), dtype=np.uint16)
+    values[0, 0] = largest
+    data = b"P5\n# by a camera\n9 6\n%d\n" % largest + values.astype(">u2").tobytes()
+    np.testing.assert_array_equal(decode(data)[..., 0], values >> shift)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"P3 1 1 255 1 2 3",  # pixels that are text
+        b"Pf\n1 1\n-1.0\n" + bytes(4),
+        b"P6\n#" + b"x" * 5000 + b"\n1 1 255\n" + bytes(3),
+    ],
+)
+def test_other_kinds_of_ppm_are_refused_with_the_rule(data: bytes) -> None:
+    with pytest.raises(
+        ValueError, match="must begin with P4, P5 or P6 and at most 4 KiB of header"
+    ):
+        decode(data)

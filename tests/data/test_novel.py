@@ -151,3 +151,10 @@ def test_a_path_that_is_not_there_or_no_data_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x")
     with pytest.raises(ValueError, match=r"must be a folder, a \.csv or a \.parquet file"):
         opened(tmp_path / "a.txt")
+
+
+def test_novel_images_of_kinds_that_are_not_read_are_named(tmp_path: Path) -> None:
+    root = tree(tmp_path / "new", ["toy/pug/a.png"])
+    (root / "toy" / "pug" / "b.jp2").write_bytes(b"x")
+    problems = opened(root).source.problems
+    assert "1 images of kinds that are not read (.jp2)" in next(p.what for p in problems)

@@ -59,6 +59,16 @@ def test_a_tree_folder_named_novel_is_fatal(tmp_path: Path) -> None:
     assert "named 'novel'" in fatal(root)[0].what
 
 
+def test_images_of_kinds_that_are_not_read_are_named_with_the_way_out(tmp_path: Path) -> None:
+    names = ["bird/owl/a.jp2", "bird/owl/b.TGA", "dog/pug/a.jp2"]
+    root = tree(tmp_path / "data", TREE)
+    for name in names:
+        (root / name).write_bytes(b"x")
+    said = [(problem.where, problem.what) for problem in open_source(str(root)).problems]
+    what = "3 images of kinds that are not read (.jp2, .tga) are left out, the first of them "
+    assert said == [("data", what + "'bird/owl/a.jp2'; convert them to PNG")]
+
+
 def test_class_folders_may_be_links_to_elsewhere(tmp_path: Path) -> None:
     plain = tree(tmp_path / "plain", TREE)
     root = tree(tmp_path / "data", TREE[:4])

@@ -31,14 +31,14 @@ def images() -> list[bytes]:
     alpha = colour.convert("RGBA")
     alpha.putalpha(120)
     cases: list[tuple[Image.Image, str, dict[str, Any]]] = [
-        *((colour, kind, {}) for kind in ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")),
-        *((colour.convert("L"), kind, {}) for kind in ("JPEG", "PNG", "BMP", "TIFF")),
-        *((colour.convert("1"), kind, {}) for kind in ("PNG", "BMP", "TIFF", "GIF")),
+        *((colour, kind, {}) for kind in ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")),
+        *((colour.convert("L"), kind, {}) for kind in ("JPEG", "PNG", "BMP", "TIFF", "PPM")),
+        *((colour.convert("1"), kind, {}) for kind in ("PNG", "BMP", "TIFF", "GIF", "PPM")),
         *((colour, kind, frames) for kind in ("PNG", "WEBP", "GIF", "TIFF", "MPO")),
         *((colour, "TIFF", {"compression": c}) for c in ("tiff_lzw", "tiff_deflate", "packbits")),
         *((colour, kind, {"exif": exif}) for kind in ("JPEG", "PNG", "WEBP")),
         *((colour.convert("CMYK"), kind, {}) for kind in ("JPEG", "TIFF")),
-        *((grey16, kind, {}) for kind in ("PNG", "TIFF")),
+        *((grey16, kind, {}) for kind in ("PNG", "TIFF", "PPM")),
         *((alpha, kind, {}) for kind in ("PNG", "WEBP", "TIFF", "BMP")),
         (palette, "PNG", {"transparency": bytes(range(256))}),
         (palette, "GIF", {"transparency": 3}),

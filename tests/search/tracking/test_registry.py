@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -152,22 +153,22 @@ def test_a_model_with_other_thresholds_is_a_new_version_and_takes_its_runs_alias
     assert load_bundle(local).rule == Rule(LevelRule("msp", 0.25), LevelRule("msp", 0.5))
 
 
-def test_a_results_folder_that_was_moved_resolves_its_models_and_takes_no_new_ones(
-    model_dir: Path, tmp_path: Path
+@pytest.mark.parametrize("act", [shutil.move, shutil.copytree])
+def test_a_results_folder_moved_or_copied_resolves_its_own_models_and_takes_no_new_ones(
+    model_dir: Path, tmp_path: Path, act: Callable[[Path, Path], object]
 ) -> None:
     before, now = tmp_path / "before", tmp_path / "now #2"
     uri = store.default_uri(before)
     experiment = store.open_store(uri, "x", before / "mlartifacts", own=True)
     parent = store.start_search(uri, experiment, "s", {}, {})
     register_model(uri, parent, model_dir, encoded(0), objective=0.5, fingerprint="a")
-    before.rename(now)
+    act(before, now)
     local = resolve_model(store.default_uri(now), "models:/hierclf@champion")
     assert now in local.parents
     assert load_bundle(local).rule == load_bundle(model_dir).rule
     with pytest.raises(ValueError, match=f"moved or copied from {before}: move it back") as error:
         store.open_store(store.default_uri(now), "x", now / "mlartifacts", own=True)
     assert "\n" not in str(error.value)
-    assert not before.exists()
 
 
 @pytest.fixture
