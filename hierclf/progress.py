@@ -1,7 +1,5 @@
 """Progress of a command on stderr: a bar with time left in a terminal, plain lines elsewhere."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable, Iterator

@@ -5,8 +5,6 @@ part alone, with the configuration as it is; then the rule is judged on the new 
 images that were kept back.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any

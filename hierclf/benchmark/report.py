@@ -1,7 +1,5 @@
 """The benchmark's report: all rows as CSV, means over the seeds as Markdown, and a plot."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

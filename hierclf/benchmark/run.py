@@ -7,8 +7,6 @@ fit every score, and evaluate every rule by cross-fitting, so that no class is u
 rule and to evaluate it. The paper's rule is the first row.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any

@@ -7,8 +7,6 @@ some images of the known sub-classes are kept back. A search sees only what is l
 Shape legend: N images, C sub-classes, G groups, D features.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

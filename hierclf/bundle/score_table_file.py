@@ -7,8 +7,6 @@ so that nothing is unpickled.
 Shape legend: N rows, C sub-classes.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Sequence

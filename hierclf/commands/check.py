@@ -3,8 +3,6 @@
 Shape legend: N images.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 

@@ -3,8 +3,6 @@
 Shape legend: N labelled images.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path

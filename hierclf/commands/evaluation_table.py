@@ -1,7 +1,5 @@
 """An evaluation as a table and as notes, for a terminal."""
 
-from __future__ import annotations
-
 from rich.table import Table
 
 from hierclf.commands.evaluate import Evaluation

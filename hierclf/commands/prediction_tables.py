@@ -3,8 +3,6 @@
 Class indices are positions among a level's sorted ids; `NOVEL` stands for the novel id.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

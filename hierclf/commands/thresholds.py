@@ -4,8 +4,6 @@ The rule is chosen on the model directory's score table. What to expect of it is
 row is judged by a rule that was chosen, in the same way, without its class.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import NamedTuple
 

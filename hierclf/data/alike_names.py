@@ -4,8 +4,6 @@ Names are alike where they are equal but for case, spaces, hyphens and underscor
 characters of no width, full-width letters and how accents are composed.
 """
 
-from __future__ import annotations
-
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping

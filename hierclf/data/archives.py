@@ -1,7 +1,5 @@
 """Archives that are not zips, which are not read: in a tar, no file can be found by its name."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 WAY_OUT = "is an archive, of which only zips are read; unpack it, or pack it as a .zip"

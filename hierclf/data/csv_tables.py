@@ -1,7 +1,5 @@
 """CSV files and mapping files, read with row numbers for every problem."""
 
-from __future__ import annotations
-
 import codecs
 import csv
 import re

@@ -1,7 +1,5 @@
 """Encoded images that need care before or while Pillow decodes them."""
 
-from __future__ import annotations
-
 import re
 import struct
 import sys

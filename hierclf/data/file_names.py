@@ -1,7 +1,5 @@
 """Names of files as strangers write them: which are hidden, unsafe, or no text."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 

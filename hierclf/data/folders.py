@@ -1,7 +1,5 @@
 """The files below a folder on the disk, through links, without walking in circles."""
 
-from __future__ import annotations
-
 import os
 import stat
 import zipfile

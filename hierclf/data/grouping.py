@@ -7,8 +7,6 @@ validation images themselves.
 Shape legend: N images.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping, Sequence
 

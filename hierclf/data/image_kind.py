@@ -1,7 +1,5 @@
 """Is a file an image, and can it be read here? By its ending, or else by its first bytes."""
 
-from __future__ import annotations
-
 import posixpath
 from collections.abc import Callable, Sequence
 from functools import cache

@@ -4,8 +4,6 @@ Nothing is ever extracted. A name or a zip entry that points out of the folder i
 the disk are followed.
 """
 
-from __future__ import annotations
-
 import posixpath
 import zipfile
 from collections import defaultdict

@@ -18,8 +18,6 @@ The conversion, in this order:
 Shape legend: H height, W width.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os

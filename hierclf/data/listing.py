@@ -5,8 +5,6 @@ A format's reader turns its files into a `Listing`: one `Row` an image, with the
 spreadsheet: the header is row 1.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence

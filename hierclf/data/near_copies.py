@@ -10,8 +10,6 @@ functions", 2010, and the imagehash package.
 Shape legend: N images, H height, W width.
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import numpy as np

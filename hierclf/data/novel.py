@@ -11,8 +11,6 @@ An empty label is no label; the name `novel` and the novel id mean a new class w
 Shape legend: M novel images.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence

@@ -4,8 +4,6 @@ Only the label and name columns are read at once. Image bytes are read by row gr
 asked for, and few groups stay in memory.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

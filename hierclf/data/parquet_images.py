@@ -3,8 +3,6 @@
 Shape legend: N images.
 """
 
-from __future__ import annotations
-
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence

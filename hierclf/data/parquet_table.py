@@ -4,8 +4,6 @@ Files lie directly in a folder, in its `data` folder (as on the Hugging Face Hub
 (`split=train/superclass=bird/part-0.parquet`), whose names are columns, too.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple

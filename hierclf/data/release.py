@@ -1,7 +1,5 @@
 """The release layout: a CSV of images and label ids, two mapping CSVs, images in zips or loose."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from hierclf.data.csv_tables import label_ids, read_csv, read_header, read_mapping

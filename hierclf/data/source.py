@@ -1,7 +1,5 @@
 """The labelled set of images that every layout is read into."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 

@@ -10,8 +10,6 @@
 Everything wrong with the data is found in one pass and listed with row numbers.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import replace

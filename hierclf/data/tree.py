@@ -1,7 +1,5 @@
 """Folder trees of images: super/sub/image, whole or divided into train, val and test."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence

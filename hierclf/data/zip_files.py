@@ -1,7 +1,5 @@
 """Zip files of strangers: entries and bytes in bounded memory; nothing is extracted."""
 
-from __future__ import annotations
-
 import posixpath
 import stat
 import zipfile

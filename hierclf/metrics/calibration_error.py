@@ -3,8 +3,6 @@
 Shape legend: N images.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

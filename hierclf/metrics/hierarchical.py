@@ -5,8 +5,6 @@ Pure functions of arrays with one row per image. A figure without rows is None, 
 Shape legend: N images, C known sub-classes.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 

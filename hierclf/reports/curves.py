@@ -3,8 +3,6 @@
 Shape legend: N rows of a score table, P super and Q sub thresholds.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

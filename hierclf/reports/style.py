@@ -1,7 +1,5 @@
 """The common style of the plots, without matplotlib's global state."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

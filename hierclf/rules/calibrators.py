@@ -5,8 +5,6 @@ Fit on held-out rows, never on those that trained the network, whose logits are 
 Shape legend: N images, K classes of one level.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

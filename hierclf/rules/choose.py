@@ -1,7 +1,5 @@
 """The rule to deploy: a fused score for each level, and thresholds for classes drawn anew."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -7,8 +7,6 @@ that the objective gives them.
 Shape legend: N rows of a table, C classes of a kind.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -7,8 +7,6 @@ chose, and a super-class is reported on as novel only by a rule that never saw i
 Shape legend: N rows of a score table, C sub-classes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any, NamedTuple

@@ -3,8 +3,6 @@
 Shape legend: N images, S known super-classes, C known sub-classes, K classes of one level.
 """
 
-from __future__ import annotations
-
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np

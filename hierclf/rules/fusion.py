@@ -6,8 +6,6 @@ the weights are shrunk towards equal ones, the more, the fewer classes could be 
 Shape legend: N rows of a score table, M scores.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ Every goal's value never falls when seen or unseen accuracy rises; the exact sea
 in `exact.py` needs no more of a goal than that.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args

@@ -11,8 +11,6 @@ super-classes could be hidden, and fades where there are thirty.
 Shape legend: N images, K held-out classes, Q quantiles of the location, D draws, M new classes.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -14,8 +14,6 @@ predict for it, a threshold chosen on them applies to the final network's scores
 Shape legend: N rows of a score table (see `hierclf.rules.score_table`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 

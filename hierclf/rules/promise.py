@@ -8,8 +8,6 @@ for those to come. Super-classes are few: the posterior of `new_class` says wher
 Shape legend: N rows of a table, C classes of a kind, D draws, M new classes, R residual rows.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple

@@ -3,8 +3,6 @@
 Shape legend: N rows of a table, V distinct scores, T thresholds.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import NamedTuple
 

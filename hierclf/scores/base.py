@@ -9,8 +9,6 @@ Shape legend: N images, M training images, S super-classes, C sub-classes, K cla
 P classes of the pretrained head, D features.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple

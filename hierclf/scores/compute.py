@@ -3,8 +3,6 @@
 Shape legend: N images, M training images.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -3,8 +3,6 @@
 Shape legend: M training images, K known sub-classes, P classes of the pretrained head, D features.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from numpy.typing import NDArray

@@ -3,8 +3,6 @@
 Shape legend: N images, K known classes of a level.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp, softmax

@@ -3,8 +3,6 @@
 Shape legend: N images, M training images, K classes of a level, C sub-classes, D features.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -3,8 +3,6 @@
 Shape legend: N images, M training images, K components, D features, R reduced dimensions.
 """
 
-from __future__ import annotations
-
 import warnings
 from typing import Any
 

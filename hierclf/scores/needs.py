@@ -3,8 +3,6 @@
 Shape legend: M training images.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -3,8 +3,6 @@
 Shape legend: N images, M training images, D features.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from hierclf.hierarchy import Level

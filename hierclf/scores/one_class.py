@@ -3,8 +3,6 @@
 Shape legend: N images, M training images, V support vectors, D features, R reduced dimensions.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from hierclf.scores.base import Floats, State

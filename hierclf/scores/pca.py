@@ -3,8 +3,6 @@
 Shape legend: N images, M training images, D features, R principal components.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -7,8 +7,6 @@ Shape legend: N images, M training images, K known sub-classes, P classes of the
 D features.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import numpy as np

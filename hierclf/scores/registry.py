@@ -3,8 +3,6 @@
 A new score is one more entry.
 """
 
-from __future__ import annotations
-
 from hierclf.scores.base import Score, feature_score, logit_score
 from hierclf.scores.knn import knn_score
 from hierclf.scores.logit import energy_score, entropy, gen, max_logit, msp

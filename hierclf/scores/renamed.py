@@ -1,7 +1,5 @@
 """Former names of scores, which configurations and model directories may still hold."""
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Rows of a feature matrix: scaling to length 1, stratified sampling, processing in chunks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

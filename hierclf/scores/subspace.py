@@ -3,8 +3,6 @@
 Shape legend: N images, M training images, K classes of a level, D features, R residual directions.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from hierclf.hierarchy import Level

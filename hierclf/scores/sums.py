@@ -9,8 +9,6 @@ The text is the definition: values are computed from the weights as written.
 Shape legend: N images.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping, Sequence

@@ -3,8 +3,6 @@
 Shape legend: B images of a batch, N images.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path

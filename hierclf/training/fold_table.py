@@ -3,8 +3,6 @@
 Shape legend: N images of the table.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 

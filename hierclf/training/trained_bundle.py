@@ -1,7 +1,5 @@
 """From a trained network to the model directory's content."""
 
-from __future__ import annotations
-
 from hierclf.bundle.directory import Bundle
 from hierclf.nets.backbones import build_backbone
 from hierclf.nets.preprocessing import Preprocessing

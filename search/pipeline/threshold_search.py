@@ -5,8 +5,6 @@ what is expected of it on classes drawn anew (`hierclf.rules.expected`). A sweep
 runs beside it, so that the search reports its own regret.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
