@@ -248,9 +248,11 @@ def thresholds(
     from rich.console import Console
 
     from hierclf.bundle.rule_file import save_rule
-    from hierclf.commands.thresholds import choice_notes, choose_thresholds
+    from hierclf.commands.thresholds import check_not_in_use, choice_notes, choose_thresholds
     from hierclf.reports.promise_table import promise_notes, promise_table
 
+    if not dry_run:
+        check_not_in_use(model)
     choice = choose_thresholds(model, wanted)
     if not dry_run:  # before anything is printed: `| head` may end that
         save_rule(model, choice.rule, choice.calibration)

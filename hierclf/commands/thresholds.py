@@ -4,6 +4,7 @@ The rule is chosen on the model directory's score table. What to expect of it is
 row is judged by a rule that was chosen, in the same way, without its class.
 """
 
+import fcntl
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ from hierclf.rules.goals import Goal
 from hierclf.rules.promise import Mix, Promised, cross_fitted_promise
 from hierclf.rules.rule import Rule
 from hierclf.rules.score_table import ScoreTable
+
+_RUN_LOCK = ".lock"  # of a search, in the folder of its run
 
 
 class Choice(NamedTuple):
@@ -53,6 +56,28 @@ def choose_thresholds(directory: Path, goal: Goal) -> Choice:
     except ValueError as error:
         raise ValueError(f"the estimate leaves some classes out, and then {error}") from None
     return Choice(goal, rule, _calibration(card, table, rule), card.rule, expected)
+
+
+def check_not_in_use(directory: Path) -> None:
+    """Refuse a model whose search is at work: it would register these thresholds as its own.
+
+    Raises:
+        ValueError: another process has the lock of the run that the model directory lies in.
+    """
+    run = directory.resolve().parent
+    if not (run / _RUN_LOCK).is_file():
+        return
+    with (run / _RUN_LOCK).open(encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = file.read().strip() or "another process"
+            raise ValueError(
+                f"a model's thresholds must stay until its search ends, but {run} is in use by "
+                f"{owner}; --dry-run shows what would be chosen"
+            ) from None
+        except OSError:  # a file system without locks
+            return
 
 
 def choice_notes(choice: Choice) -> list[str]:

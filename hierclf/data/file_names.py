@@ -4,7 +4,11 @@ import re
 import unicodedata
 
 _DRIVE = re.compile(r"[A-Za-z]:[/\\]")
-_NOT_FOR_PEOPLE = ("__MACOSX", "@eaDir", "$RECYCLE.BIN")
+# Folders of systems and of network drives: thumbnails, what was deleted, snapshots.
+_NOT_FOR_PEOPLE = (
+    *("__macosx", "@eadir", "$recycle.bin", "#recycle", "@recycle", "lost+found"),
+    *("system volume information", "#snapshot", "~snapshot", "@recently-snapshot"),
+)
 LEAVES = "the path leaves the data folder"
 
 
@@ -13,7 +17,7 @@ def is_hidden(path: str) -> bool:
 
     So are AppleDouble files (`._0.jpg`), `.ipynb_checkpoints`, `.thumbnails` and `__MACOSX`.
     """
-    return any(part.startswith(".") or part in _NOT_FOR_PEOPLE for part in path.split("/"))
+    return any(part.startswith(".") or part.lower() in _NOT_FOR_PEOPLE for part in path.split("/"))
 
 
 def is_absolute(name: str) -> bool:

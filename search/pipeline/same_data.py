@@ -10,6 +10,8 @@ from hierclf.io.atomic import draft_of
 from hierclf.training.novel_images import NovelImages
 
 _LABELS = ["superclass", "subclass"]
+_IDS = ["superclass_index", "subclass_index"]
+_DIVISION = ["group", "split"]
 
 
 def check_images(source: Source, path: Path, *, title: str) -> None:
@@ -20,19 +22,27 @@ def check_images(source: Source, path: Path, *, title: str) -> None:
         title: name of the run.
 
     Raises:
-        ValueError: images were added, removed or relabelled; one line with counts and examples.
+        ValueError: images were added, removed or relabelled, or what decides on folds and outputs
+            has changed: their order, class ids, groups, splits. One line with counts and examples.
     """
     if not path.is_file():
         return
     before, now = pd.read_parquet(path).set_index("image"), _listed(source).set_index("image")
     both = now.index.intersection(before.index)
-    relabelled = (now.loc[both, _LABELS] != before.loc[both, _LABELS]).any(axis=1)
+
+    def changed(columns: list[str]) -> pd.Index:
+        kept = [column for column in columns if column in before]  # older runs lack some
+        return both[(now.loc[both, kept] != before.loc[both, kept]).any(axis=1).to_numpy()]
+
     _refuse(
         title,
         {
             "added": now.index.difference(before.index, sort=False),
             "removed": before.index.difference(now.index, sort=False),
-            "of another class": both[relabelled.to_numpy()],
+            "of another class": changed(_LABELS),
+            "with another class id": changed(_IDS).difference(changed(_LABELS), sort=False),
+            "in another group or split": changed(_DIVISION),
+            "in another order": _moved(before.index, now.index),
         },
     )
 
@@ -87,6 +97,7 @@ def check_novel(novel: NovelImages, path: Path, *, title: str) -> None:
             "novel ones removed": before.index.difference(now.index, sort=False),
             "novel ones of another class": both[changed["class"].to_numpy()],
             "novel ones with other pixels": both[changed["pixels"].to_numpy()],
+            "novel ones in another order": _moved(before.index, now.index),
         },
     )
 
@@ -97,8 +108,18 @@ def _listed(source: Source) -> pd.DataFrame:
         "image": source.images,
         "superclass": [names.super_name(int(label)) for label in source.super_labels],
         "subclass": [names.sub_name(int(label)) for label in source.sub_labels],
+        "superclass_index": [names.super_ids[label] for label in source.super_labels],
+        "subclass_index": [names.sub_ids[label] for label in source.sub_labels],
+        "group": "" if source.groups is None else source.groups,
+        "split": "" if source.is_val is None else source.is_val,
     }
     return pd.DataFrame(columns, dtype=str)
+
+
+def _moved(before: pd.Index, now: pd.Index) -> pd.Index:
+    """The names at other places; none where they are not the same ones."""
+    same = len(before) == len(now) and not len(before.difference(now))
+    return now[before != now] if same else now[:0]
 
 
 def _pixels(cache: ImageCache) -> pd.Series:

@@ -1,5 +1,6 @@
 """Claims about `hierclf thresholds`: what it chooses, says and writes, and when it does not."""
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -67,6 +68,22 @@ def test_thresholds_are_replaced_although_nobody_reads_the_output(model: Path) -
         cwd=Path(__file__).parents[2],
     )
     assert done.stderr == "hierclf: error: standard output: No space left on device\n"
+    assert load_card(model).rule != before
+
+
+def test_thresholds_stay_while_the_search_of_the_model_is_at_work(model: Path) -> None:
+    lock = model.parent / ".lock"
+    lock.write_text("process 7 on host3\n")
+    options = ("--goal", "overall", "--novel-rate", "0.2")
+    before = load_card(model).rule
+    with lock.open() as owner:
+        fcntl.flock(owner, fcntl.LOCK_EX)
+        assert f"{model.parent} is in use by process 7 on host3" in error_of(
+            "thresholds", model, *options
+        )
+        run("thresholds", model, *options, "--dry-run")
+        assert load_card(model).rule == before
+    run("thresholds", model, *options)
     assert load_card(model).rule != before
 
 

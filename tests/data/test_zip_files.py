@@ -66,6 +66,9 @@ HIDDEN = [
     "__MACOSX/train_images/._0.png",
     "train_images/._0.png",
     "train_images/@eaDir/0.png",
+    "#recycle/train_images/0.png",
+    "System Volume Information/0.png",
+    "lost+found/0.png",
 ]
 
 

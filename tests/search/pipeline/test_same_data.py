@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -13,6 +14,7 @@ from hierclf.data.novel import open_novel
 from hierclf.data.sources import open_source
 from hierclf.training.novel_images import NovelImages
 from search.pipeline.same_data import check_images, check_novel, check_pixels, keep_images
+from tests.layouts import ROWS, release
 from tests.tiny_models import HIERARCHY
 
 
@@ -96,6 +98,46 @@ def test_what_differs_is_counted_in_one_line(
     with pytest.raises(ValueError, match="of one's images") as caught:
         check(data)
     assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def change_table(root: Path, kind: str) -> None:
+    """One change of a release's table or mapping that leaves every image its class."""
+    table = root / "train_data.csv"
+    rows = pd.read_csv(table)
+    if kind == "order":
+        rows = rows[::-1]
+    elif kind == "ids":  # of the two super-classes, in both files
+        mapping = pd.read_csv(root / "superclass_mapping.csv")
+        swapped = {0: 1, 1: 0}
+        mapping["index"] = mapping["index"].replace(swapped)
+        mapping.to_csv(root / "superclass_mapping.csv", index=False)
+        rows["superclass_index"] = rows["superclass_index"].replace(swapped)
+    else:
+        rows[kind] = ["train", "val"] * 3 if kind == "split" else list("abcdef")
+    rows.to_csv(table, index=False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("order", "6 in another order (first: 5.png)"),
+        ("ids", "6 with another class id (first: 0.png)"),
+        ("group", "6 in another group or split (first: 0.png)"),
+        ("split", "6 in another group or split (first: 0.png)"),
+    ],
+)
+def test_a_table_of_other_folds_or_outputs_is_refused(
+    tmp_path: Path, kind: str, words: str
+) -> None:
+    root = release(tmp_path / "data", ROWS)
+    source = open_source(str(root))
+    kept = tmp_path / "data.parquet"
+    keep_images(source, open_cache(source, size=None, directory=tmp_path / "cache"), kept)
+    check_images(open_source(str(root)), kept, title="one")
+    change_table(root, kind)
+    with pytest.raises(ValueError, match=re.escape(words)) as caught:
+        check_images(open_source(str(root)), kept, title="one")
     assert "\n" not in str(caught.value)
 
 
