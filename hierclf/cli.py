@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand
 
-from hierclf.errors import one_line_errors, output_errors
+from hierclf.errors import one_line_errors, output_errors, visible
 from hierclf.io.atomic import TABLE_ENDINGS, check_out_file, draft_of, read_json_object
 from hierclf.version import package_version
 
@@ -163,13 +163,14 @@ def print_tally(tally: "Tally", out: Path) -> None:
 
     images = [path for path in tally.left_out if is_other_image(path)]
     if images:
-        print(kinds_left_out(images), file=sys.stderr)
+        print(visible(kinds_left_out(images)), file=sys.stderr)
     if n := len(tally.left_out) - len(images):
         first = next(path for path in tally.left_out if not is_other_image(path))
-        print(f"left out: {n} files that are no images (first: {first})", file=sys.stderr)
+        what = f"left out: {n} files that are no images (first: {first})"
+        print(visible(what), file=sys.stderr)
     problems = [Problem(name, reason, False) for name, reason in tally.unreadable]
     for problem in short_list(problems):
-        print(f"unreadable: {problem.where}: {problem.what}", file=sys.stderr)
+        print(visible(f"unreadable: {problem.where}: {problem.what}"), file=sys.stderr)
     if tally.unreadable:
         print(f"{len(tally.unreadable)} unreadable images are not in {out}", file=sys.stderr)
     print(
@@ -211,7 +212,7 @@ def evaluate(
             draft.write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
     Console().print(evaluation_table(result))
     for note in evaluation_notes(result):
-        print(note)
+        print(visible(note))
 
 
 @app.command(cls=_Command)

@@ -3,6 +3,7 @@
 import getpass
 import io
 import os
+import re
 import sys
 import tempfile
 import warnings
@@ -13,13 +14,23 @@ from typing import Any
 
 from hierclf.temporary import own_temporary
 
+_STEERING = re.compile("[\0-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
 
 def one_line(error: Exception) -> str:
     """What an error says, in one line; an OSError as "file: reason", without its number."""
     if isinstance(error, OSError) and error.strerror:
         name = f"{error.filename}: " if error.filename is not None else ""
-        return f"{name}{error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
+        return visible(f"{name}{error.strerror}")
+    return visible(" ".join(str(error).split())) or type(error).__name__
+
+
+def visible(text: str) -> str:
+    """Text with escapes such as `\\x1b` for what would steer a terminal: file names may hold it.
+
+    So are line ends, other control characters, and those that reverse the direction of writing.
+    """
+    return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 @contextmanager
@@ -124,6 +135,7 @@ def _named(error: Exception) -> Exception:
 
 def _warn_as(program: str) -> Any:
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        print(f"{program}: warning: {' '.join(str(message).split())}", file=sys.stderr)
+        line = visible(" ".join(str(message).split()))
+        print(f"{program}: warning: {line}", file=sys.stderr)
 
     return show

@@ -144,6 +144,28 @@ def test_images_of_kinds_that_are_not_read_are_named(model: Path, tmp_path: Path
     assert "left out: 1 files that are no images (first: notes.txt)" in result.stderr
 
 
+STEERING = "\x1b[2J\n0 errors\u202e"
+ESCAPED = r"\x1b[2J\n0 errors\u202e"
+
+
+def test_names_cannot_steer_the_terminal(model: Path, tmp_path: Path) -> None:
+    for i, sub in enumerate(["x" + STEERING, "y"] * 3):
+        path = tmp_path / "data" / f"super{i % 2}" / sub / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(picture(i)))
+    (path.parent / f"{STEERING}.png").write_bytes(b"")
+    (path.parent / f"{STEERING}.txt").write_bytes(b"")
+    checked = run("check", tmp_path / "data", "--read-images")
+    predicted = run("predict", model, tmp_path / "data", "--out", tmp_path / "out.csv")
+    assert f"  x{ESCAPED} (0): 3\n" in checked.stdout
+    assert f"warning: super1/y/{ESCAPED}.png: the file is empty" in checked.stdout
+    assert f"unreadable: {ESCAPED}.png: the file is empty" in predicted.stderr
+    assert f"(first: super1/y/{ESCAPED}.txt)" in predicted.stderr
+    for text in (checked.output, predicted.output):
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+
+
 def test_a_jpeg_that_ends_early_is_predicted_where_one_asks_for_it(
     model: Path, tmp_path: Path
 ) -> None:

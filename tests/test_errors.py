@@ -64,6 +64,17 @@ def test_a_reader_that_is_gone_is_no_error(birds: Path, unbuffered: str) -> None
     assert done.stderr == ""
 
 
+def test_errors_and_warnings_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    @one_line_errors("p", debug=False)
+    def act() -> None:
+        warnings.warn("a\x1b[2Jb", stacklevel=1)
+        raise FileNotFoundError(2, "gone", "c\x1b\nd")
+
+    with pytest.raises(SystemExit):
+        act()
+    assert capsys.readouterr().err == "p: warning: a\\x1b[2Jb\np: error: c\\x1b\\nd: gone\n"
+
+
 def test_a_user_without_a_home_folder_gets_one(tmp_path: Path, birds: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import pwd\ndef nobody(*_): raise KeyError('uid not found')\npwd.getpwuid = nobody\n"

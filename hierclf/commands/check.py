@@ -12,6 +12,7 @@ from hierclf.data.images import map_ordered, pixel_digest, read_rgb
 from hierclf.data.listing import Problem, short_list
 from hierclf.data.near_copies import image_hash, near_copies
 from hierclf.data.source import Source
+from hierclf.errors import visible
 from hierclf.progress import Progress
 
 _SAMPLED = 32
@@ -77,7 +78,7 @@ def format_check(source: Source | None, problems: Sequence[Problem]) -> str:
 def _summary(source: Source) -> str:
     known = source.hierarchy
     lines = [
-        f"{source.name}: {len(source.images) - len(source.missing)} images, "
+        f"{visible(source.name)}: {len(source.images) - len(source.missing)} images, "
         f"{known.n_super} super-classes, {known.n_sub} sub-classes",
         f"novel ids: super {known.novel_super_id}, sub {known.novel_sub_id}",
         f"image size: {_sizes(source)}",
@@ -123,9 +124,10 @@ def _tree(source: Source) -> str:
         children = [sub for sub in range(known.n_sub) if known.sub_to_super[sub] == parent]
         total = sum(counts[sub] for sub in children)
         of = f"{total} images in {len(children)} sub-classes"
-        lines.append(f"{name} ({known.super_ids[parent]}): {of}")
+        lines.append(f"{visible(name)} ({known.super_ids[parent]}): {of}")
         lines += [
-            f"  {known.sub_names[sub]} ({known.sub_ids[sub]}): {counts[sub]}" for sub in children
+            f"  {visible(known.sub_names[sub])} ({known.sub_ids[sub]}): {counts[sub]}"
+            for sub in children
         ]
     return "\n".join(lines)
 
@@ -137,5 +139,5 @@ def _problem_list(problems: Sequence[Problem]) -> str:
     lines = [f"{errors} errors, {len(problems) - errors} warnings"]
     for problem in short_list(problems):
         kind = "error" if problem.fatal else "warning"
-        lines.append(f"  {kind}: {problem.where}: {problem.what}")
+        lines.append(visible(f"  {kind}: {problem.where}: {problem.what}"))
     return "\n".join(lines)
