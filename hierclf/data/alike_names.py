@@ -1,9 +1,11 @@
 """Classes whose names differ in nothing that a person would see as a difference.
 
 Names are alike where they are equal but for case, spaces, hyphens and underscores for them,
-characters of no width, full-width letters and how accents are composed.
+characters of no width, full-width letters and how accents are composed. A word that mixes alphabets
+is alike to those that look the same: a keyboard that was switched wrote it.
 """
 
+import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping
@@ -12,6 +14,9 @@ from dataclasses import replace
 from hierclf.data.listing import ClassNames, Listing, Problem, Row
 
 _SPACES = str.maketrans("-_\u2010\u2011\u2012\u2013", "      ")  # hyphens of several kinds
+# Cyrillic and Greek letters, small here, that are drawn like Latin ones, small or capital. Without
+# mu, since micrometres are no millimetres.
+_DRAWN_ALIKE = str.maketrans("авекмнорстухіјѕһԁαβεζηικνορτυχ", "abekmhopctyxijshdabezhiknoptyx")
 
 
 def settle_alike(listing: Listing, problems: list[Problem], *, merge: bool) -> Listing:
@@ -26,10 +31,9 @@ def settle_alike(listing: Listing, problems: list[Problem], *, merge: bool) -> L
     """
     rows = listing.rows
     supers, super_of = listing.super_level, {row.sub_id: row.super_id for row in rows}
-    super_keys: dict[int, Hashable] = {i: _key(supers.names[i]) for i in super_of.values()}
-    sub_keys: dict[int, Hashable] = {
-        i: (super_keys[parent], _key(listing.sub_level.names[i])) for i, parent in super_of.items()
-    }
+    super_keys = _keys({i: supers.names[i] for i in super_of.values()})
+    keys = _keys({i: listing.sub_level.names[i] for i in super_of})
+    sub_keys = {i: (super_keys[parent], keys[i]) for i, parent in super_of.items()}
     super_level, super_ids = _settle_level(
         "super", supers, super_keys, Counter(row.super_id for row in rows), problems, merge
     )
@@ -63,7 +67,7 @@ def _settle_level(
         stands_for |= dict.fromkeys(ids, first)
         if len(ids) == 1:
             continue
-        listed = ", ".join(repr(names.names[i]) for i in ids)
+        listed = ", ".join(_shown(names.names[i]) for i in ids)
         what = f"{listed} differ in case, spaces, hyphens or the form of letters only; "
         if merge:
             what += f"read as one, {names.names[first]!r}"
@@ -73,6 +77,33 @@ def _settle_level(
             what += "data.normalise_names=true makes them one"
         problems.append(Problem(f"{level}-classes", what, False))
     return replace(names, names=kept), stands_for
+
+
+def _keys(names: Mapping[int, str]) -> dict[int, str]:
+    """Equal for names alike."""
+    keys = {i: _key(name) for i, name in names.items()}
+    drawn = {i: key.translate(_DRAWN_ALIKE) for i, key in keys.items()}
+    mixed = {drawn[i] for i, name in names.items() if _foreign_letters(name)}
+    return {i: drawn[i] if drawn[i] in mixed else key for i, key in keys.items()}
+
+
+def _foreign_letters(name: str) -> list[str]:
+    """The Cyrillic and Greek letters of words that have Latin ones, too."""
+    if name.isascii():
+        return []
+    found = []
+    for word in re.findall(r"[^\W\d_]+", name):
+        alphabets = [unicodedata.name(letter, "").split(" ")[0] for letter in word]
+        if "LATIN" in alphabets:
+            pairs = zip(word, alphabets, strict=True)
+            found += [letter for letter, of in pairs if of in ("CYRILLIC", "GREEK")]
+    return found
+
+
+def _shown(name: str) -> str:
+    """A name in quotes, with the first of its letters that only look like those beside them."""
+    letters = _foreign_letters(name)
+    return repr(name) + (f" (with {unicodedata.name(letters[0])})" if letters else "")
 
 
 def _key(name: str) -> str:

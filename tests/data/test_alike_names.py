@@ -17,6 +17,15 @@ ALIKE = [
     ("great_owl", "great owl"),
     ("great-owl", "Great_Owl"),
     ("owl\u200b", "owl"),  # a space of no width
+    ("great \u043ewl", "Great owl"),  # a Cyrillic o among Latin letters
+    ("c\u043eb\u0430", "\u0441\u043e\u0432\u0430"),  # Cyrillic: owl; Latin c and b in the first
+    ("\u039fwl", "owl"),  # a Greek capital O
+]
+NOT_ALIKE = [
+    ("\u0441\u043e\u0440", "cop"),  # words of two languages
+    ("\u03b1", "a"),
+    ("5 \u00b5m", "5 mm"),
+    ("\u043ewl", "awl"),
 ]
 
 
@@ -36,6 +45,18 @@ def test_names_alike_are_said_and_stay_apart(tmp_path: Path, one: str, other: st
     (problem,) = source.problems
     assert problem.where == "sub-classes"
     assert "data.normalise_names=true makes them one" in problem.what
+
+
+@pytest.mark.parametrize(("one", "other"), NOT_ALIKE)
+def test_words_of_one_alphabet_and_units_are_not_alike(
+    tmp_path: Path, one: str, other: str
+) -> None:
+    assert not open_source(str(table(tmp_path, one, other))).problems
+
+
+def test_the_letter_of_another_alphabet_is_named(tmp_path: Path) -> None:
+    (problem,) = open_source(str(table(tmp_path, "\u043ewl", "owl"))).problems
+    assert "'owl', '\u043ewl' (with CYRILLIC SMALL LETTER O) differ in" in problem.what
 
 
 @pytest.mark.parametrize(("one", "other"), ALIKE)
