@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand
 
+from hierclf.counts import counted
 from hierclf.errors import one_line_errors, output_errors, visible
 from hierclf.io.atomic import TABLE_ENDINGS, check_out_file, draft_of, read_json_object
 from hierclf.version import package_version
@@ -166,17 +167,18 @@ def print_tally(tally: "Tally", out: Path) -> None:
         print(visible(kinds_left_out(images)), file=sys.stderr)
     if n := len(tally.left_out) - len(images):
         first = next(path for path in tally.left_out if not is_other_image(path))
-        what = f"left out: {n} files that are no images (first: {first})"
-        print(visible(what), file=sys.stderr)
+        files = counted(n, "file that is not an image", "files that are not images")
+        print(visible(f"left out: {files} (first: {first})"), file=sys.stderr)
     problems = [Problem(name, reason, False) for name, reason in tally.unreadable]
     for problem in short_list(problems):
         print(visible(f"unreadable: {problem.where}: {problem.what}"), file=sys.stderr)
-    if tally.unreadable:
-        print(f"{len(tally.unreadable)} unreadable images are not in {out}", file=sys.stderr)
+    if n := len(tally.unreadable):
+        absent = counted(n, "unreadable image is", "unreadable images are")
+        print(f"{absent} not in {out}", file=sys.stderr)
     print(
-        f"{tally.predicted} images predicted: {tally.known} known, {tally.novel_super} of a novel "
-        f"super-class, {tally.novel_sub} of a novel sub-class of a known super-class\n"
-        f"wrote {out}"
+        f"{counted(tally.predicted, 'image')} predicted: {tally.known:,} known, "
+        f"{tally.novel_super:,} of a novel super-class, {tally.novel_sub:,} of a novel sub-class "
+        f"of a known super-class\nwrote {out}"
     )
 
 

@@ -36,7 +36,7 @@ def _check_level(level: Level, names: Sequence[str], ids: Sequence[int], novel_i
     if len(ids) != len(names):
         raise ValueError(
             f"`len({level}_ids) == len({level}_names)` must hold, "
-            f"but got {len(ids)} ids for {len(names)} names"
+            f"but got {len(ids)} and {len(names)}"
         )
     for what, values in (("name", names), ("id", ids)):
         seen: set[object] = set()
@@ -127,7 +127,7 @@ class Hierarchy:
         if len(self.sub_to_super) != self.n_sub:
             raise ValueError(
                 f"`len(sub_to_super) == len(sub_names)` must hold, "
-                f"but got {len(self.sub_to_super)} parents for {self.n_sub} sub-classes"
+                f"but got {len(self.sub_to_super)} and {self.n_sub}"
             )
         for name, parent in zip(self.sub_names, self.sub_to_super, strict=True):
             if not 0 <= parent < self.n_super:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from hierclf.bundle.directory import Bundle
+from hierclf.counts import counted
 from hierclf.data.images import decode as decode_image
 from hierclf.data.images import fit_to
 from hierclf.errors import one_line
@@ -276,9 +277,9 @@ def _network_outputs(
             )
             parts.append(bundle.inference_net(view))
     except torch.OutOfMemoryError:
+        images = counted(len(pixels), "image does not", "images do not")
         raise ValueError(
-            f"a batch must fit into the memory of {device}, but {len(pixels)} images do not; "
-            "take a smaller batch size"
+            f"a batch must fit into the memory of {device}, but {images}; take a smaller batch size"
         ) from None
     outputs = Outputs(*map(torch.cat, zip(*parts, strict=True)))
     outputs = known_outputs(outputs, bundle.hierarchy.n_super, bundle.hierarchy.n_sub)

@@ -131,7 +131,7 @@ def test_unreadable_images_are_listed_and_left_out(model: Path, tmp_path: Path) 
     assert "unreadable: 2.png: the file is empty (0 bytes)\n" in result.stderr
     assert "unreadable: 3.png: " in result.stderr
     assert f"2 unreadable images are not in {tmp_path}/out.csv" in result.stderr
-    assert "1 images predicted" in result.stdout
+    assert "1 image predicted" in result.stdout
 
 
 def test_images_of_kinds_that_are_not_read_are_named(model: Path, tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_images_of_kinds_that_are_not_read_are_named(model: Path, tmp_path: Path
     result = run("predict", model, tmp_path, "--out", tmp_path / "out.csv")
     assert pd.read_csv(tmp_path / "out.csv")["image"].tolist() == ["1.ppm"]
     assert "2 images of kinds that are not read (.jp2, .tga) are left out" in result.stderr
-    assert "left out: 1 files that are no images (first: notes.txt)" in result.stderr
+    assert "left out: 1 file that is not an image (first: notes.txt)" in result.stderr
 
 
 STEERING = "\x1b[2J\n0 errors\u202e"
@@ -173,7 +173,7 @@ def test_a_jpeg_that_ends_early_is_predicted_where_one_asks_for_it(
         cut = encode(picture(i), "JPEG")[: -2 if i else None]
         (tmp_path / f"{i}.jpg").write_bytes(cut)
     refused = run("predict", model, tmp_path, "--out", tmp_path / "a.csv")
-    assert "1 images predicted" in refused.stdout
+    assert "1 image predicted" in refused.stdout
     assert refused.stderr.count("truncated=keep reads what is there") == 3  # and then a count
     assert "3 more of this kind" in refused.stderr
     assert "6 unreadable images" in refused.stderr

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from hierclf.counts import counted
 from hierclf.hierarchy import LEVELS
 from hierclf.io.atomic import draft_of
 from hierclf.reports.style import BLUE, ORANGE, new_figure, save_figure
@@ -60,9 +61,9 @@ def markdown(rows: pd.DataFrame) -> str:
     plain = (judged["decoding"] == "top-down") & _as_deployed(judged)
     first = judged["goal"].iloc[int((judged["goal"] != "fixed").to_numpy().argmax())]
     parts = [
-        "Mean and standard deviation over "
-        f"{rows['seed'].nunique()} seeds, in per cent; H is the harmonic mean of seen and unseen "
-        "accuracy. near: novel sub-classes of known super-classes found; far: those of novel ones.",
+        f"Mean and standard deviation over {counted(rows['seed'].nunique(), 'seed')}, in per cent; "
+        "H is the harmonic mean of seen and unseen accuracy. near: novel sub-classes of known "
+        "super-classes found; far: novel sub-classes of novel super-classes found.",
         _accuracy_table(judged[plain], ["rule", "goal"]),
         "Ranking of novel above known images, whatever the threshold:",
         _quality_table(judged[plain & (judged["goal"] == first)]),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hierclf.counts import counted
 from hierclf.data.images import map_ordered, pixel_digest, read_rgb
 from hierclf.data.listing import Problem, short_list
 from hierclf.data.near_copies import image_hash, near_copies
@@ -78,17 +79,18 @@ def format_check(source: Source | None, problems: Sequence[Problem]) -> str:
 def _summary(source: Source) -> str:
     known = source.hierarchy
     lines = [
-        f"{visible(source.name)}: {len(source.images) - len(source.missing)} images, "
+        f"{visible(source.name)}: {counted(len(source.images) - len(source.missing), 'image')}, "
         f"{known.n_super} super-classes, {known.n_sub} sub-classes",
         f"novel ids: super {known.novel_super_id}, sub {known.novel_sub_id}",
         f"image size: {_sizes(source)}",
     ]
     if source.missing:
-        lines.insert(1, f"named, but missing: {len(source.missing)} images")
+        lines.insert(1, f"named, but missing: {counted(len(source.missing), 'image')}")
     if source.groups is not None:
         sizes = np.unique(source.groups, return_counts=True)[1]
         together = sizes[sizes > 1]
-        lines.append(f"groups: {together.sum()} images lie in {len(together)} groups of 2 or more")
+        groups = counted(len(together), "group")
+        lines.append(f"groups: {together.sum():,} images in {groups} of 2 or more")
     if source.is_val is not None:
         n_val = int(source.is_val.sum())
         lines.append(f"split: {len(source.images) - n_val} train, {n_val} val")
@@ -123,7 +125,8 @@ def _tree(source: Source) -> str:
     for parent, name in enumerate(known.super_names):
         children = [sub for sub in range(known.n_sub) if known.sub_to_super[sub] == parent]
         total = sum(counts[sub] for sub in children)
-        of = f"{total} images in {len(children)} sub-classes"
+        images = counted(total, "image")
+        of = f"{images} in {counted(len(children), 'sub-class', 'sub-classes')}"
         lines.append(f"{visible(name)} ({known.super_ids[parent]}): {of}")
         lines += [
             f"  {visible(known.sub_names[sub])} ({known.sub_ids[sub]}): {counts[sub]}"
@@ -136,7 +139,8 @@ def _problem_list(problems: Sequence[Problem]) -> str:
     if not problems:
         return "no problems"
     errors = sum(problem.fatal for problem in problems)
-    lines = [f"{errors} errors, {len(problems) - errors} warnings"]
+    warnings = counted(len(problems) - errors, "warning")
+    lines = [f"{counted(errors, 'error')}, {warnings}"]
     for problem in short_list(problems):
         kind = "error" if problem.fatal else "warning"
         lines.append(visible(f"  {kind}: {problem.where}: {problem.what}"))

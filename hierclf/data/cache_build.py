@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hierclf.counts import counted
 from hierclf.data.images import fit_square, map_ordered, pixel_digest, read_rgb, repeated_rows
 from hierclf.data.source import Source
 from hierclf.io.atomic import sync
@@ -228,8 +229,8 @@ def _check_space(directory: Path, total: int, written: _Written) -> str:
     need = total * math.prod(written.shape)
     free = shutil.disk_usage(directory).free + written.n_bytes
     words = (
-        f"the image cache in {directory} needs {need / 1e9:.2f} GB for {total} images of "
-        f"{width} x {height} (a smaller size needs less; HIERCLF_CACHE names another folder)"
+        f"the image cache in {directory} needs {need / 1e9:.2f} GB for {counted(total, 'image')} "
+        f"of {width} x {height} (a smaller size needs less; HIERCLF_CACHE names another folder)"
     )
     if need > free:
         side = math.isqrt(int(0.95 * free) // (3 * total))

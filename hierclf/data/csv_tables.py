@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
+from hierclf.counts import counted
 from hierclf.data.listing import ClassNames, Problem
 from hierclf.hierarchy import is_novel_name
 
@@ -70,7 +71,7 @@ def read_csv(
         if len(cells) == len(header):
             found.append((where, [cells[position].strip() for position in positions]))
         else:
-            what = f"has {len(cells)} cells, but the header has {len(header)}"
+            what = f"has {counted(len(cells), 'cell')}, but the header has {len(header)}"
             problems.append(Problem(where, what, True))
     return found
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hierclf.counts import counted
 from hierclf.data.file_names import is_hidden, unwritable_reason
 from hierclf.data.listing import Problem
 
@@ -54,8 +55,12 @@ def links_out(root: Path, outside: Sequence[str]) -> list[Problem]:
     if not outside:
         return []
     target = os.path.realpath(root / outside[0])
-    what = f"{len(outside)} links lead out of the folder, and are followed "
-    return [Problem(root.name, what + f"(first: {outside[0]!r} to {target!r})", False)]
+    what = counted(
+        len(outside),
+        "link leads out of the folder and is followed",
+        "links lead out of the folder and are followed",
+    )
+    return [Problem(root.name, f"{what} (first: {outside[0]!r} to {target!r})", False)]
 
 
 class _Walk:

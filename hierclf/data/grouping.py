@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hierclf.counts import counted
 from hierclf.data.listing import Problem, Row
 
 GROUP, SPLIT = "group", "split"
@@ -81,12 +82,14 @@ def _cell_problems(rows: Sequence[Row]) -> list[Problem]:
     problems = []
     empty = [row.where for row in rows if row.group == ""]
     if empty:
-        what = f"{len(empty)} cells are empty (first: {empty[0]}); every image needs a group"
+        what = counted(len(empty), "cell is empty", "cells are empty")
+        what += f" (first: {empty[0]}); every image needs a group"
         problems.append(Problem(f"column {GROUP!r}", what, True))
     odd = [row for row in rows if row.split is not None and row.split.lower() not in _IS_VAL]
     if odd:
         what = f"every cell must be train or val, but {odd[0].where} holds {odd[0].split!r}"
-        what += f" (and {len(odd) - 1} more are neither)" if len(odd) > 1 else ""
+        if len(odd) > 1:
+            what += f" (and {counted(len(odd) - 1, 'more is neither', 'more are neither')})"
         problems.append(Problem(f"column {SPLIT!r}", what, True))
     return problems
 
@@ -115,7 +118,11 @@ def division_problems(
             problems.append(Problem(f"sub-class {name_of(sub)!r}", what, True))
         without = n_val.index[n_val["sum"] == 0]
         if len(without):
-            what = f"{len(without)} sub-classes have no val image; some are drawn as without it"
+            what = counted(
+                len(without),
+                "sub-class has no val image: val images are drawn for it",
+                "sub-classes have no val image: val images are drawn for them",
+            )
             problems.append(
                 Problem(f"column {SPLIT!r}", f"{what} (first: {name_of(without[0])!r})", False)
             )
@@ -127,7 +134,8 @@ def division_problems(
     if is_val is not None and groups is not None:
         sides = pd.DataFrame({"group": groups, "val": is_val}).groupby("group")["val"].nunique()
         if (both := int((sides > 1).sum())) > 0:
-            what = f"{both} groups have images in train and in val, which flatters accuracy"
+            what = counted(both, "group has images", "groups have images")
+            what += " in train and in val, which flatters accuracy"
             problems.append(Problem(f"column {SPLIT!r}", what, False))
     return problems
 

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hierclf.counts import counted
 from hierclf.data.archives import WAY_OUT, is_other_archive, other_archives
 from hierclf.data.encoded import with_jpeg_end
 from hierclf.data.file_names import unwritable_reason
@@ -131,7 +132,8 @@ def _once(entries: Sequence[Entry]) -> list[Entry]:
     if again := len(entries) - len(once):
         kept = set(map(id, once))
         first = next(entry.path for entry in entries if id(entry) not in kept)
-        what = f"{again} images are reached again through links to folders; each counts once"
+        what = counted(again, "image is reached", "images are reached")
+        what += " again through links to folders; each counts once"
         warnings.warn(f"{what} (first: {first!r})", stacklevel=2)
     return once
 

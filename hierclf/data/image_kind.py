@@ -6,6 +6,8 @@ from functools import cache
 
 from PIL import features
 
+from hierclf.counts import counted
+
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "PPM")
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
@@ -41,8 +43,12 @@ def is_other_image(path: str) -> bool:
 def kinds_left_out(paths: Sequence[str]) -> str:
     """What to say of images of kinds that are not read."""
     endings = ", ".join(sorted({posixpath.splitext(path)[1].lower() for path in paths}))
-    what = f"{len(paths)} images of kinds that are not read ({endings}) are left out"
-    return f"{what}, the first of them {paths[0]!r}; convert them to PNG"
+    what = counted(
+        len(paths),
+        f"image of a kind that is not read ({endings}) is left out",
+        f"images of kinds that are not read ({endings}) are left out",
+    )
+    return f"{what} (first: {paths[0]!r}); convert to PNG"
 
 
 def has_image_ending(path: str) -> bool:

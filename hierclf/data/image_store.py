@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from hierclf.counts import counted
 from hierclf.data.archives import WAY_OUT, other_archives
 from hierclf.data.file_names import is_absolute, is_hidden, loose_form
 from hierclf.data.folders import DANGLING, Entry, links_out, walk_files
@@ -135,9 +136,10 @@ class ImageStore:
                 for found in (ending, alike):
                     if len(found) == 1:
                         return found[0]
+        names = counted(len(self._raw), "name has", "names have")
         return (
-            f"image {name!r} is not in the folder or its zips, in which {len(self._raw)} names are "
-            "of an unknown encoding (data.zip_encoding names it)"
+            f"image {name!r} is not in the folder or its zips, in which {names} an unknown "
+            "encoding (set data.zip_encoding)"
         )
 
     def _open_zip(self, path: Path, problems: list[Problem]) -> Iterator[Entry]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from hierclf.counts import counted
 from hierclf.data.csv_tables import label_ids, read_csv, read_header, read_mapping
 from hierclf.data.file_names import LEAVES, is_absolute, is_hidden, leaves
 from hierclf.data.grouping import GROUP, SPLIT
@@ -40,8 +41,12 @@ def list_release(
         groups = division.get(GROUP), division.get(SPLIT)
         rows.append(Row(where, image, *ids, key, missing, *groups))
     if absolute:
-        what = f"{len(absolute)} images are named by absolute paths, whose ends were looked for "
-        what += f"in the folder (first: {absolute[0]!r})"
+        what = counted(
+            len(absolute),
+            "image is named by an absolute path: the folder was searched for the path's end",
+            "images are named by absolute paths: the folder was searched for the paths' ends",
+        )
+        what += f" (first: {absolute[0]!r})"
         problems.append(Problem(table.name, what, False))
     return Listing(rows, *levels, read=store.read, stamp=lambda entry: list(entry.stamp))
 

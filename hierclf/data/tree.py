@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from hierclf.counts import counted
 from hierclf.data.folders import DANGLING, Entry, links_out, walk_files
 from hierclf.data.image_kind import (
     FORMATS,
@@ -92,10 +93,11 @@ def _images(root: Path, problems: list[Problem]) -> list[Entry]:
     if other_images:
         problems.append(Problem(root.name, kinds_left_out(other_images), False))
     for suffix, count in sorted(others.items()):
-        what = f"{count} files are not of the formats {', '.join(FORMATS)}; left out"
+        what = f"{counted(count, 'file')} in none of the formats {', '.join(FORMATS)}; left out"
         problems.append(Problem(f"files {suffix}", what, False))
     for missing, count in unreadable.items():
-        problems.append(Problem(root.name, f"{count} images are left out: {missing}", False))
+        what = counted(count, "image is left out", "images are left out")
+        problems.append(Problem(root.name, f"{what}: {missing}", False))
     return found
 
 
@@ -114,20 +116,23 @@ def _from_splits(
     entries: Sequence[Entry], splits: dict[str, str], problems: list[Problem]
 ) -> list[_Image]:
     found: list[_Image] = []
-    left_out: Counter[tuple[str, str]] = Counter()
+    test: Counter[str] = Counter()
+    elsewhere: Counter[str] = Counter()
     has_val = "val" in splits.values()
     for entry in entries:
         *folders, _ = entry.path.split("/")
         top, *classes = folders or [""]
         if splits.get(top) == "test":
-            left_out[top, "test images, for `hierclf evaluate`; left out"] += 1
+            test[top] += 1
         elif top not in splits or len(classes) != 2:
-            left_out[top or ".", "images do not lie in a folder split/super/sub; left out"] += 1
+            elsewhere[top or "."] += 1
         else:
             split = splits[top] if has_val else None
             found.append(_Image(classes[0], classes[1], entry, split))
-    for (folder, what), count in sorted(left_out.items()):
-        problems.append(Problem(folder, f"{count} {what}", False))
+    for folder, count in sorted(test.items()):
+        what = f"{counted(count, 'test image')}, for `hierclf evaluate`; left out"
+        problems.append(Problem(folder, what, False))
+    problems += _outside(elsewhere, "split/super/sub")
     if not found:
         names = ", ".join(splits)
         what = (
@@ -147,9 +152,7 @@ def _from_classes(entries: Sequence[Entry], problems: list[Problem]) -> list[_Im
             found.append(_Image(folders[0], folders[1], entry))
         else:
             elsewhere["/".join(folders) or "."] += 1
-    for folder, count in sorted(elsewhere.items()):
-        what = f"{count} images do not lie in a folder super/sub; left out"
-        problems.append(Problem(folder, what, False))
+    problems += _outside(elsewhere, "super/sub")
     subs = {image.sub_name for image in found}
     kinds = {_split_of(sub) for sub in subs}
     if "train" in kinds and None not in kinds:
@@ -159,6 +162,14 @@ def _from_classes(entries: Sequence[Entry], problems: list[Problem]) -> list[_Im
         )
         problems.append(Problem(", ".join(sorted(subs)), what, True))
     return found
+
+
+def _outside(counts: Counter[str], layout: str) -> list[Problem]:
+    """A warning for each folder with images outside the folders of the layout."""
+    return [
+        Problem(folder, f"{counted(n, 'image')} outside the folders {layout}; left out", False)
+        for folder, n in sorted(counts.items())
+    ]
 
 
 def _same_below_all(found: Sequence[_Image]) -> Problem | None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from hierclf.counts import counted
 from hierclf.metrics.text import percent
 from hierclf.rules.promise import DEFAULT_MIX, Figure, Mix, Promise
 
@@ -45,9 +46,10 @@ def promise_table(promise: Promise, others: Mapping[str, Promise] | None = None)
 
 def promise_notes(hidden_super: int, hidden_sub: int, mix: Mix = DEFAULT_MIX) -> list[str]:
     """Why the intervals are as wide as they are, one sentence per line."""
-    supers = f"{hidden_super} super-class{'es' if hidden_super != 1 else ''}"
+    subs = counted(hidden_sub, "sub-class", "sub-classes")
+    supers = counted(hidden_super, "super-class", "super-classes")
     notes = [
-        f"{hidden_sub} sub-classes and {supers} could be held out to learn from; none of them "
+        f"{subs} and {supers} could be held out to learn from; none of them "
         "judges a rule that it chose"
     ]
     if hidden_super:

@@ -6,6 +6,7 @@ Shape legend: N images, M training images, K classes of a level, C sub-classes, 
 import numpy as np
 from numpy.typing import NDArray
 
+from hierclf.counts import counted
 from hierclf.hierarchy import Level
 from hierclf.scores.base import Floats, Labels, Score, ScoreInputs, State, feature_score
 from hierclf.scores.rows import by_chunks, check_width, unit_rows
@@ -208,7 +209,8 @@ def _unit_means_spread(
     if not (spread**2).mean() * unit.shape[1] > np.finfo(np.float32).eps:
         raise ValueError(
             "`features` must vary within a class to have a covariance, but got "
-            f"{len(features)} images of {len(classes)} classes without any spread"
+            f"{counted(len(features), 'image')} of {counted(len(classes), 'class', 'classes')} "
+            "without any spread"
         )
     return unit, means, spread
 

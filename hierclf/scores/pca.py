@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
+from hierclf.counts import counted
 from hierclf.scores.base import State
 from hierclf.scores.rows import check_width, unit_rows
 
@@ -60,7 +61,7 @@ def principal_axes(features: np.ndarray, *, limit: int | None = None) -> Princip
     if not variances[0] > _EPS**2 * size:
         raise ValueError(
             "`features` must vary to have principal components, but got "
-            f"{len(features)} images without any spread"
+            f"{counted(len(features), 'image')} without any spread"
         )
     rank = int((variances > _EPS * variances[0]).sum())
     return Principal(mean, variances, vectors[:, ::-1], rank)

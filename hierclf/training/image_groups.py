@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from hierclf.counts import counted
 from hierclf.data.cache import ImageCache
 from hierclf.data.grouping import division_problems, groups_by_name
 from hierclf.data.near_copies import near_copies, open_hashes
@@ -69,9 +70,10 @@ def with_found_groups(
         if not path.is_file():
             _write(cache, features, path, doubts)
     if len(found := pd.read_csv(doubts, usecols=["first", "second"], dtype=str)):
+        pairs = counted(len(found), "pair of near-copies has", "pairs of near-copies have")
         warnings.warn(
-            f"{len(found)} pairs of near-copies have different sub-classes, so that one label may "
-            f"be wrong (first: {found['first'][0]} and {found['second'][0]}); {doubts} lists them",
+            f"{pairs} different sub-classes, so one of the labels may be wrong "
+            f"(first: {found['first'][0]} and {found['second'][0]}); see {doubts}",
             stacklevel=3,
         )
     table = pd.read_csv(path, usecols=["row", "group"])
@@ -80,16 +82,17 @@ def with_found_groups(
     groups = np.arange(len(cache.names))
     groups[table["row"]] = table["group"]
     line = (
-        f"{len(table)} of {len(groups)} images are like others of their sub-class, in "
-        f"{table['group'].nunique()} groups, which every split keeps on one side"
+        f"{len(table)} of {len(groups)} images are like others of their sub-class and form "
+        f"{counted(table['group'].nunique(), 'group')}; every split keeps a group on one side"
     )
     if features is not None:
         among_all, of_others = neighbour_accuracies(features, cache.sub_labels, groups, seed=0)
         line += (
-            f"; a random split would flatter: the nearest neighbour is of the right sub-class for "
-            f"{among_all:.0%} of all images, of another group for {of_others:.0%}"
+            f"; a random split would be optimistic: the nearest neighbour has the right sub-class "
+            f"for {among_all:.0%} of the images, the nearest one of another group for "
+            f"{of_others:.0%}"
         )
-    warnings.warn(f"{line}; {path} lists them, data.group_by names others", stacklevel=3)
+    warnings.warn(f"{line}; see {path}; data.group_by sets other groups", stacklevel=3)
     return replace(cache, groups=groups)
 
 

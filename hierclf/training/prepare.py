@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from hierclf.config import Config
+from hierclf.counts import counted
 from hierclf.data.cache import ImageCache, open_cache
 from hierclf.data.listing import short_list
 from hierclf.data.source import Source
@@ -143,14 +144,25 @@ def _report(what: str, progress: StageProgress | None) -> Progress | None:
 
 def _warn_of_images(cache: ImageCache) -> None:
     """Warn of what in the images deserves a look but stops nothing."""
-    for table, name, what in (
-        (cache.quarantine, "quarantine.csv", "cannot be read and are left out"),
-        (cache.repeats, "repeats.csv", "show the same pixels as another"),
+    for table, name, one, many in (
+        (
+            cache.quarantine,
+            "quarantine.csv",
+            "image cannot be read and is left out",
+            "images cannot be read and are left out",
+        ),
+        (
+            cache.repeats,
+            "repeats.csv",
+            "image shows the same pixels as another",
+            "images show the same pixels as another",
+        ),
     ):
         if len(table):
-            place = "" if cache.path is None else f"; {cache.path / name} lists them"
+            place = "" if cache.path is None else f"; see {cache.path / name}"
             first = ": ".join(table.iloc[0])
-            warnings.warn(f"{len(table)} images {what} (first: {first}){place}", stacklevel=3)
+            what = counted(len(table), one, many)
+            warnings.warn(f"{what} (first: {first}){place}", stacklevel=3)
 
 
 def plan(cache: ImageCache, config: Config) -> list[Fold]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hierclf.config import Config
 from hierclf.config.space import short_names
+from hierclf.counts import counted
 from hierclf.data.cache import default_cache_dir
 from hierclf.training.folds import CALIBRATION
 from search.pipeline.confirmation import confirm_stage
@@ -162,7 +163,8 @@ def _run_stages(run: Run, started: float) -> None:
     with folder.timed("search"):
         search = run.config.search
         varied = ", ".join(short_names(search.space).values())
-        headline("search", f"{search.trials} trials over {varied}" if search.trials else "none")
+        trials = counted(search.trials, "trial")
+        headline("search", f"{trials} over {varied}" if search.trials else "none")
         best = search_stage(run)
     with folder.timed("confirm"):
         chosen = (
@@ -173,15 +175,15 @@ def _run_stages(run: Run, started: float) -> None:
         n_folds = len(run.prepared.folds) - 3
         headline(
             "confirm",
-            f"{chosen} on all {n_folds} class-holdout folds and {len(CALIBRATION)} that hide "
-            f"nothing, epochs: {best.epochs}",
+            f"{chosen} on {counted(n_folds, 'class-holdout fold')} and {len(CALIBRATION)} that "
+            f"hide nothing, epochs: {best.epochs}",
         )
         best, table = confirm_stage(run, best)
     with folder.timed("thresholds"):
         headline(
             "thresholds",
-            f"{run.config.thresholds.trials} trials over the scores and taus of both heads, on "
-            f"{len(table):,} scored images",
+            f"{counted(run.config.thresholds.trials, 'trial')} over the scores and taus of both "
+            f"heads, on {len(table):,} scored images",
         )
         rule, held_out = threshold_stage(run, table)
     with folder.timed("refit"):

@@ -7,6 +7,7 @@ import torch
 
 from hierclf.config import Config
 from hierclf.config.space import FEATURE_KEYS
+from hierclf.counts import counted
 from hierclf.data.source import Source
 from hierclf.data.stream_open import parquet_of
 from hierclf.hierarchy import NOVEL, UNLABELLED
@@ -74,7 +75,7 @@ def start_cluster(config: Config, options: RunOptions) -> Plan:
     waiting = config.search.trials - plan.trials_at_a_time
     console.print(
         f"  resources: {plan.describe()}"
-        + (f"; {waiting} more wait{'s' if waiting == 1 else ''}" if waiting > 0 else "")
+        + (f"; {counted(waiting, 'more waits', 'more wait')}" if waiting > 0 else "")
     )
     return plan
 
@@ -118,20 +119,20 @@ def prepare_images(
     height, width = cache.images.shape[1:3]
     headline(
         "prepare",
-        f"{len(cache.images):,} images of {width}x{height}, {hierarchy.n_super} super-classes, "
+        f"{len(cache.images):,} images of {width} x {height}, {hierarchy.n_super} super-classes, "
         f"{hierarchy.n_sub} sub-classes"
         + (f", {len(cache.quarantine)} unreadable left out" if len(cache.quarantine) else ""),
     )
     names = [name for name in prepared.folds if name not in (*CALIBRATION, REFIT)]
     n_super, n_mixed = (sum(x.startswith(kind) for x in names) for kind in ("super", "mixed"))
     console.print(
-        f"  folds: {len(names) - n_super - n_mixed} hide sub-classes, "
+        f"  folds: {counted(len(names) - n_super - n_mixed, 'hides', 'hide')} sub-classes, "
         + (
-            f"{n_super} hide a whole super-class"
+            f"{counted(n_super, 'hides', 'hide')} a whole super-class"
             if n_super
             else "none hides a super-class (that needs three of them): super_tau stays untested"
         )
-        + (f", {n_mixed} hide both" if n_mixed else "")
+        + (f", {counted(n_mixed, 'hides', 'hide')} both" if n_mixed else "")
     )
     if prepared.novel is not None:
         console.print(f"  novel images: {describe_novel(prepared.novel)}")
@@ -147,7 +148,7 @@ def describe_novel(novel: NovelImages) -> str:
         == UNLABELLED,
     }
     parts = [f"{int(rows.sum()):,} {kind}" for kind, rows in kinds.items() if rows.any()]
-    classes = "1 class" if len(novel.class_names) == 1 else f"{len(novel.class_names)} classes"
+    classes = counted(len(novel.class_names), "class", "classes")
     return f"{len(novel.classes):,} in {classes}: {', '.join(parts)}"
 
 

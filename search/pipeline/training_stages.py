@@ -19,6 +19,7 @@ from ray.tune.search.optuna import OptunaSearch
 from hierclf.bundle.checksums import sha256_of
 from hierclf.bundle.rule_file import RULE_FILE, save_rule
 from hierclf.bundle.score_table_file import SCORE_TABLE, save_score_table
+from hierclf.counts import counted
 from hierclf.data.stream import ImageStream
 from hierclf.rules.calibration import calibrate_rule
 from hierclf.rules.rule import Rule
@@ -156,8 +157,9 @@ def register_stage(run: Run, held_out: HeldOut) -> str:
         if done["rule"] == sha256_of(run.folder.model / RULE_FILE) and not may_move:
             return str(done["message"])
     if waiting := run.outbox().wait(store.PATIENCE_S):
+        entries = counted(waiting, "entry waits", "entries wait")
         raise ValueError(
-            f"MLflow's store must answer by the end of a run, but {waiting} entries wait in "
+            f"MLflow's store must answer by the end of a run, but {entries} in "
             f"{run.folder.outbox}; the model is in {run.folder.model}, and --resume continues"
         )
     store.patiently(log_thresholds, run, held_out)

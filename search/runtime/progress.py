@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from hierclf.config.space import shown_values
+from hierclf.counts import counted
 from search.runtime.signals import BROKEN_PIPE, stop
 from search.trials.plan import FOLDS, searched
 
@@ -217,7 +218,7 @@ def _outcome(result: dict[str, Any]) -> str:
     value = float(result.get("objective", 0.0))  # of the last epoch, which decides
     if result.get("failure"):
         return " failed"
-    epochs = f"{result.get('epoch', 0)} epoch{'s' if result.get('epoch') != 1 else ''}"
+    epochs = counted(int(result.get("epoch", 0)), "epoch")
     return f"  objective {100 * value:5.1f} after {epochs}" if value else ""
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from hierclf.counts import counted
 from hierclf.training.reopen import PreparedFiles
 
 
@@ -31,12 +32,11 @@ class Plan(NamedTuple):
 
     def describe(self) -> str:
         """The plan in one line."""
-        each = f"{self.cpus_per_worker} CPU core{'s' if self.cpus_per_worker > 1 else ''}"
+        each = counted(self.cpus_per_worker, "CPU core")
         if self.use_gpu:
             each += f" and {self.gpu_fraction:g} GPU"
-        workers = f"{self.workers} worker{'s' if self.workers > 1 else ''} per trial"
-        trials = f"{self.trials_at_a_time} trial{'s' if self.trials_at_a_time > 1 else ''}"
-        return f"{trials} at a time, {workers}, {each} per worker"
+        workers, trials = counted(self.workers, "worker"), counted(self.trials_at_a_time, "trial")
+        return f"{trials} at a time, {workers} per trial, {each} per worker"
 
 
 FOLDS = "folds"

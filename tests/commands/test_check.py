@@ -60,7 +60,7 @@ def test_the_report_counts_the_hierarchy() -> None:
         "bird (0): 5 images in 2 sub-classes",
         "  owl, great (0): 3",
         "  hen (6): 2",
-        "dog (4): 3 images in 1 sub-classes",
+        "dog (4): 3 images in 1 sub-class",
         "  pug (1): 3",
         "",
         "no problems",
@@ -75,14 +75,14 @@ def test_different_sizes_are_given_as_a_range() -> None:
 def test_missing_images_do_not_count() -> None:
     report = format_check(make_source([png(4, 4)] * 9, {0: "not there"}), [])
     assert "made: 8 images" in report
-    assert "named, but missing: 1 images" in report
+    assert "named, but missing: 1 image" in report
     assert "  owl, great (0): 2" in report
 
 
 def test_every_problem_is_listed_errors_first() -> None:
     problems = [Problem("row 3", "is odd", False), Problem("row 2", "is wrong", True)]
     assert format_check(None, problems).splitlines() == [
-        "1 errors, 1 warnings",
+        "1 error, 1 warning",
         "  error: row 2: is wrong",
         "  warning: row 3: is odd",
     ]
@@ -126,7 +126,7 @@ def test_groups_and_the_users_split_are_counted() -> None:
     )
     lines = format_check(source, []).splitlines()
     assert lines[3:5] == [
-        "groups: 5 images lie in 2 groups of 2 or more",
+        "groups: 5 images in 2 groups of 2 or more",
         "split: 5 train, 1 val",
     ]
 
@@ -135,7 +135,7 @@ def test_of_many_problems_of_one_kind_a_few_are_shown_and_the_rest_counted() -> 
     problems = [Problem(f"row {i}", f"image '{i}.png' is not there", False) for i in range(40)]
     problems.insert(20, Problem("row 7", "is wrong", True))
     assert format_check(None, problems).splitlines() == [
-        "1 errors, 40 warnings",
+        "1 error, 40 warnings",
         "  error: row 7: is wrong",
         "  warning: row 0: image '0.png' is not there",
         "  warning: row 1: image '1.png' is not there",
@@ -150,4 +150,4 @@ def test_a_set_of_unreadable_images_is_still_reported() -> None:
 
 def test_a_path_that_is_not_there_is_reported(tmp_path: Path) -> None:
     source, problems = inspect_source(str(tmp_path / "gone"))
-    assert format_check(source, problems).startswith("1 errors, 0 warnings\n  error: ")
+    assert format_check(source, problems).startswith("1 error, 0 warnings\n  error: ")

@@ -37,7 +37,7 @@ def test_a_csv_names_groups_and_validation_images(tmp_path: Path) -> None:
     assert source.is_val is not None
     assert source.is_val.tolist() == [False, True, False, True, False, True]
     assert [p.what for p in source.problems] == [
-        "1 groups have images in train and in val, which flatters accuracy"
+        "1 group has images in train and in val, which flatters accuracy"
     ]
 
 
@@ -96,7 +96,7 @@ def test_other_groups_are_other_data_and_no_groups_are_the_same_as_ever(tmp_path
             {"split": ["train", "test", "train", "val", "", "val"]},
             "column 'split'",
             "every cell must be train or val, but train_data.csv row 3 holds 'test' "
-            "(and 1 more are neither)",
+            "(and 1 more is neither)",
         ),
         (
             {"split": ["train", "val", "val", "val", "train", "val"]},

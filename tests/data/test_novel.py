@@ -157,4 +157,4 @@ def test_novel_images_of_kinds_that_are_not_read_are_named(tmp_path: Path) -> No
     root = tree(tmp_path / "new", ["toy/pug/a.png"])
     (root / "toy" / "pug" / "b.jp2").write_bytes(b"x")
     problems = opened(root).source.problems
-    assert "1 images of kinds that are not read (.jp2)" in next(p.what for p in problems)
+    assert "1 image of a kind that is not read (.jp2)" in next(p.what for p in problems)

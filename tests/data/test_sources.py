@@ -65,8 +65,8 @@ def test_images_of_kinds_that_are_not_read_are_named_with_the_way_out(tmp_path: 
     for name in names:
         (root / name).write_bytes(b"x")
     said = [(problem.where, problem.what) for problem in open_source(str(root)).problems]
-    what = "3 images of kinds that are not read (.jp2, .tga) are left out, the first of them "
-    assert said == [("data", what + "'bird/owl/a.jp2'; convert them to PNG")]
+    what = "3 images of kinds that are not read (.jp2, .tga) are left out "
+    assert said == [("data", what + "(first: 'bird/owl/a.jp2'); convert to PNG")]
 
 
 def test_class_folders_may_be_links_to_elsewhere(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_class_folders_may_be_links_to_elsewhere(tmp_path: Path) -> None:
     source = open_source(str(root))
     assert source.images == open_source(str(plain)).images
     assert [problem.where for problem in source.problems] == ["data"]
-    assert "1 links lead out of the folder" in source.problems[0].what
+    assert "1 link leads out of the folder" in source.problems[0].what
 
 
 def test_a_link_loop_ends(tmp_path: Path) -> None:

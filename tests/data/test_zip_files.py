@@ -47,7 +47,7 @@ def test_names_without_the_utf8_mark_are_found_by_the_labels(
 def test_an_encoding_that_is_not_guessed_is_asked_for_and_taken(tmp_path: Path) -> None:
     root = release_with(tmp_path, "ğışİ-foto.png", "cp857")
     missing = inspect_source(str(root))[1][0].what
-    assert "1 names are of an unknown encoding (data.zip_encoding names it)" in missing
+    assert "1 name has an unknown encoding (set data.zip_encoding)" in missing
     assert not open_source(str(root), zip_encoding="cp857").missing
 
 

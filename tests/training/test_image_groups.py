@@ -72,9 +72,9 @@ def test_what_is_found_is_said_and_kept(tmp_path: Path, monkeypatch: pytest.Monk
         with pytest.warns(UserWarning, match="sub-class") as caught:
             found = with_found_groups(cache, None, directory=tmp_path)
         doubt, told = (str(warning.message) for warning in caught)
-        assert doubt.startswith("1 pairs of near-copies have different sub-classes")
+        assert doubt.startswith("1 pair of near-copies has different sub-classes")
         assert "(first: 5.png and 31.png)" in doubt
-        assert told.startswith("2 of 32 images are like others of their sub-class, in 1 groups")
+        assert told.startswith("2 of 32 images are like others of their sub-class and form 1 group")
         assert found.groups is not None
         expected = list(range(32))
         expected[30] = 0
@@ -104,7 +104,7 @@ def test_other_features_are_other_groups(tmp_path: Path) -> None:
     scene = np.arange(60) % 12
     scenes = 3 * rng.normal(size=(12, 32))[scene] + rng.normal(size=(60, 32))
     with pytest.warns(
-        UserWarning, match="60 of 60 images .* in 12 groups, .* a random split would"
+        UserWarning, match="60 of 60 images .* form 12 groups; .* a random split would"
     ):
         found = with_found_groups(cache, scenes.astype(np.float32), directory=tmp_path)
     assert found.groups is not None
