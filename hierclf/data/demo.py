@@ -26,6 +26,7 @@ from PIL import Image
 from hierclf.data.drawing import SIZE, draw
 from hierclf.data.source import Source
 from hierclf.hierarchy import NOVEL, Hierarchy
+from hierclf.io.atomic import draft_of
 
 Split = Literal["train", "test"]
 
@@ -82,6 +83,7 @@ def write_demo(directory: str | Path, seed: int = 0) -> None:
 
     Raises:
         ValueError: a negative seed.
+        OSError: the disk is full, or another error of the file system; it names the file.
     """
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
@@ -169,7 +171,7 @@ def _ids_without(novel: int, count: int) -> tuple[int, ...]:
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with draft_of(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
@@ -177,7 +179,7 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object
 
 def _write_images(path: Path, folder: str, names: Sequence[str], images: NDArray[np.uint8]) -> None:
     """PNG in a zip; without dates, so that equal pictures give equal files."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+    with draft_of(path) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as archive:
         for name, image in zip(names, images, strict=True):
             png = io.BytesIO()
             Image.fromarray(image).save(png, "PNG", compress_level=1)

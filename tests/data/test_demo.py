@@ -1,6 +1,7 @@
 """The demo set: what it holds, that it repeats itself bit by bit, and that it survives the disk."""
 
 import hashlib
+import resource
 import subprocess
 import sys
 from collections import Counter
@@ -191,3 +192,17 @@ def test_bad_seed_and_split_are_named() -> None:
         demo_source(-1)
     with pytest.raises(ValueError, match="'val'"):
         demo_arrays(0, split="val")  # type: ignore[arg-type]
+
+
+def test_a_full_disk_is_named_and_leaves_the_files_of_before(tmp_path: Path) -> None:
+    (tmp_path / "train_images.zip").write_bytes(b"of before")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"no space left") as caught:
+            write_demo(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.filename == str(tmp_path / "train_images.zip")
+    assert (tmp_path / "train_images.zip").read_bytes() == b"of before"
+    assert not list(tmp_path.glob(".*.part"))
