@@ -1,4 +1,4 @@
-"""`python -m hierclf.benchmark`: measurements that a stranger can repeat on data of their own."""
+"""`python -m hierclf.benchmark`: measurements that anyone can repeat on their own data."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,9 @@ app = typer.Typer(
 )
 Data = Annotated[str | None, typer.Option(help="A folder, a Parquet file, or demo.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="A YAML file of configs/.")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="section.key=value")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Set one value: section.key=value.")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show errors with their traceback.")]
 
 
@@ -29,15 +31,15 @@ def scores(
     data: Data = None,
     config: ConfigFile = None,
     set_: Overrides = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, ...")] = 3,
-    novel_rate: Annotated[float, typer.Option(help="Of the goal overall.")] = 0.5,
-    seen: Annotated[float, typer.Option(help="Of the goal seen-at-least.")] = 0.85,
-    out: Annotated[Path, typer.Option(help="Folder.")] = Path("results/benchmark"),
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds: 0, 1, ...")] = 3,
+    novel_rate: Annotated[float, typer.Option(help="Novel rate of the goal overall.")] = 0.5,
+    seen: Annotated[float, typer.Option(help="Seen accuracy of the goal seen-at-least.")] = 0.85,
+    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("results/benchmark"),
     debug: Debug = False,
 ) -> None:
-    """Every score, decoding and goal on held-out classes, cross-fitted."""
+    """Compare every score, decoding and goal on held-out classes, by cross-fitting."""
     with one_line_errors("hierclf.benchmark", debug=debug):
-        # Here, since matplotlib's import fails where a notebook's MPLBACKEND is inherited.
+        # Imported here: matplotlib's import fails if a notebook's MPLBACKEND is inherited.
         from hierclf.benchmark.report import summary, write_report
 
         goals = {
@@ -56,17 +58,18 @@ def new_classes(
     data: Data = None,
     config: ConfigFile = None,
     set_: Overrides = None,
-    worlds: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    worlds: Annotated[int, typer.Option(min=1, help="How many worlds.")] = 20,
     groups: Annotated[
-        Path | None, typer.Option(help="CSV of class and group; else classes are clustered.")
+        Path | None,
+        typer.Option(help="A CSV with the columns class and group; without it, clusters."),
     ] = None,
     clusters: Annotated[int, typer.Option(min=4, help="Groups to cluster into.")] = 12,
-    out: Annotated[Path, typer.Option(help="Folder.")] = Path("results/benchmark"),
+    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("results/benchmark"),
     debug: Debug = False,
 ) -> None:
-    """Promised beside found on classes that nothing has seen, in many small worlds.
+    """Compare promised with found accuracies on new classes, in many small worlds.
 
-    Needs a frozen backbone: a world trains a network for each of its folds.
+    The backbone must be frozen: each world trains a network for each of its folds.
     """
     with one_line_errors("hierclf.benchmark", debug=debug):
         settings = _config(data, config, set_)
@@ -77,7 +80,9 @@ def new_classes(
         elif prepared.features is not None:
             group_of = cluster_groups(np.asarray(prepared.features[0]), cache.sub_labels, clusters)
         else:
-            raise ValueError("classes are clustered by frozen features: set model.freeze=backbone")
+            raise ValueError(
+                "clustering needs frozen features: set model.freeze=backbone, or name --groups"
+            )
         own = prepared._replace(cache=regrouped(cache, group_of))
         rows = []
         with progress("worlds") as step:

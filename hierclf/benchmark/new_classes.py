@@ -1,8 +1,8 @@
-"""The laboratory of new classes: what a run promises, beside what is found on classes it never saw.
+"""Compare what a run promises with what it finds on classes that it has never seen.
 
-In each world (see `worlds`) folds, fused scores, thresholds and the promise are made from the known
-part alone, with the configuration as it is; then the rule is judged on the new classes and on
-images that were kept back.
+In each world (see `worlds`), the folds, fused scores, thresholds and promise are made from the
+known part alone, with the configuration as it is. The rule is then evaluated on the new classes and
+on the test images of the known classes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -45,10 +45,10 @@ _SHOWN = {
 
 
 def run_worlds(config: Config, prepared: Prepared, n_worlds: int) -> Iterator[list[Row]]:
-    """The rows of each world of a regrouped set, one row per figure.
+    """The rows of each world of a regrouped data set, one row per figure.
 
-    One thread: the matrices are small, and BLAS threads that wait for each other on a machine with
-    other work took thirty times as long.
+    It uses one thread: the matrices are small, and on a busy machine BLAS threads that waited for
+    each other took thirty times as long.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -64,7 +64,9 @@ def world_rows(config: Config, prepared: Prepared, seed: int) -> list[Row]:
     """Promised and found figures of one world.
 
     Args:
+        config: the configuration, used as it is.
         prepared: a regrouped cache with its features.
+        seed: the world's number.
     """
     cache = prepared.cache
     folds, parts = inner_folds(cache, config, draw_world(cache, seed))
@@ -77,8 +79,9 @@ def judged_rows(table: ScoreTable, parts: np.ndarray, names: Sequence[str], seed
     """The rows of one world from its score table.
 
     Args:
-        table: rows of the inner folds and, as fold `all`, the images that judge.
-        parts: int64 [C], the part of each sub-class. names: scores to fuse.
+        table: rows of the inner folds and, as fold `all`, the test images.
+        parts: int64 [C], the part of each sub-class.
+        names: scores to fuse.
         seed: the world's number.
     """
     outside = table.where(table.folds == REFIT)
@@ -102,7 +105,7 @@ def judged_rows(table: ScoreTable, parts: np.ndarray, names: Sequence[str], seed
 
 
 def mix_of(table: ScoreTable) -> Mix:
-    """The composition of the images that judge, for which a promise is made."""
+    """The composition of the test images, for which a promise is made."""
     known, near = table.sub.known, table.super.known & ~table.sub.known
     far = ~table.super.known
     n_known, n_near, n_far = int(known.sum()), int(near.sum()), int(far.sum())
@@ -117,9 +120,10 @@ def mix_of(table: ScoreTable) -> Mix:
 
 
 def found_accuracies(table: ScoreTable, rule: Rule, mix: Mix) -> dict[str, float | None]:
-    """The figures of a promise as found on a table by a rule.
+    """The figures of a promise, as a rule attains them on a table.
 
-    As in the promise, every new class weighs the same, and so does every image of known classes.
+    As in the promise, all new classes have the same weight, and so have all images of known
+    classes.
     """
     novel = [table.score(level, rule[level].score) > rule[level].tau for level in LEVELS]
     return _accuracies(Evidence.of(table), novel[0], novel[0] | novel[1], mix)
@@ -128,7 +132,7 @@ def found_accuracies(table: ScoreTable, rule: Rule, mix: Mix) -> dict[str, float
 def _accuracies(
     evidence: Evidence, super_novel: Bools, sub_novel: Bools, mix: Mix
 ) -> dict[str, float | None]:
-    """The figures of a promise where bool [N] says what is called novel at each level."""
+    """The figures of a promise, from which rows (bool [N]) are predicted novel at each level."""
     hits = {
         KNOWN: (evidence.super_right & ~super_novel, evidence.sub_right & ~sub_novel),
         NEAR: (evidence.super_right & ~super_novel, sub_novel),
@@ -137,19 +141,19 @@ def _accuracies(
     means = {kind: [_mean(evidence, kind, hit) for hit in hits[kind]] for kind in KINDS}
     known, near, far = ((means[kind][0], means[kind][1]) for kind in KINDS)
     figures = figures_of(known, near, far, mix)
-    # A sum of weights may be 1 + 2e-16.
+    # Rounding may make the sum of the weights 1 + 2e-16.
     return {
         key: None if draws is None else min(float(draws[0]), 1.0) for key, draws in figures.items()
     }
 
 
 def _mean(evidence: Evidence, kind: int, hit: Bools) -> Array | None:
-    """The share of hits among the rows of a kind, [1]; None without such rows."""
+    """The weighted fraction of hits among the rows of a kind, [1]; None without such rows."""
     return np.array([evidence.weight * evidence.rows(kind) @ hit]) if evidence.has(kind) else None
 
 
 def best_harmonics(table: ScoreTable, rule: Rule, mix: Mix, n: int = 300) -> dict[str, float]:
-    """The best harmonic means of n thresholds on the rule's own scores, level by level."""
+    """The best harmonic mean over n thresholds on the rule's own score, for each level."""
     evidence = Evidence.of(table)
     kept = np.zeros(len(table), dtype=bool)
     best = {}
@@ -163,7 +167,7 @@ def best_harmonics(table: ScoreTable, rule: Rule, mix: Mix, n: int = 300) -> dic
 
 
 def report(rows: pd.DataFrame) -> str:
-    """Promised beside found as Markdown: means over the worlds of each half, in per cent."""
+    """Promised and found figures as Markdown: means over even and odd worlds, in per cent."""
     lines = [
         "| figure | worlds | promised | found | found - promised | within the 90 % interval | "
         "regret |",
@@ -188,7 +192,7 @@ def report(rows: pd.DataFrame) -> str:
 
 
 def write_worlds(rows: pd.DataFrame, folder: Path) -> list[Path]:
-    """Write new_classes.csv and new_classes.md into a folder; their paths."""
+    """Write new_classes.csv and new_classes.md into a folder; return their paths."""
     from hierclf.io.atomic import draft_of
 
     folder.mkdir(parents=True, exist_ok=True)

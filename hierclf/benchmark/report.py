@@ -105,7 +105,7 @@ def _by_rule(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 
 def mean_and_spread(values: pd.Series) -> str:
-    """Fractions as text: mean and standard deviation in per cent; `-` without any."""
+    """Mean and standard deviation of fractions as text, in per cent; `-` if all are missing."""
     present = 100.0 * values.dropna().astype(float)
     if present.empty:
         return "-"

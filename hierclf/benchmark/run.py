@@ -75,7 +75,7 @@ def fold_tables(config: Config, prepared: Prepared, title: str) -> Tables:
 def benchmark_rows(
     tables: Tables, config: Config, cache: ImageCache, goals: dict[str, Goal]
 ) -> Iterator[Row]:
-    """One row per rule on one seed's tables, the paper's first.
+    """One row per rule on one seed's tables, the paper's rule first.
 
     Single scores and the fused score are evaluated under every goal; decodings and normalisations
     with the fused score under the balanced goal.
@@ -84,10 +84,10 @@ def benchmark_rows(
         tables: from `fold_tables`.
         config: the configuration of the tables.
         cache: the images of the tables.
-        goals: by title; the balanced goal first.
+        goals: the goals by title; the balanced goal first.
 
     Yields:
-        The row of a rule; a goal that no threshold reaches gives a row with the reason as `note`.
+        The row of a rule. If no threshold reaches its goal, the row has only the reason, as `note`.
     """
     names = config.thresholds.scores
     raw, balanced = tables["top-down"], next(iter(goals))
@@ -141,7 +141,7 @@ def score_quality(table: ScoreTable, name: str) -> dict[str, float | None]:
 def cross_fitted(
     table: ScoreTable, scores: Sequence[str], *, goal: Goal, parts: np.ndarray
 ) -> tuple[ScoreTable, Classes]:
-    """Rows, and predictions by rules chosen without their classes; see `cross_fit`."""
+    """The rows of a table, and for each a prediction by a rule chosen without the row's class."""
     folds = sorted(set(table.folds))
     choose = partial(choose_rule, goal=goal)
     found = cross_fit(table, parts, scores, folds, choose=choose).predictions
@@ -162,13 +162,13 @@ def rule_row(
     """All metrics of one rule's predictions.
 
     Args:
-        name: of the rule.
+        name: the rule's name.
         table: the rows that are evaluated.
         predicted: the rule's predictions for these rows.
         sub_to_super: int [C], the super-class of each sub-class.
-        goal: title of the goal.
-        decoding: of the table.
-        normalisation: of the table's scores.
+        goal: the goal's title.
+        decoding: how the table was decoded.
+        normalisation: how the table's scores were normalised.
     """
     truth = table.targets
     unseen, found = truth.sub == NOVEL, predicted.sub == NOVEL
@@ -205,12 +205,12 @@ def prepare_with_progress(config: Config) -> Prepared:
 
 
 def run_benchmark(config: Config, seeds: Sequence[int], goals: dict[str, Goal]) -> pd.DataFrame:
-    """Rows of all seeds, with a column `seed`; decoded images and features are computed once.
+    """Rows of all seeds, with a column `seed`; images and features are prepared once.
 
     Args:
-        config: the configuration, used as it is but for the seed.
-        seeds: of folds and training.
-        goals: by title; the balanced goal first.
+        config: the configuration, used as it is except for the seed.
+        seeds: the seeds of folds and training.
+        goals: the goals by title; the balanced goal first.
     """
     prepared = prepare_with_progress(config)
     rows: list[Row] = []

@@ -1,8 +1,8 @@
-"""Many small worlds out of one data set: some groups of classes known, some new.
+"""Draw many small worlds from one data set: in each, some groups of classes are known, others new.
 
-The sub-classes are regrouped into ten groups or more, which stand for super-classes. In each world
-some groups are known and the others new; of every known group, some sub-classes are new, too, and
-some images of the known sub-classes are kept back. A search sees only what is left.
+The sub-classes are regrouped into ten or more groups, which take the place of super-classes. In
+each world, some groups are known and the others new. Some sub-classes of the known groups are new,
+too, and some images of the known sub-classes are test images. A search sees only the rest.
 
 Shape legend: N images, C sub-classes, G groups, D features.
 """
@@ -30,7 +30,7 @@ def read_groups(path: Path, hierarchy: Hierarchy) -> NDArray[np.int64]:
     """The group of each sub-class, int64 [C], from a CSV with the columns `class` and `group`.
 
     Raises:
-        ValueError: an unreadable file, an unknown class, a class without a group or in two.
+        ValueError: the file cannot be read, a class is unknown, appears twice or has no group.
     """
     problems: list[Problem] = []
     rows = read_csv(path, ("class", "group"), problems)
@@ -40,7 +40,7 @@ def read_groups(path: Path, hierarchy: Hierarchy) -> NDArray[np.int64]:
     group_of: dict[int, str] = {}
     for where, (name, group) in rows:
         if name not in index or index[name] in group_of:
-            what = "is no class of the data" if name not in index else "appears twice"
+            what = "is not a class of the data" if name not in index else "appears twice"
             raise ValueError(f"{where}: {name!r} {what}")
         group_of[index[name]] = group
     if len(group_of) < hierarchy.n_sub:
@@ -53,10 +53,11 @@ def read_groups(path: Path, hierarchy: Hierarchy) -> NDArray[np.int64]:
 def cluster_groups(
     features: np.ndarray, sub_labels: NDArray[np.int64], n_groups: int
 ) -> NDArray[np.int64]:
-    """Groups of sub-classes, int64 [C], by average linkage of their mean unit features.
+    """The group of each sub-class, int64 [C], by Ward clustering of the mean unit features.
 
     Args:
-        features: float [N, D]. sub_labels: int64 [N], every class with images.
+        features: float [N, D].
+        sub_labels: int64 [N]; every class has images.
         n_groups: G, at most C.
     """
     from sklearn.cluster import AgglomerativeClustering
@@ -68,7 +69,7 @@ def cluster_groups(
 
 
 def regrouped(cache: ImageCache, groups: NDArray[np.int64]) -> ImageCache:
-    """The cache with groups, int64 [C] from 0 to G - 1, in the place of its super-classes."""
+    """The cache with groups, int64 [C] from 0 to G - 1, in place of its super-classes."""
     n_groups = int(groups.max()) + 1
     hierarchy = replace(
         cache.hierarchy,
@@ -81,10 +82,10 @@ def regrouped(cache: ImageCache, groups: NDArray[np.int64]) -> ImageCache:
 
 
 def draw_world(cache: ImageCache, seed: int) -> Fold:
-    """A world of a regrouped cache: what is known, and as val and held_out what judges.
+    """Draw a world of a regrouped cache; its test images are `val` (known) and `held_out` (new).
 
-    Between 3 and 8 groups are known, without a quarter of their sub-classes; all other groups are
-    new. Of every known sub-class a fifth of the images judges.
+    Between 3 and 8 groups are known, except a quarter of their sub-classes; all other groups are
+    new. A fifth of the images of every known sub-class are test images.
 
     Raises:
         ValueError: fewer than 4 groups.
@@ -117,10 +118,10 @@ def draw_world(cache: ImageCache, seed: int) -> Fold:
 
 
 def _without_new(subs: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The known sub-classes, ascending, where the first quarter of `subs` is new.
+    """The sub-classes that stay known, ascending; the others are the first quarter of `subs`.
 
-    Every group keeps one known sub-class at least. New ones are drawn from all alike: what is
-    learnt from hidden classes holds for new ones that are drawn as they were.
+    Every group keeps at least one known sub-class. New sub-classes are drawn from all groups alike,
+    as the folds draw the sub-classes that they hide: only then do the promises apply to them.
     """
     left = np.bincount(groups[subs], minlength=len(groups))
     new: list[int] = []
@@ -135,9 +136,9 @@ def inner_folds(cache: ImageCache, config: Config, outer: Fold) -> tuple[list[Fo
     """The folds of a search that has only the training images of an outer fold.
 
     Returns:
-        folds: those that hide classes and the all-known one, with classes and rows of the whole
-            cache; last the final network's, whose val and held_out are the outer fold's.
-        parts: int64 [C], the part of each sub-class; of those that the outer fold hides, 0.
+        folds: the class-holdout folds and the all-known ones, with classes and rows of the whole
+            cache; the last is the final network's, with the outer fold's `val` and `held_out`.
+        parts: int64 [C], the part of each sub-class; 0 for those that the outer fold hides.
     """
     rows, supers, subs = outer.train, outer.known_super, outer.known_sub
     hierarchy = _only(cache.hierarchy, supers, subs)
@@ -147,7 +148,7 @@ def inner_folds(cache: ImageCache, config: Config, outer: Fold) -> tuple[list[Fo
         sub_labels=np.searchsorted(subs, cache.sub_labels[rows]),
         hierarchy=hierarchy,
         groups=None if cache.groups is None else cache.groups[rows],
-        is_val=None,  # the outer fold took these images to judge with
+        is_val=None,  # the outer fold uses these as test images
     )
     folds = [
         Fold(
@@ -167,7 +168,7 @@ def inner_folds(cache: ImageCache, config: Config, outer: Fold) -> tuple[list[Fo
 
 
 def _only(hierarchy: Hierarchy, supers: np.ndarray, subs: np.ndarray) -> Hierarchy:
-    """The part of a hierarchy that has only the given classes, ascending model indices."""
+    """The part of a hierarchy with only the given classes (model indices, ascending)."""
     parents = np.asarray(hierarchy.sub_to_super)[subs]
     return replace(
         hierarchy,

@@ -1,9 +1,10 @@
 """The built-in demo set: 64x64 RGB pictures drawn by code, with novel classes in its test split.
 
-The shape decides the super-class; texture, number and arrangement decide the sub-class. Of five
-super-classes one is novel, and of each other one sub-class in five is novel: training knows 4
-super-classes with 16 sub-classes, the test split has all 25. A picture depends on nothing but seed,
-split and position, so any one can be drawn alone; numpy's generators keep it bit-identical.
+The shape decides the super-class; texture, number and arrangement decide the sub-class. One of the
+five super-classes is novel, and one in five sub-classes of each other super-class: the training
+split has 4 super-classes with 16 sub-classes, the test split all 25 sub-classes. A picture depends
+only on seed, split and position, so that each can be drawn alone; numpy's generators make it
+reproducible to the bit.
 
 Shape legend: N images.
 """
@@ -41,7 +42,7 @@ def demo_arrays(seed: int = 0, *, split: Split) -> DemoArrays:
     """Draw one whole split of the demo set (about two seconds for `train`).
 
     Args:
-        seed: any integer from 0; another seed gives other pictures of the same classes.
+        seed: an integer >= 0; another seed gives other pictures of the same classes.
         split: "train" (known classes only) or "test" (known and novel classes).
 
     Raises:
@@ -76,10 +77,10 @@ def demo_source(seed: int = 0, split: Split = "train") -> Source:
 
 
 def write_demo(directory: str | Path, seed: int = 0) -> None:
-    """Write the demo set in the release layout; files of the same names are replaced.
+    """Write the demo set in the release layout; replace files of the same names.
 
-    Writes train_images.zip, train_data.csv, superclass_mapping.csv, subclass_mapping.csv (both with
-    a `novel` row), test_images.zip and test_labels.csv (novel ids where a class is novel).
+    The files are train_images.zip, train_data.csv, superclass_mapping.csv, subclass_mapping.csv
+    (both with a `novel` row), test_images.zip and test_labels.csv (with the novel ids).
 
     Raises:
         ValueError: a negative seed.
@@ -107,7 +108,7 @@ def write_demo(directory: str | Path, seed: int = 0) -> None:
 
 @cache
 def _plan(seed: int, split: Split) -> tuple[int, ...]:
-    """Position in _CLASSES of each image, shuffled so that no position gives a class away."""
+    """Position in _CLASSES of each image, shuffled so that positions do not reveal classes."""
     if seed < 0:
         raise ValueError(f"`seed >= 0` must hold for the demo set, but got seed={seed}")
     if split not in _SPLITS:
@@ -140,7 +141,7 @@ def _image_names(count: int) -> list[str]:
 
 
 def _fingerprint(seed: int, split: Split) -> str:
-    """Hash of the parameters and of each class's first picture: a changed drawing shows here."""
+    """Hash of the parameters and each class's first picture; it changes if the drawing does."""
     order = _plan(seed, split)
     digest = hashlib.sha256(repr((seed, split, order, DEMO_HIERARCHY)).encode())
     for k in sorted(set(order)):
@@ -149,7 +150,7 @@ def _fingerprint(seed: int, split: Split) -> str:
 
 
 def _hierarchy(classes: Sequence[_Class]) -> Hierarchy:
-    """The known classes; ids skip the novel one, which thus stands amid the others."""
+    """The known classes; their ids skip the novel id, which lies between them."""
     known = [c for c in classes if not c.novel]
     supers = tuple(sorted({c.shape for c in known}))
     return Hierarchy(
@@ -178,7 +179,7 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object
 
 
 def _write_images(path: Path, folder: str, names: Sequence[str], images: NDArray[np.uint8]) -> None:
-    """PNG in a zip; without dates, so that equal pictures give equal files."""
+    """Write PNG files into a zip, without dates: equal pictures give equal zips."""
     with draft_of(path) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as archive:
         for name, image in zip(names, images, strict=True):
             png = io.BytesIO()
@@ -209,8 +210,9 @@ class _Class(NamedTuple):
         return f"{self.shape} {self.texture}{number}"
 
 
-# Super-classes alternate, so that no one can take sub-classes for sorted by super-class. Every
-# novel sub-class of a known shape joins a texture and an arrangement that training knows apart.
+# Super-classes alternate, so that no code can rely on sub-classes sorted by super-class. Every
+# novel sub-class of a known shape combines a texture and an arrangement that training has only
+# seen separately.
 _CLASSES = (
     _Class("cross", "checked", "single"),
     _Class("fish", "striped", "single"),

@@ -1,8 +1,8 @@
-"""Draw one picture of the demo set: textured shapes in an arrangement on a cluttered ground.
+"""Draw one picture of the demo set: arranged, textured shapes on a cluttered background.
 
-Every shape is a distance function in its own coordinates (u to the right, v downwards, its radius
-about 1, negative inside), so that edges are smooth without supersampling. Colours are RGB floats in
-[0, 1] until the last step. All chance comes from the generator that is handed in.
+Every shape is a signed distance function in its own coordinates (u to the right, v downwards, its
+radius about 1, negative inside), so that edges are smooth without supersampling. Colours are RGB
+floats in [0, 1] until the last step. All randomness comes from the generator passed as an argument.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ Texture = Callable[[Array, Array, float], Array]
 
 SIZE = 64  # pixels, both sides
 _Y, _X = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) + np.float32(0.5)
-_COARSE = 6  # cells a side of the uneven ground
+_COARSE = 6  # cells per side of the background's patches
 
 
 def draw(shape: str, texture: str, arrangement: str, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Draw one picture, uint8 [64, 64, 3].
 
-    The names are keys of SHAPES, TEXTURES and ARRANGEMENTS. Colour, light, position, size, turn,
-    clutter and noise come from `rng`: equal states give equal pictures.
+    The names are keys of SHAPES, TEXTURES and ARRANGEMENTS. Colour, light, position, size,
+    rotation, clutter and noise come from `rng`: equal states give equal pictures.
     """
     smallest, largest, places = ARRANGEMENTS[arrangement]
     hue = rng.uniform()
@@ -47,16 +47,16 @@ def draw(shape: str, texture: str, arrangement: str, rng: np.random.Generator) -
             angle=tilt + rng.normal(0, 0.15),
         )
         _paint(canvas, SHAPES[shape], TEXTURES[texture], pose, look)
-    for _ in range(rng.integers(0, 2)):  # now and then something stands in front
+    for _ in range(rng.integers(0, 2)):  # sometimes clutter in the foreground
         _blend(canvas, _clutter(rng), _colour(rng.uniform(), 0.4, rng.uniform()))
     return _photograph(canvas, rng)
 
 
-# --- colours, ground and light ---------------------------------------------------------------
+# --- colours, background and light -----------------------------------------------------------
 
 
 def _colour(hue: float, saturation: float, value: float) -> Array:
-    """HSV to RGB [3], all in [0, 1]; the hue wraps round (Smith 1978, in branch-free form)."""
+    """HSV to RGB [3], all in [0, 1]; the hue wraps around (Smith 1978, in branch-free form)."""
     k = (np.array([5.0, 3.0, 1.0]) + hue * 6) % 6
     rgb = value - value * saturation * np.clip(np.minimum(k, 4 - k), 0, 1)
     return rgb.astype(np.float32)
@@ -65,7 +65,7 @@ def _colour(hue: float, saturation: float, value: float) -> Array:
 def _random_look(rng: np.random.Generator, ground_hue: float) -> _Look:
     hue = ground_hue + rng.uniform(0.15, 0.85)
     value = rng.uniform(0.45, 1.0)
-    # The second colour goes to the side with more room, so that no texture vanishes entirely.
+    # The second colour moves towards the farther end of the scale, so that the texture is visible.
     step = rng.uniform(*_CONTRAST)
     other = value - step if value > 0.6 else value + step
     light = rng.uniform(0, 2 * math.pi)
@@ -83,7 +83,7 @@ def _random_look(rng: np.random.Generator, ground_hue: float) -> _Look:
 
 
 def _ground(rng: np.random.Generator, hue: float) -> Array:
-    """A background [SIZE, SIZE, 3]: two colours mixed by a slope and by patches, then clutter."""
+    """A background [SIZE, SIZE, 3]: two colours mixed by a gradient and patches, then clutter."""
     first = _colour(hue, rng.uniform(0.05, 0.35), rng.uniform(0.3, 0.95))
     second = _colour(hue + rng.normal(0, 0.1), rng.uniform(0.05, 0.35), rng.uniform(0.2, 0.95))
     patches = _STRETCH @ rng.uniform(-1, 1, (_COARSE, _COARSE)).astype(np.float32) @ _STRETCH.T
@@ -96,7 +96,7 @@ def _ground(rng: np.random.Generator, hue: float) -> Array:
 
 
 def _clutter(rng: np.random.Generator) -> Array:
-    """How much a random blade (long, thin) or blot (round, soft) covers: [SIZE, SIZE], 0 to 1."""
+    """Coverage [SIZE, SIZE], 0 to 1, of a random blade (long, thin) or blot (round, soft)."""
     x, y, angle = rng.uniform(0, SIZE), rng.uniform(0, SIZE), rng.uniform(0, math.pi)
     u, v = _Pose(x, y, 1.0, angle).local(_X, _Y)
     if rng.uniform() < 0.5:
@@ -109,12 +109,12 @@ def _clutter(rng: np.random.Generator) -> Array:
 
 
 def _ramp(angle: float) -> Array:
-    """From about -0.5 to 0.5 across the picture, rising in the direction `angle` (radians)."""
+    """A gradient from about -0.5 to 0.5 that rises in the direction `angle` (radians)."""
     return (math.cos(angle) * (_X - SIZE / 2) + math.sin(angle) * (_Y - SIZE / 2)) / SIZE
 
 
 def _photograph(canvas: Array, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Uneven light, tint, contrast and sensor noise, then uint8."""
+    """Apply uneven light, tint, contrast and sensor noise, then convert to uint8."""
     lamp = 1 + rng.uniform(0, 0.35) * _ramp(rng.uniform(0, 2 * math.pi))
     tint = rng.uniform(0.75, 1.15) * rng.uniform(0.92, 1.08, 3).astype(np.float32)
     canvas = canvas * lamp[..., None] * tint
@@ -129,7 +129,7 @@ def _photograph(canvas: Array, rng: np.random.Generator) -> NDArray[np.uint8]:
 
 
 def _inside(distance: Array, softness: float = 1.0) -> Array:
-    """Cover from a distance in pixels: 1 inside, 0 outside, `softness` pixels between them."""
+    """Coverage from a distance in pixels: 1 inside, 0 outside, `softness` pixels in between."""
     return np.clip(0.5 - distance / softness, 0, 1)
 
 
@@ -139,8 +139,8 @@ def _blend(canvas: Array, cover: Array, colour: Array) -> None:
 
 
 def _paint(canvas: Array, shape: Shape, texture: Texture, pose: _Pose, look: _Look) -> None:
-    """Paint one shape in place: its shadow, then itself with texture and relief."""
-    window = pose.window()  # nothing changes outside: a third of the time
+    """Paint one shape in place: its shadow, then the shape with texture and relief."""
+    window = pose.window()  # nothing changes outside it; this takes a third of the time
     canvas, x, y = canvas[window], _X[window], _Y[window]
     light_x, light_y = look.light
     below = pose._replace(x=pose.x - 2.5 * light_x, y=pose.y - 2.5 * light_y)
@@ -190,7 +190,7 @@ def _leaf(u: Array, v: Array) -> Array:
 
 
 def _star(u: Array, v: Array) -> Array:
-    """Five points: fold the plane until one edge serves for all ten (after Inigo Quilez)."""
+    """Five points: fold the plane until one edge stands for all ten (after Inigo Quilez)."""
     x, y = np.abs(u), -v
     cos, sin = math.cos(math.pi / 5), math.sin(math.pi / 5)
     over = 2 * np.maximum(cos * x - sin * y, 0)
@@ -202,7 +202,7 @@ def _star(u: Array, v: Array) -> Array:
     return (along_x * (y - tip) - along_y * x) / math.hypot(along_x, along_y)
 
 
-# --- textures: (along, across) in radians, 2 pi a period -> share of the accent colour ---------
+# --- textures: (along, across) in radians, 2 pi per period -> fraction of the accent colour ----
 
 
 def _checked(along: Array, across: Array, phase: float) -> Array:
@@ -236,11 +236,11 @@ def _stretch() -> Array:
 
 
 _STRETCH = _stretch()
-# How hard the set is (smallest, largest): set so that the demo recipe gets about 90 % right.
+# The difficulty, as (smallest, largest): set so that the demo recipe gets about 90 % right.
 _CONTRAST = (0.35, 0.6)  # between the two colours of a texture, as HSV value
 _PERIOD = (6.0, 7.5)  # of a texture, pixels
 _NOISE = (0.01, 0.035)  # standard deviation
-_TURN = 0.35  # radians either way: of an arrangement, of its shapes, of their texture
+_TURN = 0.35  # largest rotation of arrangements, shapes and textures, radians either way
 
 SHAPES: dict[str, Shape] = {
     shape.__name__.removeprefix("_"): shape for shape in (_cross, _fish, _heart, _leaf, _star)
@@ -252,7 +252,7 @@ TEXTURES: dict[str, Texture] = {
     "ringed": _ringed,
     "striped": _striped,
 }
-# Smallest and largest radius in pixels, and the places of the shapes in units of the radius.
+# Smallest and largest radius in pixels, and the positions of the shapes in units of the radius.
 ARRANGEMENTS: dict[str, tuple[float, float, tuple[tuple[float, float], ...]]] = {
     "single": (15.0, 22.0, ((0.0, 0.0),)),
     "pair": (10.5, 14.5, ((-1.15, 0.0), (1.15, 0.0))),
@@ -262,7 +262,7 @@ ARRANGEMENTS: dict[str, tuple[float, float, tuple[tuple[float, float], ...]]] = 
 
 
 class _Pose(NamedTuple):
-    """Where a shape stands: centre and radius in pixels, angle in radians."""
+    """A shape's centre and radius in pixels, and its angle in radians."""
 
     x: float
     y: float
@@ -270,7 +270,7 @@ class _Pose(NamedTuple):
     angle: float
 
     def local(self, x: Array, y: Array) -> tuple[Array, Array]:
-        """Pixel coordinates -> the shape's own (u, v)."""
+        """The shape's own coordinates (u, v) of pixels."""
         cos, sin = math.cos(self.angle) / self.radius, math.sin(self.angle) / self.radius
         dx, dy = x - self.x, y - self.y
         return cos * dx + sin * dy, cos * dy - sin * dx
@@ -284,7 +284,7 @@ class _Pose(NamedTuple):
 
 
 class _Look(NamedTuple):
-    """What the shapes of one picture share."""
+    """The properties that the shapes of one picture share."""
 
     base: Array
     accent: Array

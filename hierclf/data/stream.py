@@ -1,8 +1,8 @@
-"""Images that stay encoded in Parquet files until a batch needs them, for sets that fit no disk.
+"""Images that stay encoded in Parquet files until a batch needs them, for sets too large to decode.
 
-Who reads says beforehand which batches it will ask for. Row groups are then decoded in the order of
-first need, anywhere (`MapGroups`), and their images wait here for their batch. What waits is
-bounded by the order that is asked for, whatever the number of images.
+The reader names all its batches in advance. Row groups are decoded in the order in which they are
+first needed, in any process (`MapGroups`), and their images wait here for their batch. How many
+wait depends on the order of the rows in the batches, not on the number of images.
 
 Shape legend: N images, H height, W width, B images of a batch, n images of a part.
 """
@@ -20,18 +20,18 @@ from hierclf.data.images import fit_square, read_rgb
 from hierclf.data.parquet_images import ParquetImages, cell_bytes, read_group
 
 SHUFFLE_BYTES = 1 << 28
-"""Of decoded images that shuffling mixes; they wait in the memory of the process that trains."""
-_PART = 64  # images that are decoded before they are handed on
+"""Size of the shuffle buffer: decoded images in the memory of the process that trains."""
+_PART = 64  # images decoded before they are passed on
 
 Part = dict[str, Any]
-"""Arrays by name, all with a row an image."""
+"""Arrays by name, each with one row per image."""
 
 
 class Group(NamedTuple):
     """Images of one row group.
 
     Attributes:
-        file, column, group: where their bytes are.
+        file, column, group: where the bytes of these images are.
         places: int64 [n], rows within the row group.
         rows: int64 [n], the numbers of these images in the set.
         keep_truncated: as in `ParquetImages`.
@@ -46,25 +46,25 @@ class Group(NamedTuple):
 
 
 MapGroups = Callable[[Callable[[Group], Iterator[Part]], Sequence[Group]], Iterator[Part]]
-"""Calls a function for each of some groups, and yields all their parts in the order of the groups.
-The function may run in other processes, on other machines; few groups ahead of what is taken."""
+"""Calls a function on each group, and yields the parts of all groups in the order of the groups.
+The function may run in other processes or on other machines, a few groups ahead of the reader."""
 
 
 def map_here(
     function: Callable[[Group], Iterator[Part]], groups: Sequence[Group]
 ) -> Iterator[Part]:
-    """The `MapGroups` of this process."""
+    """A `MapGroups` that runs in this process."""
     return chain.from_iterable(map(function, groups))
 
 
 @dataclass(frozen=True)
 class ImageStream:
-    """Images in Parquet files, in the shape of the array that they would be.
+    """Images in Parquet files, with the shape of the array that would hold them.
 
     Attributes:
         shape: N, H, W, 3.
         parquet: where the N images are.
-        over: decodes row groups.
+        over: runs the decoding of row groups.
     """
 
     shape: tuple[int, int, int, int]
@@ -75,12 +75,12 @@ class ImageStream:
         return self.shape[0]
 
     def read(self, batches: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yield uint8 [B, H, W, 3] for each of some batches of rows, int64 [B], in their order.
+        """Yield uint8 [B, H, W, 3] for each batch of rows, int64 [B], in the given order.
 
-        A row may be asked for once. Each row group with rows asked for is read once, and what is
-        decoded waits for its batch: rows that lie far apart in the files and close together in the
-        batches take memory. Ascending rows keep little more than a row group; those of `shuffled`
-        keep `SHUFFLE_BYTES` and a row group.
+        A row may occur once in all batches. Each row group that is needed is read once, and its
+        decoded images wait for their batch: rows that are far apart in the files and close together
+        in the batches take memory. Ascending rows need little more than one row group; rows in the
+        order of `shuffled` need `SHUFFLE_BYTES` and one row group.
 
         Raises:
             ValueError: an image can no longer be read.
@@ -93,7 +93,7 @@ class ImageStream:
             for row in rows.tolist():
                 while row not in waiting:
                     part = next(parts)
-                    # Copies: what the part lies in is given back, be it memory of many processes.
+                    # Copies: the part itself may lie in shared memory, which can then be freed.
                     found = zip(part["row"].tolist(), map(np.array, part["image"]), strict=True)
                     waiting.update(found)
                 images.append(waiting.pop(row))
@@ -102,10 +102,11 @@ class ImageStream:
     def shuffled(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The rows, int64 [n], in a random order that can be read in bounded memory.
 
-        Row groups come in a random order, and each image is put off by a random number of images,
-        up to what `SHUFFLE_BYTES` hold; so a set smaller than that is mixed nearly as a whole, and
-        of a larger one a batch shows the row groups that were read last. Files in random order
-        serve best. The same generator gives the same order, whatever process decodes, and how fast.
+        Row groups come in a random order, and each image is delayed by a random number of images,
+        at most as many as `SHUFFLE_BYTES` holds. A smaller set is shuffled almost completely; a
+        batch of a larger set holds images of the row groups that were read last, so the images in
+        the files should be in random order. The same generator gives the same order, whichever
+        process decodes, and however fast.
         """
         n_bytes = int(np.prod(self.shape[1:]))
         reach = max(1, SHUFFLE_BYTES // n_bytes)
@@ -118,7 +119,7 @@ class ImageStream:
 
 
 def groups_of(parquet: ParquetImages, rows: np.ndarray) -> list[Group]:
-    """The row groups that hold some rows, int64 [n], by the first of these rows in each."""
+    """The row groups that hold the given rows, int64 [n], in the order of first need."""
     _, first, number = np.unique(
         parquet.places[rows, :2], axis=0, return_index=True, return_inverse=True
     )
@@ -135,10 +136,13 @@ def groups_of(parquet: ParquetImages, rows: np.ndarray) -> list[Group]:
 
 
 def decode_group(group: Group, *, height: int, width: int) -> Iterator[Part]:
-    """Decode the images of a group, and resize those of another size: row and image of each.
+    """Decode the images of a group, and resize those of another size.
+
+    Yields:
+        Parts with `row` and `image`.
 
     Raises:
-        ValueError: one cannot be read.
+        ValueError: an image cannot be read.
     """
     read = group_reader(group)
     for start in range(0, len(group.rows), _PART):
@@ -149,14 +153,14 @@ def decode_group(group: Group, *, height: int, width: int) -> Iterator[Part]:
             except ValueError as error:
                 where = f"{group.file}, row group {group.group}, row {place}"
                 raise ValueError(
-                    f"image {row} ({where}) must stay readable while it trains, but: {error}"
+                    f"image {row} ({where}) must stay readable during training, but: {error}"
                 ) from None
             images.append(image if image.shape[:2] == (height, width) else fit_square(image, width))
         yield {"row": rows, "image": np.stack(images)}
 
 
 def group_reader(group: Group) -> Callable[[int], bytes]:
-    """From a row of the row group to its encoded image; the group is read once, as a whole."""
+    """A function from a row of the group to its encoded image; it reads the group once, whole."""
 
     @cache
     def cells() -> Any:

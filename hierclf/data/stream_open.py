@@ -1,7 +1,7 @@
-"""Open a Parquet source as a stream: look at every image once, and keep tables but no pixels.
+"""Open a Parquet source as a stream: decode every image once, and keep tables but no pixels.
 
-What is kept is a folder as that of an image cache without images.u8, so that a source has the same
-readable images, and the same folds, streamed or not.
+The tables are those of an image cache, in a folder without images.u8: a source has the same
+readable images and the same folds, whether it is streamed or not.
 """
 
 from collections.abc import Iterator
@@ -30,19 +30,20 @@ def open_stream(
     max_bad_share: float = 0.01,
     progress: Progress | None = None,
 ) -> ImageCache:
-    """The images of a Parquet source as `open_cache` gives them, with a stream in place of pixels.
+    """Open a Parquet source as `open_cache` does, with a stream in place of the pixels.
 
-    Several processes may call this at once: one looks at the images, the others wait for it.
+    Several processes may call this at once: one decodes the images, the others wait for it.
 
     Args:
+        source: what to stream.
         size, max_bad_share, progress: as for `open_cache`.
-        directory: the folder for the tables; where processes of several machines open the same
-            stream, on storage that they share.
-        over: decodes row groups, now and when the stream is read.
+        directory: the folder for the tables. If processes on several machines open the same
+            stream, it must be on storage that they share.
+        over: runs the decoding of row groups, now and when the stream is read.
 
     Raises:
-        ValueError: no Parquet source, too many unreadable images, a sub-class left with fewer than
-            2, or tables that cannot be written.
+        ValueError: the source is not Parquet, too many images are unreadable, a sub-class has
+            fewer than 2 readable ones, or the tables cannot be written.
     """
     parquet = parquet_of(source)
     fingerprint = cache_key(source, size)
@@ -67,7 +68,7 @@ def open_stream(
 
 
 def parquet_of(source: Source) -> ParquetImages:
-    """Where its images are; ValueError where that is not in Parquet files."""
+    """Where the source's images are; raises ValueError if they are not in Parquet files."""
     if source.parquet is None:
         raise ValueError(
             f"data.stream=true takes a Parquet file or a folder of them, but got {source.name}"
@@ -108,11 +109,11 @@ def _look_at_all(
 
 
 def _look_at(group: Group, *, size: int | None) -> Iterator[Part]:
-    """What is to be known of each image of a group, none of which is kept.
+    """Decode the images of a group, and describe each without keeping its pixels.
 
     Yields:
-        row; shape, int64 [n, 2], height and width, 0 where it cannot be read; reason, text, why it
-        cannot; digest, uint8 [n, 32], of its pixels.
+        A part with `row`; `shape`, int64 [n, 2], height and width, 0 for an unreadable image;
+        `reason`, why an image is unreadable, or empty; `digest`, uint8 [n, 32], of its pixels.
     """
     read = group_reader(group)
     shapes, reasons, digests = [], [], []

@@ -137,7 +137,7 @@ def test_a_mapping_file_names_the_groups_and_its_mistakes_are_one_line(
     with pytest.raises(ValueError, match=r"every class needs a group, but .* has none"):
         read_groups(path, cache.hierarchy)
     table.assign(**{"class": "unicorn"}).to_csv(path, index=False)
-    with pytest.raises(ValueError, match="row 2: 'unicorn' is no class of the data"):
+    with pytest.raises(ValueError, match="row 2: 'unicorn' is not a class of the data"):
         read_groups(path, cache.hierarchy)
 
 
