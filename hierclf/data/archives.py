@@ -27,6 +27,11 @@ def is_other_archive(path: Path) -> bool:
     return head.startswith(_BEGINNINGS) or head[_TAR_MARK] == b"ustar"
 
 
+def is_archive_name(path: str) -> bool:
+    """Whether a name, of a file in a zip say, ends like an archive, zips among them."""
+    return Path(path).suffix.lower() in (".zip", *_ENDINGS)
+
+
 def other_archives(folder: Path) -> list[Path]:
     """The files directly in a folder that are archives by their ending, sorted."""
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in _ENDINGS and p.is_file())

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from hierclf.counts import counted
-from hierclf.data.archives import WAY_OUT, is_other_archive, other_archives
+from hierclf.data.archives import WAY_OUT, is_archive_name, is_other_archive, other_archives
 from hierclf.data.encoded import with_jpeg_end
 from hierclf.data.file_names import unwritable_reason
 from hierclf.data.folders import Entry, walk_files
@@ -173,6 +173,9 @@ def _zip(path: Path, encoding: str | None) -> ImageFiles:
             raise ValueError(f"{path} must hold each name once, but holds {entry.path!r} twice")
         else:
             found[entry.path] = entry.info
+    if not found and (nested := [name for name in others if is_archive_name(name)]):
+        what = "must hold images, but holds archives, which are not looked into; unpack it"
+        raise ValueError(f"{path} {what} (first: {nested[0]})")
     _some(found, path)
     return _named(list(found), list(found.values()), partial(read_zipped, archive), others)
 

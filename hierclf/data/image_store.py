@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hierclf.counts import counted
-from hierclf.data.archives import WAY_OUT, other_archives
+from hierclf.data.archives import WAY_OUT, is_archive_name, other_archives
 from hierclf.data.file_names import is_absolute, is_hidden, loose_form
 from hierclf.data.folders import DANGLING, Entry, links_out, walk_files
 from hierclf.data.image_kind import HEAD_BYTES, is_image
@@ -149,12 +149,18 @@ class ImageStore:
             problems.append(Problem(path.name, str(error), True))
             return
         self._archives[path.name] = archive
+        nested: list[str] = []
         for inside, raw, unsafe, info in zip_entries(archive, encoding=self._zip_encoding):
             if unsafe:
                 where = f"{path.name} entry {info.filename!r}"
                 problems.append(Problem(where, unsafe, True))
-            else:
-                yield Entry(inside, path.name, (info.file_size, info.CRC), info=info, raw=raw)
+                continue
+            if is_archive_name(inside):
+                nested.append(inside)
+            yield Entry(inside, path.name, (info.file_size, info.CRC), info=info, raw=raw)
+        if nested:
+            what = f"{len(nested)} archives in it are not looked into (first: {nested[0]!r})"
+            problems.append(Problem(path.name, f"{what}; unpack it", False))
 
 
 class _Index:

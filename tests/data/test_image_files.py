@@ -168,6 +168,12 @@ def test_an_archive_that_is_no_zip_is_refused_with_the_way_out(tmp_path: Path, n
         list_images(str(tmp_path / name))
 
 
+def test_a_zip_of_nothing_but_zips_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    archive = write_zip(tmp_path / "all.zip", "class1.zip", "notes.txt")
+    with pytest.raises(ValueError, match=r"not looked into; unpack it \(first: class1\.zip\)"):
+        list_images(str(archive))
+
+
 def test_a_folder_of_nothing_but_a_tar_is_refused_with_the_way_out(tmp_path: Path) -> None:
     write(tmp_path, "images.tar")
     with pytest.raises(ValueError, match=r"images\.tar is an archive"):

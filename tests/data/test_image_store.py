@@ -80,6 +80,13 @@ def test_a_link_inside_the_folder_is_fine(tmp_path: Path) -> None:
     assert red_values(open_source(str(root))) == [0, 1, 2, 3, 4, 4]
 
 
+def test_archives_in_a_zip_are_named(tmp_path: Path) -> None:
+    root = release(tmp_path, images=["class1.zip", "more/class2.tar"])
+    named = [(problem.where, problem.what) for problem in inspect_source(str(root))[1]]
+    what = "2 archives in it are not looked into (first: 'class1.zip'); unpack it"
+    assert ("train_images.zip", what) in named
+
+
 def test_a_file_that_is_no_zip_is_named(tmp_path: Path) -> None:
     root = release(tmp_path)
     (root / "train_images.zip").write_bytes(b"PK\3\4 not a zip")
