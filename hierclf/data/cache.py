@@ -1,7 +1,7 @@
 """Decode every image of a source once, into one memory-mapped array that all processes share.
 
-A cache is a folder of its own, named by a hash of the source's fingerprint, the size and the
-conversion, so that changed data or settings never meet an old cache.
+Each cache has its own folder, named by a hash of the source's fingerprint, the size and the
+conversion: an old cache is never used for changed data or settings.
 
 Shape legend: N readable images, H height, W width.
 """
@@ -37,15 +37,15 @@ from hierclf.progress import Progress
 
 __all__ = ["ImageCache", "default_cache_dir", "load_cache", "open_cache", "read_rows"]
 
-# Raise it when the files of a cache change.
+# To be raised when the files of a cache change.
 _SCHEMA = 2
 _ARRAYS = ("super_labels", "sub_labels", "groups", "is_val")  # one value per image each
 KEPT_BYTES = 1 << 30
-"""Of a larger memory map, what was read does not stay in the process."""
+"""Pages that were read from a larger memory map do not stay in the process."""
 
 
 def default_cache_dir() -> Path:
-    """The folder named by the variable HIERCLF_CACHE, else ~/.cache/hierclf."""
+    """The folder that the environment variable HIERCLF_CACHE names, else ~/.cache/hierclf."""
     named = os.environ.get("HIERCLF_CACHE")
     return Path(named).expanduser() if named else Path.home() / ".cache" / "hierclf"
 
@@ -58,21 +58,21 @@ def open_cache(
     max_bad_share: float = 0.01,
     progress: Progress | None = None,
 ) -> ImageCache:
-    """Open the cache of a source; build it where it is missing or damaged.
+    """Open the cache of a source; build it if it is missing or damaged.
 
     Several processes may call this at once: one builds, the others wait for it.
 
     Args:
         source: what to decode.
         size: side of the square that each image becomes (shorter side resized, centre crop). None
-            keeps the images' common size, and where they differ means 256.
-        directory: folder of all caches, created where missing; see `default_cache_dir`.
-        max_bad_share: largest share of images, 0..1, that may be unreadable and left out.
-        progress: called as (done, total) while building; never when the cache is there already.
+            keeps the images' size, or takes 256 if their sizes differ.
+        directory: folder of all caches, created if missing; see `default_cache_dir`.
+        max_bad_share: largest fraction of images, 0..1, that may be unreadable and left out.
+        progress: called as (done, total) during the build; not called if the cache exists.
 
     Raises:
-        ValueError: too many unreadable images, a sub-class left with fewer than 2, too little disk
-            space, or an argument out of range.
+        ValueError: too many images are unreadable, a sub-class has fewer than 2 readable ones,
+            there is too little disk space, or an argument is out of range.
     """
     if size is not None and size < 1:
         raise ValueError(f"`size >= 1` must hold for the image cache, but got size={size}")
@@ -112,10 +112,11 @@ def load_cache(path: Path) -> ImageCache:
 
 
 def read_rows(images: NDArray[np.uint8], rows: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
-    """A copy of some rows, uint8 [B, H, W, 3]; memory does not grow with what was read before.
+    """A copy of some rows, uint8 [B, H, W, 3]; repeated reads do not let the process grow.
 
-    The system counts the pages of a memory map that were touched as the process's own, and a set
-    that fits no memory would seem to fill it. Given back, they stay in the system's page cache.
+    The system counts the touched pages of a memory map as the process's memory, so that reading a
+    large set would seem to fill it. The process releases these pages after each read; they remain
+    in the system's page cache.
     """
     batch = images[rows].copy() if isinstance(rows, slice) else images[rows]
     if images.nbytes > KEPT_BYTES and isinstance(images.base, mmap.mmap):
@@ -124,7 +125,7 @@ def read_rows(images: NDArray[np.uint8], rows: NDArray[np.int64] | slice) -> NDA
 
 
 def cache_key(source: Source, size: int | None) -> str:
-    """Hex: changes with the source, the size and the conversion."""
+    """A hash in hex, which changes with the source, the size and the conversion."""
     parts = [_SCHEMA, CONVERSION_VERSION, source.fingerprint, size, MIXED_SIZE]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -133,7 +134,7 @@ def cache_key(source: Source, size: int | None) -> str:
 
 
 def _load_valid(path: Path, fingerprint: str) -> ImageCache | None:
-    """The cache in `path`, or None where it is missing, damaged or another source's."""
+    """The cache in `path`, or None if it is missing, damaged or another source's."""
     try:
         cache = _load(path)
     except (OSError, KeyError, TypeError, ValueError):
@@ -153,10 +154,11 @@ def _load(path: Path) -> ImageCache:
 def read_tables(
     path: Path, images_of: Callable[[dict[str, Any]], NDArray[np.uint8] | ImageStream]
 ) -> ImageCache:
-    """What `cache_build.write_tables` wrote, and the images that it is about.
+    """Read the tables that `cache_build.write_tables` wrote, and add the images.
 
     Args:
-        images_of: from the content of meta.json.
+        path: the folder of the tables.
+        images_of: makes the images from the content of meta.json.
 
     Raises:
         OSError, KeyError, TypeError, ValueError: a file is missing or damaged.
@@ -190,7 +192,7 @@ def read_tables(
 
 
 def _read_array(path: Path, n_images: int) -> NDArray[Any] | None:
-    """One value per image; None where there is no such file."""
+    """One value per image; None if the file does not exist."""
     if not path.is_file():
         return None
     array = np.load(path, allow_pickle=False)
@@ -209,7 +211,7 @@ def _read_list(path: Path, columns: list[str], rows: int) -> pd.DataFrame:
 
 
 def check_quarantine(source: Source, quarantine: pd.DataFrame, max_bad_share: float) -> None:
-    """Refuse a set of which too much is unreadable, or a class that this leaves without images."""
+    """Refuse a set with too many unreadable images, or with a class that they leave too small."""
     bad, total = len(quarantine), len(source.images)
     if bad == 0:
         return
@@ -235,18 +237,18 @@ class ImageCache:
     """The decoded images of a source with their labels; read-only.
 
     Attributes:
-        images: uint8 [N, H, W, 3], a read-only memory map; or a stream, which has that shape.
+        images: uint8 [N, H, W, 3], a read-only memory map; or a stream of that shape.
         names: N image names as in the data.
         super_labels: int64 [N], model indices; NOVEL allowed only in a test source.
         sub_labels: int64 [N], as above.
-        hierarchy: the classes that the labels count.
-        fingerprint: hex; changes with the source, the size and the conversion.
-        quarantine: columns image and reason: what could not be read and is left out.
-        path: the cache's folder; None for one that was made in memory.
-        repeats: columns image and same_as: what shows the same pixels as an earlier image.
-        groups: int64 [N], the same number for images that every split keeps on one side; None
-            where each image is on its own.
-        is_val: bool [N], the images that the user keeps for validation; None where there are none.
+        hierarchy: the classes to which the labels refer.
+        fingerprint: a hash in hex, which changes with the source, the size and the conversion.
+        quarantine: columns image and reason: the unreadable images, which are left out.
+        path: the cache's folder; None for a cache made in memory.
+        repeats: columns image and same_as: the images with the same pixels as an earlier one.
+        groups: int64 [N], the same number for images that every split keeps on one side; None if
+            each image is on its own.
+        is_val: bool [N], the user's own validation images; None without an own split.
         digests: uint8 [N, 32], SHA-256 of each image's pixels; None for a cache made in memory.
     """
 
@@ -265,9 +267,9 @@ class ImageCache:
 
     @property
     def content(self) -> str:
-        """Hex: equal for the same labelled pixels, whatever their files' names, order and dates.
+        """A hash in hex, equal for the same labelled pixels, whatever the files' names and order.
 
-        The fingerprint of a cache made in memory.
+        For a cache made in memory, it is the fingerprint.
         """
         if self.digests is None:
             return self.fingerprint
@@ -279,7 +281,7 @@ class ImageCache:
 
     @property
     def pictures(self) -> NDArray[np.int64]:
-        """int64 [N], the same number for images of the same pixels; all differ without digests."""
+        """int64 [N], the same number for images with equal pixels; all differ without digests."""
         if self.digests is None:
             return np.arange(len(self.names))
         return np.unique(self.digests, axis=0, return_inverse=True)[1].reshape(-1)

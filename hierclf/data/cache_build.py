@@ -1,11 +1,12 @@
 """Write the files of an image cache: all of them or none.
 
-images.u8 holds the raw pixels, row after row; super_labels.npy and sub_labels.npy the labels;
-groups.npy and is_val.npy what a table's columns `group` and `split` say, if it has them;
-digests.npy tells their pixels apart; quarantine.csv what could not be read; repeats.csv what shows
-the same pixels as an earlier image; meta.json the rest. They are written beside their place,
-flushed to disk and renamed: a folder of the final name is complete. An interrupted build leaves its
-images there with progress.json, and the next one continues from the last state on disk.
+images.u8 holds the raw pixels, image after image; super_labels.npy and sub_labels.npy the labels;
+groups.npy and is_val.npy the content of a table's columns `group` and `split`, if it has them;
+digests.npy the hashes of the images' pixels; quarantine.csv the unreadable images; repeats.csv the
+images with the same pixels as an earlier one; meta.json the rest. The files are written into a
+temporary folder and flushed to disk before the folder is renamed: a folder of the final name is
+complete. An interrupted build leaves images and progress.json in the temporary folder, and the next
+build continues from the last state on disk.
 
 Shape legend: N readable images, H height, W width.
 """
@@ -35,11 +36,11 @@ from hierclf.progress import Progress
 QUARANTINE = ["image", "reason"]
 REPEATS = ["image", "same_as"]
 DIGESTS = "digests.npy"
-# Side of the squares where a source's images differ in size and no size is set.
+# Side of the squares if a source's images differ in size and no size is set.
 MIXED_SIZE = 256
-# What a configuration takes at least as data.size.
+# The least data.size that a configuration may have.
 MIN_SIZE = 16
-# Work that a killed build may lose. Each state costs a wait for the disk.
+# The most work that a killed build loses. Each saved state waits for the disk.
 SAVE_EVERY_S = 5.0
 _PROGRESS = "progress.json"
 
@@ -51,14 +52,14 @@ def build_cache(
     fingerprint: str,
     progress: Progress | None,
 ) -> None:
-    """Write the cache folder `path`. The caller holds its lock: nobody else works on leftovers."""
+    """Write the cache folder `path`; the caller holds its lock."""
     temporary, replaced = path.with_name(f"{path.name}.tmp"), path.with_name(f"{path.name}.old")
     shutil.rmtree(replaced, ignore_errors=True)
     begun = _begun(temporary, fingerprint) or _Written(fingerprint, size)
     if not begun.done:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-    _check_space(path.parent, len(source.images), begun)  # what is done stays if this refuses
+    _check_space(path.parent, len(source.images), begun)  # if it raises, decoded images are kept
     try:
         if not _write_images(source, begun, temporary, progress):
             begun = _Written(fingerprint, MIXED_SIZE)
@@ -78,7 +79,7 @@ def build_cache(
             path.rename(replaced)
         temporary.rename(path)
         sync(path.parent)
-    except Exception:  # what would happen again; after an interruption the images are kept
+    except Exception:  # it would be raised again; an interruption keeps the decoded images
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     finally:
@@ -86,7 +87,7 @@ def build_cache(
 
 
 def _begun(folder: Path, fingerprint: str) -> _Written | None:
-    """What an interrupted build of the same cache left on disk, if it can be gone on with."""
+    """The state that an interrupted build of the same cache left, if it can be resumed."""
     try:
         written = _Written(**json.loads((folder / _PROGRESS).read_text(encoding="utf-8")))
         whole = (folder / "images.u8").stat().st_size >= written.n_bytes
@@ -98,9 +99,10 @@ def _begun(folder: Path, fingerprint: str) -> _Written | None:
 def _write_images(
     source: Source, written: _Written, folder: Path, progress: Progress | None
 ) -> bool:
-    """Decode the images that are missing into images.u8, and keep `written` up to date.
+    """Decode the missing images into images.u8, and keep `written` up to date.
 
-    False: no size was set and the images differ in size.
+    Returns:
+        Whether all were written; False if the images differ in size and no size is set.
     """
     size, start = written.size, written.done
 
@@ -127,7 +129,7 @@ def _write_images(
                         need = _check_space(folder.parent, total, written)
                     elif written.shape != list(result.shape):
                         return False
-                    # Writing, not mapping: a full disk is then an error and not a killed process.
+                    # Written, not mapped: a full disk then raises an error and kills no process.
                     file.write(np.ascontiguousarray(result).data)
                 written.done += 1
                 if progress is not None:
@@ -137,19 +139,19 @@ def _write_images(
                     _save_progress(written, folder)
                     saved = time.monotonic()
             _flush(file)
-    except OSError as error:  # from writing: what cannot be read comes back as its reason
+    except OSError as error:  # raised by writing: an unreadable image is returned as its reason
         raise ValueError(f"{need}, but: {error.strerror or error}") from error
     return True
 
 
 def _digests(path: Path, written: _Written) -> Iterator[bytes]:
-    assert written.shape is not None  # asked for where there are images only
+    assert written.shape is not None  # the iterator is used only if there are images
     n_images = written.done - len(written.quarantine)
     yield from map(pixel_digest, np.memmap(path, mode="r", shape=(n_images, *written.shape)))
 
 
 def _save_progress(written: _Written, folder: Path) -> None:
-    """Say what is on disk; renamed into place, so that it is never half."""
+    """Write progress.json under a temporary name and rename it, so that it is always complete."""
     draft = folder / f"{_PROGRESS}.new"
     with draft.open("wb") as file:
         file.write(json.dumps(asdict(written)).encode())
@@ -166,12 +168,15 @@ def write_tables(
     bad: list[tuple[int, str]],
     digests: Iterable[bytes],
 ) -> None:
-    """Write all files but the images into a folder that exists.
+    """Write all files except the images into an existing folder.
 
     Args:
-        shape: H, W, 3 of every image; None where none can be read.
-        bad: (position in the source, reason) of the images that cannot be read, in order.
-        digests: of the pixels of the others.
+        source: the images and labels.
+        folder: the folder of the cache.
+        fingerprint: the cache's key; see `cache.cache_key`.
+        shape: H, W, 3 of every image; None if no image can be read.
+        bad: (position in the source, reason) of each unreadable image, in order.
+        digests: hashes of the pixels of all readable images, in order.
 
     Raises:
         ValueError: no image can be read.
@@ -194,7 +199,7 @@ def write_tables(
             with (folder / f"{name}.npy").open("wb") as file:
                 np.save(file, array[kept], allow_pickle=False)
                 _flush(file)
-    digests = [digest.ljust(32, b"\0") for digest in digests]  # NumPy's S32 drops zeros at the end
+    digests = [digest.ljust(32, b"\0") for digest in digests]  # NumPy's S32 drops trailing zeros
     with (folder / DIGESTS).open("wb") as file:
         np.save(file, np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32))
         _flush(file)
@@ -222,7 +227,7 @@ def write_tables(
 
 
 def _check_space(directory: Path, total: int, written: _Written) -> str:
-    """Refuse a cache that cannot fit; else the words that say what it needs, once that is known."""
+    """Refuse a cache that does not fit; return a sentence on what it needs, empty until known."""
     if written.shape is None:
         return ""
     height, width, _ = written.shape
@@ -246,15 +251,15 @@ def _flush(file: BinaryIO) -> None:
 
 @dataclass
 class _Written:
-    """How far a pass over the images has come; as it is stored in progress.json."""
+    """The progress of a pass over the images, as progress.json stores it."""
 
     fingerprint: str
-    size: int | None  # of the squares; None keeps the images' own
-    done: int = 0  # images of the source looked at
-    shape: list[int] | None = None  # H, W, 3; None as long as no image could be read
+    size: int | None  # side of the squares; None keeps the images' size
+    done: int = 0  # images of the source that were decoded or found unreadable
+    shape: list[int] | None = None  # H, W, 3; None until an image could be read
     quarantine: list[tuple[int, str]] = field(default_factory=list)  # (position, reason)
 
     @property
     def n_bytes(self) -> int:
-        """Of images.u8."""
+        """Size of images.u8 in bytes."""
         return (self.done - len(self.quarantine)) * math.prod(self.shape or [0])

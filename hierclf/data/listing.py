@@ -1,8 +1,8 @@
 """Tables of labelled images: CSV and mapping files, and the checks that every format shares.
 
-A format's reader turns its files into a `Listing`: one `Row` an image, with the user's class ids.
-`settle` checks the rows as a whole and keeps the good ones. Row numbers in problems are those of a
-spreadsheet: the header is row 1.
+A format's reader turns its files into a `Listing`: one `Row` per image, with the user's class ids.
+`settle` checks all rows together and keeps the good ones. Problems number rows as a spreadsheet
+does: the header is row 1.
 """
 
 import re
@@ -18,7 +18,7 @@ _VARIABLE = re.compile(r"'(?:[^'\\]|\\.)*'|\"[^\"]*\"|[0-9]+")
 
 
 class Problem(NamedTuple):
-    """Something wrong with the data: where ("train_data.csv row 17"), what, and does it stop."""
+    """A problem with the data: where ("train_data.csv row 17"), what, and whether it is fatal."""
 
     where: str
     what: str
@@ -26,9 +26,9 @@ class Problem(NamedTuple):
 
 
 def short_list(problems: Sequence[Problem], *, most: int = 3) -> list[Problem]:
-    """The problems, errors first; of many of one kind the first few, then one that counts them.
+    """The problems, errors first; if many are of one kind, the first few and a count of the others.
 
-    Problems are of one kind where only numbers and what is quoted differ.
+    Problems are of one kind if they differ only in numbers and quoted text.
     """
     kinds: dict[tuple[bool, str], list[Problem]] = defaultdict(list)
     for problem in problems:
@@ -43,13 +43,13 @@ def short_list(problems: Sequence[Problem], *, most: int = 3) -> list[Problem]:
 
 
 class Row(NamedTuple):
-    """One labelled image as its format names it."""
+    """One labelled image, as its format lists it."""
 
     where: str
     image: str
     super_id: int
     sub_id: int
-    key: Any  # what the listing's `read` and `stamp` take; equal keys are the same image
+    key: Any  # the argument of the listing's `read` and `stamp`; equal keys mean the same image
     missing: str = ""  # the reason why the image cannot be found
     group: str | None = None  # the cell of the `group` column; None without that column
     split: str | None = None  # the cell of the `split` column; None without that column
@@ -66,24 +66,25 @@ class ClassNames:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a format's reader found, before the rows are checked as a whole."""
+    """What a format's reader found, before all rows are checked together."""
 
     rows: list[Row]
     super_level: ClassNames
     sub_level: ClassNames
     read: Callable[[Any], bytes]
-    stamp: Callable[[Any], Any]  # JSON value that changes when the image's content does
-    parquet: Callable[[list[Any]], Any] | None = None  # keys -> where those images are in files
+    stamp: Callable[[Any], Any]  # a JSON value that changes with the image's content
+    parquet: Callable[[list[Any]], Any] | None = None  # keys -> where the images are in files
 
 
 # --- the checks of all rows together ---------------------------------------------------------
 
 
 def settle(listing: Listing, problems: list[Problem]) -> tuple[list[Row], Hierarchy | None]:
-    """Check all rows together: (rows without repeats, hierarchy; None after a fatal problem).
+    """Check all rows together; return the rows without duplicates, and the hierarchy.
 
-    Problems found: repeated images, a sub-class under two super-classes, missing images, classes of
-    no or one image, a single super-class, no image at all.
+    The hierarchy is None after a fatal problem. Problems are duplicate images, a sub-class under
+    two super-classes, missing images, a class with no image or only one, a single super-class, and
+    no image at all.
     """
     rows = _drop_repeats(listing.rows, problems)
     parents = _parents(rows, listing, problems)
@@ -129,7 +130,7 @@ def _drop_repeats(rows: list[Row], problems: list[Problem]) -> list[Row]:
 
 
 def _parents(rows: list[Row], listing: Listing, problems: list[Problem]) -> dict[int, int]:
-    """Super id of each sub id that has an image; one problem for each second parent."""
+    """Super id of each sub id that has an image; adds a problem for each second parent."""
     first: dict[int, Row] = {}
     reported: set[tuple[int, int]] = set()
     for row in rows:
@@ -152,7 +153,7 @@ def _parents(rows: list[Row], listing: Listing, problems: list[Problem]) -> dict
 def _check_missing(rows: list[Row], problems: list[Problem]) -> None:
     missing = [row for row in rows if row.missing]
     problems.extend(Problem(row.where, row.missing, False) for row in missing)
-    # Single ones go to the quarantine; this many mean that the wrong folder or zip is here.
+    # A few missing images go to the quarantine; this many mean a wrong folder or zip.
     if len(missing) * 2 > len(rows):
         what = f"{len(missing)} of {len(rows)} named images cannot be found"
         problems.append(Problem("the images", what, True))
@@ -163,7 +164,7 @@ def _check_counts(rows: list[Row], listing: Listing, problems: list[Problem]) ->
     found = Counter(row.sub_id for row in rows if not row.missing)
     supers = {row.super_id for row in rows}
     if not rows:
-        # Where every row was refused, the reasons stand in the list already.
+        # If every row was refused, the reasons are in the list already.
         if not any(problem.fatal for problem in problems):
             problems.append(Problem("the images", "no images at all", True))
         return

@@ -17,7 +17,7 @@ SUPER_MAPPING, SUB_MAPPING = "superclass_mapping.csv", "subclass_mapping.csv"
 def list_release(
     root: Path, problems: list[Problem], *, zip_encoding: str | None = None
 ) -> Listing | None:
-    """Read the table, the mappings, and where each image is."""
+    """Read the table and the mappings, and find each image."""
     levels = (
         read_mapping(root / SUPER_MAPPING, problems),
         read_mapping(root / SUB_MAPPING, problems),
@@ -57,12 +57,12 @@ def has_table(root: Path) -> bool:
 
 
 def has_mapping(root: Path) -> bool:
-    """Whether a folder has a mapping file, which Parquet files may have beside them, too."""
+    """Whether a folder has a mapping file; one may also lie beside Parquet files."""
     return (root / SUPER_MAPPING).exists() or (root / SUB_MAPPING).exists()
 
 
 def csv_files(root: Path) -> list[Path]:
-    """The CSV files of a folder that are no mappings, sorted, without hidden ones."""
+    """The CSV files of a folder, sorted, without mappings and hidden files."""
     mappings = (SUPER_MAPPING, SUB_MAPPING)
     files = (file for file in root.glob("*.csv") if not is_hidden(file.name))
     return sorted(file for file in files if file.name not in mappings)
@@ -82,9 +82,9 @@ def _choose_csv(root: Path, problems: list[Problem]) -> Path | None:
         return fitting[0]
     if len(fitting) > 1:
         names = ", ".join(file.name for file in fitting)
-        what = f"several CSVs could name the images ({names}); call the right one {PREFERRED_CSV}"
+        what = f"several CSVs could name the images ({names}); rename the right one {PREFERRED_CSV}"
     elif len(tables) == 1:
-        return tables[0]  # reading it names the column that is missing
+        return tables[0]  # its reader reports the missing column
     else:
         what = f"no CSV has the columns {', '.join(COLUMNS)}"
     problems.append(Problem(root.name, what, True))
@@ -94,7 +94,7 @@ def _choose_csv(root: Path, problems: list[Problem]) -> Path | None:
 def _locate(
     store: ImageStore, where: str, image: str, problems: list[Problem]
 ) -> Entry | str | None:
-    """The file of a CSV row, the reason why it is missing, or None after naming a problem."""
+    """The file of a CSV row; the reason why it is missing; or None after adding a problem."""
     reason = "the image name is empty" if not image else ""
     entry: Entry | str = ""
     if not reason and leaves(image):

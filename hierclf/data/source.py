@@ -1,4 +1,4 @@
-"""The labelled set of images that every layout is read into."""
+"""The set of labelled images, the same for every layout."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,23 +15,23 @@ from hierclf.hierarchy import Hierarchy
 
 @dataclass(frozen=True)
 class Source:
-    """A labelled set of images whose table is checked and whose pixels are not read yet.
+    """A labelled set of images; its table is checked, its pixels are not read yet.
 
     Attributes:
-        name: short, for people.
+        name: a short name for messages.
         images: N image names as in the data, all different; outputs use them.
         super_labels: int64 [N], model indices; NOVEL allowed only in a test source.
         sub_labels: int64 [N], as above.
-        hierarchy: the known classes, each of which has images here.
-        read: encoded bytes of image i (or a uint8 [H, W, 3] array), safe among threads; raises
-            ValueError or OSError where it cannot be read.
-        fingerprint: hex; changes when the content changes. Computing it reads no image.
-        problems: what is wrong but does not stop.
-        missing: position -> reason of the images that are named but cannot be found.
+        hierarchy: the known classes; each has images in the set.
+        read: returns the encoded bytes of image i (or a uint8 [H, W, 3] array); thread-safe;
+            raises ValueError or OSError if the image cannot be read.
+        fingerprint: a hash in hex that changes with the content, computed without reading images.
+        problems: the problems that are not fatal.
+        missing: position -> reason for each image that is named but cannot be found.
         parquet: where the images are in Parquet files; None for other layouts.
-        groups: int64 [N], the same number for images that every split keeps on one side; None
-            where the data do not name groups.
-        is_val: bool [N], the images that the data keep for validation; None where they keep none.
+        groups: int64 [N], the same number for images that every split keeps on one side; None if
+            the data do not name groups.
+        is_val: bool [N], the data's own validation images; None without an own split.
     """
 
     name: str

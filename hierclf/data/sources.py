@@ -50,13 +50,13 @@ def open_source(
 
     Args:
         path: "demo", "demo:SEED", a folder or a .parquet file.
-        normalise_names: make one class of those whose names differ in case, spaces or the form of
-            letters only.
-        zip_encoding: of names in zips that are not marked as UTF-8.
-        keep_truncated: fill what is missing of JPEG files that end early, instead of refusing them.
+        normalise_names: merge classes whose names differ only in case, spaces or the form of
+            letters.
+        zip_encoding: the encoding of names in zips that are not marked as UTF-8.
+        keep_truncated: read JPEG files that end early, and fill the missing part.
 
     Raises:
-        ValueError: the first problem that stops, in one line, and how many more there are.
+        ValueError: the first fatal problem, in one line, and how many more there are.
     """
     source, problems = inspect_source(
         path,
@@ -79,9 +79,9 @@ def inspect_source(
     zip_encoding: str | None = None,
     keep_truncated: bool = False,
 ) -> tuple[Source | None, list[Problem]]:
-    """Read a source and list every problem; the source is None where one of them is fatal.
+    """Read a source and list every problem; the source is None if one of them is fatal.
 
-    Arguments as `open_source`.
+    The arguments are those of `open_source`.
     """
     if is_demo(path):
         return _demo(path)
@@ -134,10 +134,10 @@ def _list(path: str, problems: list[Problem], zip_encoding: str | None) -> Listi
     tables = csv_files(root)
     if has_class_folders(root):
         for file in (*tables, *parquet):
-            what = "is no table of images and labels with its mappings; left out, the class folders"
+            what = "not a table of images and labels with its mappings; left out, the class folders"
             problems.append(Problem(file.name, f"{what} are read", False))
         return list_tree(root, problems)
-    # What is not whole is read all the same, which names what is missing.
+    # An incomplete layout is read nevertheless: the reader reports what is missing.
     if not tables and any(map(has_images, parquet)):
         return list_parquet(root, problems)
     if tables or has_mapping(root):
@@ -155,7 +155,7 @@ def _source(
     digest = hashlib.sha256(json.dumps(hierarchy.to_dict()).encode())
     for row in rows:
         stamp = None if row.missing else listing.stamp(row.key)
-        # Tables without these columns keep the digest that they had before there were any.
+        # Without these columns, a table keeps the digest that it had before they were supported.
         division = [] if row.group is row.split is None else [row.group, row.split]
         parts = [row.image, row.super_id, row.sub_id, stamp, *division]
         digest.update(json.dumps(parts).encode())
@@ -183,7 +183,7 @@ def _source(
 
 
 def _with_truncated(source: Source) -> Source:
-    """The same images, of which JPEG files that end early are read."""
+    """The same source, except that it also reads JPEG files that end early."""
 
     def read(index: int) -> bytes:
         data = source.read(index)

@@ -36,7 +36,7 @@ class _Image(NamedTuple):
 
 
 def _split_of(folder: str) -> str | None:
-    """The split that a folder is named for: `train` for Training, train_set and 01-train-images."""
+    """The split that a folder's name means: `train` for Training, train_set, 01-train-images."""
     found = _SPLIT_NAME.fullmatch(folder.lower())
     return _SPLIT_OF.get(found[1]) if found else None
 
@@ -61,7 +61,7 @@ def list_tree(root: Path, problems: list[Problem]) -> Listing | None:
 
 
 def has_class_folders(root: Path) -> bool:
-    """Whether an image lies in a folder of a folder of `root`."""
+    """Whether `root` has an image at least two folders deep."""
     return any(
         entry.path.count("/") >= 2 and not entry.unsafe and is_loose_image(root, entry)
         for entry in walk_files(root, root)
@@ -87,7 +87,7 @@ def _images(root: Path, problems: list[Problem]) -> list[Entry]:
             found.append(entry)
         elif is_other_image(entry.path):
             other_images.append(entry.path)
-        elif "/" in entry.path or not entry.path.endswith((".csv", ".parquet")):  # named already
+        elif "/" in entry.path or not entry.path.endswith((".csv", ".parquet")):  # reported before
             others[Path(entry.path).suffix.lower() or "(no ending)"] += 1
     problems += links_out(root, outside)
     if other_images:
@@ -102,9 +102,10 @@ def _images(root: Path, problems: list[Problem]) -> list[Entry]:
 
 
 def _top_splits(entries: Sequence[Entry]) -> dict[str, str]:
-    """The split of each top folder that is named for one; empty where these are classes.
+    """The split of each top folder whose name means one; empty if these folders are classes.
 
-    A class may be called train: it takes a second split beside it, or no other folder at all.
+    A class may be named train. The folders are splits if a second split is beside `train`, or if
+    there is no other folder.
     """
     tops = {entry.path.split("/")[0] for entry in entries if "/" in entry.path}
     splits = {top: split for top in sorted(tops) if (split := _split_of(top))}
@@ -136,7 +137,7 @@ def _from_splits(
     if not found:
         names = ", ".join(splits)
         what = (
-            f"the folders {names} are splits, and the classes below them have one level; "
+            f"the folders {names} are splits, but the classes below them have only one level; "
             "two are needed (train/super/sub/image)"
         )
         problems.append(Problem(names, what, True))
@@ -173,7 +174,7 @@ def _outside(counts: Counter[str], layout: str) -> list[Problem]:
 
 
 def _same_below_all(found: Sequence[_Image]) -> Problem | None:
-    """A warning where all super-classes hold the same sub-classes, as splits and folds do."""
+    """A warning if all super-classes hold the same sub-classes, as splits and folds do."""
     below: dict[str, set[str]] = defaultdict(set)
     for image in found:
         below[image.super_name].add(image.sub_name)
@@ -193,7 +194,7 @@ def _some(names: Iterable[str]) -> str:
 
 
 def _hint(root: Path, entries: Sequence[Entry]) -> str:
-    """What to do about files that lie deeper, or images below splits of sub-classes."""
+    """Advice for files in deeper folders, and for splits below the classes."""
     if parquet := next(root.rglob("*.parquet"), None):
         return f"; is the data set {parquet.parent}, with its Parquet files?"
     folders = [entry.path.split("/")[:-1] for entry in entries]
@@ -206,7 +207,7 @@ def _hint(root: Path, entries: Sequence[Entry]) -> str:
 
 
 def _listing(root: Path, found: Sequence[_Image], problems: list[Problem]) -> Listing:
-    """Ids in sorted order; sub-classes of one name under two super-classes become super/sub."""
+    """Number the classes in sorted order; name sub-classes super/sub if their names repeat."""
     parents: dict[str, set[str]] = defaultdict(set)
     for image in found:
         parents[image.sub_name].add(image.super_name)

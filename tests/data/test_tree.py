@@ -69,7 +69,7 @@ def test_splits_above_one_level_of_classes_are_named(
 ) -> None:
     images = [f"{s}/{c}/{i}.png" for s in splits for c in ("owl", "pug") for i in range(2)]
     problem = only_fatal(tree(tmp_path, images))
-    assert "have one level; two are needed (train/super/sub/image)" in problem.what
+    assert "have only one level; two are needed (train/super/sub/image)" in problem.what
     assert set(problem.where.split(", ")) == set(splits)
 
 
