@@ -55,7 +55,7 @@ def plot_parameters(trials: pd.DataFrame, space: Space, path: Path) -> None:
         if best.empty:
             axes.set_ylim(0.0, 1.0)
         percent_axis(axes.yaxis)
-        axes.set_ylabel("objective" if axes.get_subplotspec().is_first_col() else "")  # type: ignore[union-attr]
+        axes.set_ylabel("objective (in-sample)" if axes.get_subplotspec().is_first_col() else "")  # type: ignore[union-attr]
     draw_legend(figure, panels)
     save_figure(figure, path)
 

@@ -34,7 +34,13 @@ from hierclf.scores import SCORES
 from hierclf.scores.sums import parse_score
 
 _TITLES = {"super": "Super-class", "sub": "Sub-class"}
-_CURVES = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#B8A900", "#882255", "#333333")
+_CURVES = (
+    *(BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#B8A900", "#882255", "#333333"),
+    *("#4B3FB5", "#9C5A1A"),
+)
+"""As many as lines can be drawn: msp, the three best of each level, the rule's own two and the
+dashed one; none is used twice."""
+_ENDED: dict[str, Any] = {"color": "#555555", "marker": "x", "ls": "none", "ms": 7}
 _OTHER: dict[str, Any] = {"color": "#A0A0A0", "lw": 0.9, "alpha": 0.7, "marker": ".", "ms": 4}
 _BEST: dict[str, Any] = {"color": RED, "lw": 2.2, "marker": ".", "ms": 7}
 _DIAMOND: dict[str, Any] = {"marker": "D", "s": 50, "c": "white", "edgecolors": "k", "zorder": 5}
@@ -60,6 +66,8 @@ def plot_learning_curves(history: pd.DataFrame, path: Path) -> None:
     for axes, column in zip(panels, ("objective", "loss"), strict=True):
         for i, (_, curve) in enumerate(others.groupby("trial_id")):
             axes.plot(curve["epoch"], curve[column], label="" if i else "other trials", **_OTHER)
+            if curve["epoch"].iloc[-1] < rows["epoch"].max():
+                axes.plot(*curve[["epoch", column]].iloc[-1], label="ended early", **_ENDED)
         axes.plot(best["epoch"], best[column], label=f"best trial {top['trial_id']}", **_BEST)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlabel("epoch")
@@ -76,9 +84,8 @@ def plot_learning_curves(history: pd.DataFrame, path: Path) -> None:
     right.set_yscale("log")
     log_axis(right.yaxis)
     right.set_ylabel("loss (log scale)")
-    set_title(
-        left, "Objective", f"best {percent_label(top['objective'])}, epoch {int(top['epoch'])}"
-    )
+    note = f"best {percent_label(top['objective'])}, epoch {int(top['epoch'])}"
+    set_title(left, "Objective", f"in-sample (the search's own folds): {note}")
     set_title(right, "Training loss")
     draw_legend(figure, panels)
     save_figure(figure, path)
@@ -104,7 +111,8 @@ def plot_trade_off(table: ScoreTable, rule: Rule, path: Path) -> None:
     shown = {level: best_curves(table, level, list(names)) for level in LEVELS}
     # A weighted sum is not a column: it gets a colour of its own and a short name.
     every = dict.fromkeys([*shown["super"], *shown["sub"], *own.values()])
-    colours = {name: _CURVES[i % len(_CURVES)] for i, name in enumerate(every)}
+    colours = dict(zip([*every, ""], _CURVES, strict=False))
+    assert len(every) < len(_CURVES)
     points = [("chosen rule", rule, STAR)]
     if {"super_msp", "sub_msp"} <= set(table.frame.columns):
         points.append(("paper's rule", PAPER_RULE, _DIAMOND))
@@ -126,14 +134,14 @@ def plot_trade_off(table: ScoreTable, rule: Rule, path: Path) -> None:
             score = scores["sub"]
             _, seen, unseen = thinned_curve(table, level, np.where(novel, score.max() + 1, score))
             label = "chosen, after the super rule"
-            axes.plot(unseen, seen, "--", color=colours[rule.sub.score], lw=1.4, label=label)
+            axes.plot(unseen, seen, "--", color=colours[""], lw=1.4, label=label)
         for label, values, style in found:
             axes.scatter(values[f"{level}_unseen"], values[f"{level}_seen"], label=label, **style)
         figures = (
             f"{x} {percent_label(found[0][1][f'{level}_{x}'])}"
             for x in ("seen", "unseen", "harmonic")
         )
-        set_title(axes, _TITLES[level], f"chosen: {', '.join(figures)}")
+        set_title(axes, _TITLES[level], f"in-sample: {', '.join(figures)}")
     draw_legend(figure, panels)
     save_figure(figure, path)
 
@@ -183,9 +191,8 @@ def plot_tau_map(table: ScoreTable, rule: Rule, path: Path) -> None:
             x.quantiles, y.quantiles, values, levels=[top - 0.01], colors="k", linewidths=1.2
         )
     axes.plot([], [], color="k", lw=1.2, label="within 1 point of the best")
-    set_title(
-        axes, "Objective", f"chosen {percent_label(chosen)}, best of this grid {percent_label(top)}"
-    )
+    note = f"chosen {percent_label(chosen)}, best of this grid {percent_label(top)}"
+    set_title(axes, "Objective", f"in-sample: {note}")
     draw_legend(figure, [axes])
     save_figure(figure, path)
 
@@ -214,7 +221,7 @@ def plot_score_histograms(table: ScoreTable, rule: Rule, path: Path) -> None:
         inside = edges[0] <= tau <= edges[-1]
         if inside:
             axes.axvline(tau, color="k", ls="--", lw=1.3, label="tau: novel to the right of it")
-        notes = [f"tau {tau:.3g}" + ("" if inside else " (not in view)")]
+        notes = [f"in-sample: tau {tau:.3g}" + ("" if inside else " (not in view)")]
         for word, rows, where in (("known", known, "below"), ("novel", ~known, "above")):
             found = (score[rows] > tau) == (where == "above")
             fraction = f"{percent_label(found.mean())} {where}" if rows.any() else "no images"

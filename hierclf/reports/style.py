@@ -17,6 +17,8 @@ from hierclf.metrics.text import percent
 # The colour-blind safe palette of Okabe and Ito.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 GREY = "#666666"
+_ROW = 0.24
+"""Height of a row of a legend, in inches."""
 STAR: dict[str, Any] = {"marker": "*", "s": 240, "c": RED, "edgecolors": "white", "zorder": 6}
 _ISO_LABEL: dict[str, Any] = {"color": "#A0A0A0", "fontsize": 7.5, "backgroundcolor": "w"}
 _ISO_LABEL |= {"ha": "center", "va": "center"}
@@ -85,6 +87,9 @@ def draw_legend(figure: Figure, panels: Sequence[Axes]) -> None:
     entries = {label: handle for pair in pairs for handle, label in pair}
     if entries:
         handles, columns = list(entries.values()), min(len(entries), 3)
+        # Each row beyond two takes its own height, not that of panels and titles.
+        rows = -(-len(entries) // columns)
+        figure.set_figheight(figure.get_figheight() + _ROW * max(0, rows - 2))
         figure.legend(
             handles, list(entries), loc="outside lower center", ncols=columns, frameon=False
         )

@@ -15,6 +15,7 @@ from hierclf.reports.run_plots import (
 )
 from hierclf.rules.rule import LevelRule, Rule, evaluate_rule
 from hierclf.rules.score_table import ScoreTable
+from tests.drawn_tables import draw_table
 from tests.plots import RULE, TABLES, size_of
 
 Plot = Callable[[ScoreTable, Rule, Path], None]
@@ -45,7 +46,7 @@ def test_the_trade_off_plot_shows_what_the_rule_reaches(tmp_path: Path, texts: l
         figures = (
             f"{x} {100 * expected[f'{level}_{x}']:.1f} %" for x in ("seen", "unseen", "harmonic")
         )
-        assert f"chosen: {', '.join(figures)}" in texts
+        assert f"in-sample: {', '.join(figures)}" in texts
 
 
 def test_histograms_state_the_fractions_on_the_right_side_of_tau(
@@ -56,13 +57,44 @@ def test_histograms_state_the_fractions_on_the_right_side_of_tau(
     known = table["sub_known"]
     below = 100 * (table["sub_energy"][known] <= 6).mean()
     above = 100 * (table["sub_energy"][~known] > 6).mean()
-    assert f"tau 6; known: {below:.1f} % below; novel: {above:.1f} % above" in texts
+    assert f"in-sample: tau 6; known: {below:.1f} % below; novel: {above:.1f} % above" in texts
     plot_score_histograms(
         ScoreTable(table),
         Rule(LevelRule("knn", 99.0), LevelRule("energy", 6.0)),
         tmp_path / "plot.png",
     )
-    assert "tau 99 (not in view); known: 100.0 % below; novel: 0.0 % above" in texts
+    assert "in-sample: tau 99 (not in view); known: 100.0 % below; novel: 0.0 % above" in texts
+
+
+def test_many_scores_use_no_colour_twice_and_cut_no_title_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = draw_table(900)
+    for i, name in enumerate(("gen", "within", "residual", "vim")):
+        level, other = ("super", "sub") if i % 2 else ("sub", "super")
+        table[f"{level}_{name}"] = table[f"{level}_knn"] + 1e-3 * i
+        table[f"{other}_{name}"] = table[f"{other}_msp"] + 1e-3 * i
+    saved: list[Figure] = []
+    monkeypatch.setattr(
+        "hierclf.reports.run_plots.save_figure", lambda figure, path: saved.append(figure)
+    )
+    rule = Rule(LevelRule("knn + 0.1*energy", 0.5), LevelRule("0.2*energy + super.knn", 1.5))
+    plot_trade_off(ScoreTable(table), rule, tmp_path / "plot.png")
+    figure = saved[0]
+    lines = {
+        str(line.get_label()): line.get_color()
+        for axes in figure.axes
+        for line in axes.lines
+        if not str(line.get_label()).startswith(("_", "equal"))
+    }
+    assert len(lines) >= 8
+    assert len(set(lines.values())) == len(lines)
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    for axes in figure.axes:
+        title = axes.title if axes.get_title() else axes._left_title  # type: ignore[attr-defined]
+        assert title.get_window_extent().y1 <= figure.bbox.y1
+        assert axes.xaxis.label.get_window_extent().y0 >= legend.get_window_extent().y1
 
 
 @pytest.mark.parametrize("plot", PLOTS)

@@ -14,6 +14,7 @@ from hierclf.reports.run_plots import (
 )
 from tests.plots import size_of
 
+IN_SAMPLE = "in-sample (the search's own folds)"
 SPACE: Space = {
     "train.lr": Interval(low=1e-4, high=1e-2, log=True),
     "train.weight_decay": Interval(low=1e-6, high=1e-2, log=True),
@@ -61,7 +62,7 @@ def test_learning_curves_name_the_best_epoch(tmp_path: Path, texts: list[str]) -
     history, _ = draw_trials()
     history.loc[history.index[8], "objective"] = 0.8125
     plot_learning_curves(history, tmp_path / "plot.png")
-    assert f"best 81.2 %, epoch {history['epoch'].iloc[8]}" in texts
+    assert f"{IN_SAMPLE}: best 81.2 %, epoch {history['epoch'].iloc[8]}" in texts
 
 
 def test_learning_curves_without_a_finished_epoch_say_so(tmp_path: Path, texts: list[str]) -> None:
