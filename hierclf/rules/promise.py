@@ -20,6 +20,7 @@ from hierclf.hierarchy import LEVELS, Level
 from hierclf.metrics.accuracy import harmonic_mean
 from hierclf.rules.choose import choose_rule
 from hierclf.rules.cross_fit import CrossFit, cross_fit
+from hierclf.rules.draws import ClassDraws, SuperDraws, draw_classes, draw_super_classes
 from hierclf.rules.evidence import FAR, KNOWN, NEAR, Evidence
 from hierclf.rules.expected import new_super_class
 from hierclf.rules.goals import BALANCED, Goal
@@ -27,7 +28,6 @@ from hierclf.rules.new_class import PLAIN
 from hierclf.rules.rule import Rule
 from hierclf.rules.score_table import Array, ScoreTable
 
-DRAWS = 2000
 _MAX_ROWS = 300
 _CLIP = 10.0
 
@@ -64,6 +64,14 @@ Promise = dict[str, Figure | None]
 Draws = tuple[Array | None, Array | None]
 """Of an accuracy at the super and at the sub level, float64 [D] each; None where nothing tells."""
 DEFAULT_MIX = Mix()
+
+
+class Drawn(NamedTuple):
+    """The classes that a promise meets in its draws; see `draws`."""
+
+    known: ClassDraws
+    near: ClassDraws
+    far: SuperDraws | None
 
 
 class Promised(NamedTuple):
@@ -153,8 +161,8 @@ def promise(
         raise ValueError(f"`0 < coverage < 1` must hold, but got coverage={coverage}")
     if not len(table):
         raise ValueError("a promise needs rows that may report, but got none")
-    rng = np.random.default_rng(seed)
     evidence = Evidence.of(table)
+    drawn = draw_for_promise(evidence, mix=mix, seed=seed)
     above = {
         level: np.clip(margins[f"{level}_margin"].to_numpy(np.float64), -_CLIP, _CLIP)
         for level in LEVELS
@@ -164,21 +172,29 @@ def promise(
         KNOWN,
         evidence.super_right & (above["super"] <= 0),
         evidence.sub_right & (np.maximum(above["super"], above["sub"]) <= 0),
-        mix.known_sub_classes,
-        rng,
+        drawn.known,
     )
     near = _resampled(
         evidence,
         NEAR,
         evidence.super_right & (above["super"] <= 0),
         np.maximum(above["super"], above["sub"]) > 0,
-        mix.new_sub_classes,
-        rng,
+        drawn.near,
     )
-    far = _new_super_classes(evidence, above["super"], above["sub"], mix.new_super_classes, rng)
+    far = _new_super_classes(evidence, above["super"], above["sub"], drawn.far)
     draws = figures_of(known, near, far, mix)
     tail = (1.0 - coverage) / 2.0
     return {key: None if x is None else _figure(x, tail) for key, x in draws.items()}
+
+
+def draw_for_promise(evidence: Evidence, *, mix: Mix = DEFAULT_MIX, seed: int = 0) -> Drawn:
+    """The classes that `promise` draws: the same for every threshold."""
+    rng = np.random.default_rng(seed)
+    return Drawn(
+        draw_classes(evidence, KNOWN, mix.known_sub_classes, rng),
+        draw_classes(evidence, NEAR, mix.new_sub_classes, rng),
+        draw_super_classes(evidence, mix.new_super_classes, rng),
+    )
 
 
 def figures_of(known: Draws, near: Draws, far: Draws, mix: Mix) -> dict[str, Array | None]:
@@ -232,17 +248,10 @@ def _resampled(
     kind: int,
     super_hit: np.ndarray,
     sub_hit: np.ndarray,
-    n_new: int | None,
-    rng: np.random.Generator,
+    drawn: ClassDraws,
 ) -> Draws:
-    """Draws of the mean over new classes of a kind, at both levels.
-
-    A draw takes the C classes with replacement, and from these M with replacement: the classes at
-    hand are a sample, and so are those to come.
-    """
+    """Draws of the mean over new classes of a kind, at both levels."""
     found: dict[Level, Array | None] = {}
-    # As many classes at both levels have the same draws; not all need be labelled at the super one.
-    drawn: dict[int, np.ndarray] = {}
     for level, hit in zip(LEVELS, (super_hit, sub_hit), strict=True):
         # The weights make KNOWN figures means over images, NEAR ones means over classes.
         weight = evidence.weights(level) * evidence.rows(kind)
@@ -252,31 +261,23 @@ def _resampled(
             continue
         _, index = np.unique(evidence.unit[rows], return_inverse=True)
         total, mass = np.bincount(index, (weight * hit)[rows]), np.bincount(index, weight[rows])
-        n = len(mass)
-        if n not in drawn:
-            first = rng.integers(n, size=(DRAWS, n))
-            second = rng.integers(n, size=(DRAWS, n_new or n))
-            drawn[n] = np.take_along_axis(first, second, axis=1)
-        found[level] = total[drawn[n]].sum(axis=1) / mass[drawn[n]].sum(axis=1)
+        classes = drawn[len(mass)]
+        found[level] = total[classes].sum(axis=1) / mass[classes].sum(axis=1)
     return found["super"], found["sub"]
 
 
 def _new_super_classes(
-    evidence: Evidence, super_above: Array, sub_above: Array, n_new: int, rng: np.random.Generator
+    evidence: Evidence, super_above: Array, sub_above: Array, drawn: SuperDraws | None
 ) -> Draws:
     """Draws of both levels' accuracy on M new super-classes."""
-    if not evidence.has(FAR):
+    if drawn is None:
         return None, None
     models = [
         new_super_class(evidence, above, prior_classes=PLAIN) for above in (super_above, sub_above)
     ]
-    chi = rng.chisquare(models[0].freedom, DRAWS)
-    mean, each = rng.standard_normal(DRAWS), rng.standard_normal((DRAWS, n_new))
     step = -(-len(models[0].residuals) // _MAX_ROWS)
     weight = evidence.weight[evidence.rows(FAR)][::step]
     weight = weight / weight.sum()
     # One class has one place at both levels: the draws are shared.
-    novel = [
-        model.draw(chi, mean, each)[:, :, None] + model.residuals[::step] > 0 for model in models
-    ]
+    novel = [model.draw(*drawn)[:, :, None] + model.residuals[::step] > 0 for model in models]
     return (novel[0] @ weight).mean(axis=1), ((novel[0] | novel[1]) @ weight).mean(axis=1)
