@@ -1,4 +1,4 @@
-"""The command `hierclf`: check data, write the demo set, predict, evaluate, choose thresholds."""
+"""The command `hierclf`: check, demo, predict, evaluate, thresholds, report."""
 
 import json
 import os
@@ -236,27 +236,45 @@ def thresholds(
     seen: Annotated[
         float | None, typer.Option(help="For seen-at-least: seen accuracy, above 0 and at most 1.")
     ] = None,
+    super_tau: Annotated[
+        float | None,
+        typer.Option(help="With --sub-tau: thresholds of your own, such as from report.html."),
+    ] = None,
+    sub_tau: Annotated[float | None, typer.Option(help="The threshold of the sub level.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be chosen; write nothing.")
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Choose a model's thresholds again, for another goal.
+    """Choose a model's thresholds again, for another goal or as given.
 
     Replaces thresholds.json in MODEL, and shows what to expect on classes that did not choose.
     """
     from hierclf.rules.goals import Goal
 
     wanted = Goal(goal, novel_rate=novel_rate, seen=seen)  # before torch is imported
+    if (super_tau is None) != (sub_tau is None) or (super_tau is not None and goal != "balanced"):
+        raise ValueError(
+            "--super-tau and --sub-tau must be given together and without --goal, but got "
+            f"--super-tau {super_tau}, --sub-tau {sub_tau}, --goal {goal}"
+        )
     from rich.console import Console
 
     from hierclf.bundle.rule_file import save_rule
-    from hierclf.commands.thresholds import check_not_in_use, choice_notes, choose_thresholds
+    from hierclf.commands.thresholds import (
+        check_not_in_use,
+        choice_notes,
+        choose_thresholds,
+        move_thresholds,
+    )
     from hierclf.reports.promise_table import promise_notes, promise_table
 
     if not dry_run:
         check_not_in_use(model)
-    choice = choose_thresholds(model, wanted)
+    if super_tau is None or sub_tau is None:
+        choice = choose_thresholds(model, wanted)
+    else:
+        choice = move_thresholds(model, super_tau, sub_tau)
     if not dry_run:  # before anything is printed: `| head` may end that
         save_rule(model, choice.rule, choice.calibration)
     expected = choice.expected
@@ -271,6 +289,20 @@ def thresholds(
     _print_registration(model)
     print("next:")
     _say("hierclf", "predict", model, "IMAGES", "--out", "predictions.csv")
+
+
+@app.command(cls=_Command)
+def report(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
+    debug: Debug = False,
+) -> None:
+    """Write a run's report.html again, such as after other thresholds.
+
+    Needs the folder only; its pictures are those that the run kept.
+    """
+    from hierclf.run_report.report import write_report
+
+    print(f"wrote {write_report(run)}: open it in a browser, it needs no network")
 
 
 def _print_registration(model: Path) -> None:

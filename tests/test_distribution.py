@@ -17,6 +17,7 @@ from tests.searches import ROOT
 from tests.tiny_models import pictures, save_tiny_model
 
 pytestmark = pytest.mark.slow
+PAGE = ROOT / "hierclf" / "run_report" / "page"
 # Python runs this file of an environment before anything else: the packages of the extra `search`
 # cannot be imported then.
 WITHOUT_SEARCH = """
@@ -92,9 +93,10 @@ def test_the_wheel_holds_both_packages_their_types_and_the_recipes(
         for package in ("hierclf", "search")
         for path in (ROOT / package).rglob("*.py")
     }
+    page = {path.relative_to(ROOT).as_posix() for path in PAGE.iterdir()}
     recipes = {f"hierclf/recipes/{path.name}" for path in (ROOT / "configs").iterdir()}
     own = {name for name in names if ".dist-info/" not in name}
-    assert own == sources | recipes | {"hierclf/py.typed"}
+    assert own == sources | recipes | page | {"hierclf/py.typed"}
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 

@@ -78,6 +78,10 @@ BELOW = {
     "predict": {"", "data", "scores", "metrics", "nets", "rules", "bundle"},
     "model": {"", "data", "scores", "nets", "rules", "bundle", "predict"},
     "reports": {"", "io", "scores", "metrics", "rules", "config"},
+    "run_report": {
+        *("", "io", "data", "scores", "metrics", "rules", "config", "bundle", "training"),
+        "reports",
+    },
     "commands": {"", "io", "data", "scores", "metrics", "nets", "rules", "bundle", "predict"},
 }
 # Entry points stand above everything.

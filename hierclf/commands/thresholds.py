@@ -1,4 +1,4 @@
-"""What `hierclf thresholds` does: other thresholds for a trained model, under a goal of the user's.
+"""What `hierclf thresholds` does: other thresholds for a trained model, for a goal or as given.
 
 The rule is chosen on the model directory's score table. What to expect of it is cross-fitted: each
 row is judged by a rule that was chosen, in the same way, without its class.
@@ -13,9 +13,10 @@ from hierclf.bundle.score_table_file import load_score_table
 from hierclf.hierarchy import LEVELS
 from hierclf.rules.calibration import Calibration, calibrate_rule
 from hierclf.rules.choose import choose_rule
-from hierclf.rules.goals import Goal
-from hierclf.rules.promise import Mix, Promised, cross_fitted_promise
-from hierclf.rules.rule import Rule
+from hierclf.rules.goals import BALANCED, Goal
+from hierclf.rules.moved import moved_margins, score_spreads
+from hierclf.rules.promise import Mix, Promised, cross_fitted_promise, promise
+from hierclf.rules.rule import LevelRule, Rule
 from hierclf.rules.score_table import ScoreTable
 
 _RUN_LOCK = ".lock"  # of a search, in the folder of its run
@@ -25,8 +26,8 @@ class Choice(NamedTuple):
     """A rule for a goal, and what to expect of it.
 
     Attributes:
-        goal: what the rule was chosen for.
-        rule: chosen on the whole table.
+        goal: what the rule was chosen for; the balanced one for thresholds of the user's own.
+        rule: chosen on the whole table, or with the user's own thresholds.
         calibration: that goes with it; None if the model had none.
         before: the rule in the model directory; None if it had none.
         expected: cross-fitted.
@@ -78,6 +79,27 @@ def check_not_in_use(directory: Path) -> None:
             ) from None
         except OSError:  # a file system without locks
             return
+
+
+def move_thresholds(directory: Path, super_tau: float, sub_tau: float) -> Choice:
+    """Thresholds of the user's own, on the scores that `choose_thresholds` would use.
+
+    Expected is what `hierclf.rules.moved` says of the balanced thresholds moved to these. Writes
+    nothing.
+
+    Raises:
+        ValueError: what `load_score_table` raises, or a threshold that is not finite.
+    """
+    card = load_card(directory)
+    table, parts, report = load_score_table(directory)
+    start, _ = choose_rule(table, card.scores)
+    rule = Rule(LevelRule(start.super.score, super_tau), LevelRule(start.sub.score, sub_tau))
+    fitted = cross_fitted_promise(table, parts, report, card.scores)
+    predictions = fitted.fit.predictions
+    margins = predictions[report[predictions.index]]
+    moved = moved_margins(margins, start, rule, score_spreads(table, start))
+    expected = fitted._replace(figures=promise(fitted.rows, moved))
+    return Choice(BALANCED, rule, _calibration(card, table, rule), card.rule, expected)
 
 
 def choice_notes(choice: Choice) -> list[str]:

@@ -20,6 +20,7 @@ from search.pipeline.preparation import (
     start_cluster,
     with_fittable_scores,
 )
+from search.pipeline.report_stage import report_stage
 from search.pipeline.run import Run, search_folds
 from search.pipeline.run_folder import RunFolder
 from search.pipeline.summary import print_summary, save_plots, write_summary
@@ -195,8 +196,13 @@ def _run_stages(run: Run, started: float) -> None:
         save_plots(folder, run.config.search.space)
         registered = register_stage(run, held_out)
     summary = write_summary(run, best, rule, held_out, seconds=time.monotonic() - started)
+    with folder.timed("report"):
+        report_stage(run)
     metrics = promise_metrics(held_out)
-    files = (folder.config, folder.trials.with_suffix(".csv"), folder.summary, folder.plots)
+    files = (
+        *(folder.config, folder.trials.with_suffix(".csv")),
+        *(folder.summary, folder.plots, folder.report),
+    )
     kept = [file for file in files if file.exists()]
     store.patiently(store.finish_search, run.mlflow_uri, run.parent_run_id, metrics, kept)
     print_summary(run, summary, held_out, registered)

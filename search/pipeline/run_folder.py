@@ -38,6 +38,7 @@ class RunFolder:
         self.model = self.path / "model"
         self.registered = self.path / "registered.json"
         self.summary = self.path / "summary.json"
+        self.report = self.path / "report.html"
         self.plots = self.path / "plots"
         self.ray = self.path / "ray"
         self.outbox = self.path / "mlflow-outbox.jsonl"

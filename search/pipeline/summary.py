@@ -48,6 +48,7 @@ def write_summary(
         "held_out": {rule: _plain(promise) for rule, promise in held_out.promises.items()},
         "held_out_classes": {"super": held_out.hidden_super, "sub": held_out.hidden_sub},
         "seconds": run.folder.timings() | {"this_start": round(seconds, 1)},
+        "data_fingerprint": run.prepared.cache.content,
         "images": len(run.prepared.cache.images),
         "unreadable": len(run.prepared.cache.quarantine),
         "plan": run.plan._asdict(),
@@ -95,6 +96,8 @@ def print_summary(run: Run, summary: dict[str, Any], held_out: HeldOut, register
     console.print(registered)
     console.print(f"total {duration(sum(run.folder.timings().values()))}; all of it is in "
                   f"{_short(run.folder.path)}")  # fmt: skip
+    if run.folder.report.is_file():
+        console.print(f"open in a browser: {_short(run.folder.report)}")
     console.print("\nnext:")
     print_command("mlflow", "ui", "--backend-store-uri", _ui_uri(run.mlflow_uri))
     model = _short(run.folder.model)

@@ -111,6 +111,18 @@ def test_known_images_of_every_fold_score_alike_and_near_those_of_the_reference(
             assert step <= 1.01 * reference[column].std()
 
 
+def test_the_report_is_named_to_be_opened_and_in_mlflow(
+    place: Place, run: Path, finished: Ended
+) -> None:
+    assert "open in a browser: results/runs/one/report.html" in finished.out.splitlines()
+    text = (run / "report.html").read_text()
+    assert text.count("data:image/jpeg") > 20
+    assert "no picture kept" not in text
+    parent, _ = runs_of(place, "one")
+    client = store.connect(place.uri())
+    assert "report.html" in {file.path for file in client.list_artifacts(parent.info.run_id)}
+
+
 def test_the_thresholds_are_the_models_and_close_to_the_exact_ones(run: Path) -> None:
     found = read_json(run / "thresholds.json")
     rule = Rule.from_dict(found["rule"])

@@ -1,0 +1,1 @@
+"""`report.html` of a run: one file that a browser opens without a network."""
