@@ -1,4 +1,4 @@
-"""Addresses: of an MLflow store as people type it, of files as MLflow writes it."""
+"""Addresses of MLflow stores, as users type them, and of files, as MLflow writes them."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:/|databricks")
 
 
 def check_address(uri: str) -> None:
-    """Refuse an address that MLflow would understand in another way than its writer.
+    """Refuse an address that MLflow would read in another way than the user means it.
 
     Raises:
         ValueError: no scheme, a folder of files, or a relative path of a SQLite store.
@@ -20,9 +20,9 @@ def check_address(uri: str) -> None:
             "--mlflow-uri must begin with http://, https:// or the scheme of a database, "
             f"but got {uri!r}{meant}"
         )
-    if uri.startswith("file:"):  # newer MLflow refuses them, and older would keep runs in them
+    if uri.startswith("file:"):  # newer versions of MLflow refuse it, older ones would use it
         raise ValueError(
-            f"--mlflow-uri must name a server or a database, no folder of files, but got {uri}"
+            f"--mlflow-uri must name a server or a database, not a folder of files, but got {uri}"
         )
     if uri.startswith("sqlite:") and not uri.startswith("sqlite:////"):
         path = Path(uri.removeprefix("sqlite:").lstrip("/")).resolve()
@@ -32,5 +32,5 @@ def check_address(uri: str) -> None:
 
 
 def local_path(uri: str) -> str:
-    """The path of a file URI; any other text as it is."""
+    """The path of a file URI; any other text unchanged."""
     return url2pathname(urlparse(uri).path) if uri.startswith("file:") else uri

@@ -1,6 +1,6 @@
-"""What is reported to MLflow about a search's trials: one dataclass per kind of entry.
+"""The entries that a search reports to MLflow about its trials: one dataclass per kind.
 
-On disk an entry is a line of JSON, an object with the entry's kind as `do` beside its fields.
+On disk, an entry is one line of JSON: an object of the entry's fields, and its kind as `do`.
 """
 
 import json
@@ -13,8 +13,9 @@ class Trial:
     """The trial that an entry is about.
 
     Attributes:
+        trial_id: Tune's id of the trial.
         stage: `search`, `confirm` or `refit`.
-        name: of the MLflow run.
+        name: name of the MLflow run.
         params: the searched values, as text.
     """
 
@@ -26,7 +27,7 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Begin(Trial):
-    """The trial started, or was resumed."""
+    """The trial started or was resumed."""
 
     do: ClassVar = "begin"
 
@@ -36,6 +37,7 @@ class Log(Trial):
     """The trial reported metrics.
 
     Attributes:
+        metrics: the metrics by name.
         step: the epoch.
         timestamp: in milliseconds since 1970.
     """
@@ -52,8 +54,9 @@ class End(Trial):
 
     Attributes:
         status: `FINISHED`, `FAILED` or `KILLED`.
-        metric: name of the metric whose best value becomes `best_METRIC`.
-        seconds: how long the trial ran, if known.
+        tags: tags to set on the run.
+        metric: name of the metric whose best value is logged as `best_METRIC`.
+        seconds: how long the trial ran, or None.
     """
 
     do: ClassVar = "end"
@@ -65,9 +68,10 @@ class End(Trial):
 
 @dataclass(frozen=True, kw_only=True)
 class Settle:
-    """A stage ended; runs of trials that Tune does not know are deleted.
+    """A stage ended; MLflow runs of trials that Tune does not know are deleted.
 
     Attributes:
+        stage: the stage's name.
         trials: ids of the trials that Tune knows.
     """
 
@@ -81,8 +85,8 @@ class Abandon:
     """The search was interrupted.
 
     Attributes:
-        status: of the search's run: `FAILED` or `KILLED`.
-        pid: of the process that was interrupted.
+        status: status of the search's run, `FAILED` or `KILLED`.
+        pid: id of the interrupted process.
     """
 
     do: ClassVar = "abandon"
@@ -95,7 +99,7 @@ _KINDS: dict[str, type[Entry]] = {kind.do: kind for kind in (Begin, Log, End, Se
 
 
 def to_line(entry: Entry) -> str:
-    """An entry as one line of JSON, with its line end."""
+    """An entry as one line of JSON, with a newline."""
     return json.dumps({"do": entry.do, **asdict(entry)}) + "\n"
 
 

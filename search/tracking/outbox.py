@@ -1,7 +1,7 @@
-"""Entries on their way to an MLflow that may be slow or unreachable: no caller waits, none is lost.
+"""A queue of entries for an MLflow store that may be slow or unreachable.
 
-A thread delivers the entries in order. Until then they are lines of a file, from which a later
-process continues: an entry is delivered at least once, and may be delivered twice.
+No caller waits and no entry is lost. A thread delivers the entries in order; until then they are
+lines of a file, from which a later process continues. An entry is delivered at least once.
 """
 
 import logging
@@ -18,9 +18,9 @@ from search.tracking.entries import Entry, from_line, to_line
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 30.0
-"""Pause after a failed delivery: an unreachable store costs one request in this time."""
+"""Pause after a failed delivery: an unreachable store gets one request in this time."""
 PRESSED_SECONDS = 1.0
-"""The same pause while a caller waits for an empty outbox."""
+"""The same pause while a caller waits for the outbox to become empty."""
 
 
 class Outbox:
@@ -28,8 +28,8 @@ class Outbox:
 
     Args:
         path: the file; it exists while entries wait.
-        deliver: called with each entry, in the thread; raises what the store raises. An entry that
-            fails for a lasting reason is dropped.
+        deliver: called with each entry, in the thread; raises the store's errors. An entry that
+            fails for a permanent reason is dropped.
     """
 
     def __init__(self, path: Path, deliver: Callable[[Entry], None]) -> None:
@@ -41,7 +41,7 @@ class Outbox:
         threading.Thread(target=self._work, name="outbox", daemon=True).start()
 
     def put(self, entry: Entry) -> None:
-        """Append an entry; returns at once."""
+        """Append an entry and return at once."""
         with self._changed:
             self._entries.append(entry)
             try:
@@ -52,7 +52,7 @@ class Outbox:
             self._changed.notify_all()
 
     def wait(self, seconds: float) -> int:
-        """Wait until the outbox is empty, at most `seconds`; the number of entries still in it."""
+        """Wait at most `seconds` for an empty outbox; return the number of entries still in it."""
         with self._changed:
             self._pressed_until = time.monotonic() + seconds
             self._changed.notify_all()
@@ -96,14 +96,14 @@ _open: dict[Path, Outbox] = {}
 
 
 def outbox_at(path: Path, deliver: Callable[[Entry], None]) -> Outbox:
-    """This process's outbox of a file; `deliver` counts the first time."""
+    """This process's outbox of a file; only the first call for a file uses its `deliver`."""
     if path not in _open:
         _open[path] = Outbox(path, deliver)
     return _open[path]
 
 
 def _read(path: Path) -> list[Entry]:
-    """What an earlier process left; a last line that was cut off by its end is dropped."""
+    """The entries that an earlier process left, without a last line that it did not finish."""
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)

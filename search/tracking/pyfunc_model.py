@@ -1,7 +1,7 @@
 """The model as MLflow serves it: a table of encoded images in, a table of predictions out.
 
-MLflow stores this file beside the model directory and runs it when the model is loaded
-("models from code"): nothing is pickled.
+MLflow stores this file beside the model directory and runs it to load the model ("models from
+code"), so that nothing is pickled.
 """
 
 import base64
@@ -17,10 +17,10 @@ from hierclf.model import Model, load
 
 
 def image_bytes(value: Any) -> bytes:
-    """Encoded image (JPEG, PNG, ...) of one cell: raw bytes, or the same as base64 text.
+    """The encoded image (JPEG, PNG, ...) in a cell of raw bytes or base64 text.
 
     Raises:
-        ValueError: the cell holds neither.
+        ValueError: the cell holds neither of them.
     """
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
@@ -34,7 +34,7 @@ def image_bytes(value: Any) -> bytes:
 
 
 class HierclfModel(PythonModel):
-    """A class because MLflow asks for one: the loaded model is its only state."""
+    """MLflow's pyfunc model; the loaded model is its only state."""
 
     model: Model
 
@@ -44,9 +44,9 @@ class HierclfModel(PythonModel):
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: Any = None
     ) -> pd.DataFrame:
-        """One row an input row, in order: the columns of `hierclf predict` without `image`.
+        """One row per input row, in order, with the columns of `hierclf predict` except `image`.
 
-        A row whose image cannot be read has None in all of them, and the reason in `error`.
+        A row whose image cannot be read has the reason in `error`, and None in all other columns.
         """
         if "image" not in model_input:
             raise ValueError(
@@ -63,7 +63,7 @@ class HierclfModel(PythonModel):
         table["error"] = [errors.get(row, error) for row, error in enumerate(table["error"])]
         if table["error"].isna().all():
             return table.astype({"superclass_index": "int64", "subclass_index": "int64"})
-        return table.astype(object).where(table.notna(), None)  # JSON knows no NaN
+        return table.astype(object).where(table.notna(), None)  # JSON has no NaN
 
 
 set_model(HierclfModel())

@@ -1,4 +1,4 @@
-"""The model registry: a model directory becomes a version, and the best version the champion."""
+"""The model registry: register model directories as versions, and make the best the champion."""
 
 import atexit
 import base64
@@ -25,7 +25,7 @@ from search.tracking.store import MlflowClient, connect, plain_errors
 
 _FILES = "mlartifacts"  # folder beside a local store
 MODEL_CODE = Path(__file__).with_name("pyfunc_model.py").resolve()
-# What hierclf needs to predict. hierclf itself travels with the model: it is on no package index.
+# What hierclf needs to predict. hierclf itself is stored with the model: no package index has it.
 _RUNTIME = (
     *("mlflow", "numpy", "pandas", "pillow", "pyarrow", "pydantic", "pyyaml", "safetensors"),
     *("scikit-learn", "scipy", "timm", "torch", "torchvision"),
@@ -46,17 +46,17 @@ _OUTPUTS = {
 
 
 RULE = "rule"
-"""Tag of a version: checksum of its thresholds."""
+"""Tag of a version with the checksum of its thresholds."""
 
 
 class Registered(NamedTuple):
     """The outcome of a registration.
 
     Attributes:
-        version: of the model.
+        version: the model's version.
         champion: the version that has the alias now.
-        rule: checksum of the thresholds that the version has.
-        message: all of it in a sentence for people.
+        rule: checksum of the version's thresholds.
+        message: the outcome in a sentence for the user.
     """
 
     version: str
@@ -79,19 +79,19 @@ def register_model(
 ) -> Registered:
     """Log the model directory under the search's run, register it, and decide on the alias.
 
-    A run has one version for each set of thresholds: called again after an interruption, this
-    continues with that version.
+    A run has one version for each set of thresholds. If a version with these thresholds exists,
+    from an interrupted call, this call continues with it.
 
     Args:
-        uri: of the store.
-        parent_run_id: of the search's run.
+        uri: address of the store.
+        parent_run_id: id of the search's run.
         model_dir: the model directory, with thresholds.
-        example: one encoded image; it is stored, and predicted once as a test.
+        example: one encoded image, which is stored, and predicted once as a test.
         objective: open-set objective on held-out classes; higher is better.
-        fingerprint: of the data, as in `ImageCache.content`.
+        fingerprint: fingerprint of the data, `ImageCache.content`.
         take_over: take the alias from a champion on other data; see `choose_champion`.
-        name: of the registered model.
-        alias: of the version to deploy.
+        name: name of the registered model.
+        alias: alias of the version to deploy.
 
     Raises:
         ValueError: the store failed, or the objective is not finite.
@@ -119,7 +119,7 @@ def register_model(
 
 
 def _version_of(client: MlflowClient, name: str, run_id: str, rule: str) -> str | None:
-    """The version that a run has registered with these thresholds, if it has."""
+    """The version that a run registered with these thresholds, or None."""
     found = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
     return next((str(v.version) for v in found if v.tags.get(RULE) == rule), None)
 
@@ -127,10 +127,10 @@ def _version_of(client: MlflowClient, name: str, run_id: str, rule: str) -> str 
 def resolve_model(uri: str, model_uri: str) -> Path:
     """Local model directory of `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
 
-    What a server sends is deleted when the process ends; files on this machine are not copied.
+    Files from a server are deleted when the process ends; files on this machine are not copied.
 
     Raises:
-        ValueError: another form of URI, no such version, or a store that fails.
+        ValueError: the URI has another form, there is no such version, or the store fails.
     """
     from mlflow.artifacts import download_artifacts
     from mlflow.models import Model
@@ -153,7 +153,7 @@ def resolve_model(uri: str, model_uri: str) -> Path:
 
 
 def _here(place: str, uri: str) -> str:
-    """Where a version's files are now: beside a local store, also if that was moved or copied."""
+    """Where a version's files are now; those of a local store that was moved are beside it."""
     path = Path(local_path(place))
     if not uri.startswith("sqlite:") or _FILES not in path.parts:
         return place
@@ -175,7 +175,7 @@ def _parse(model_uri: str) -> tuple[str, str, str]:
 
 
 def _log_model(model_dir: Path, example: bytes, *, name: str) -> str:
-    """Log the directory as a pyfunc of the active run; return the logged model's id."""
+    """Log the directory as a pyfunc model of the active run; return the logged model's id."""
     import mlflow
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
@@ -185,7 +185,7 @@ def _log_model(model_dir: Path, example: bytes, *, name: str) -> str:
     assert package.submodule_search_locations
     signature = ModelSignature(
         inputs=Schema([ColSpec("string", "image")]),
-        # Of an image that cannot be read there is nothing but the error.
+        # For an unreadable image, all columns except the error are empty.
         outputs=Schema([ColSpec(kind, name, required=False) for name, kind in _OUTPUTS.items()]),
     )
     info = mlflow.pyfunc.log_model(
@@ -202,7 +202,7 @@ def _log_model(model_dir: Path, example: bytes, *, name: str) -> str:
 
 
 def _requirements() -> list[str]:
-    """The installed versions of what prediction needs; without a local part such as +cu128."""
+    """Installed versions of what prediction needs, without local parts such as +cu128."""
     found = []
     for package in _RUNTIME:
         try:
@@ -214,12 +214,12 @@ def _requirements() -> list[str]:
 
 @contextmanager
 def _as_active_run(uri: str, run_id: str) -> Iterator[None]:
-    """The one place that touches process-wide state, which MLflow can't do without here.
+    """Set the process-wide store and active run; no other function changes process-wide state.
 
-    `log_model` knows no other store, nor does a SQLite registry that is asked for a new version.
+    `log_model` takes its store from there only, and so does a SQLite registry for a new version.
 
-    Puts back the tracking URI, the run's status (`start_run` sets RUNNING, its end FINISHED) and
-    sys.path (loading a model adds its code folder, here a temporary one).
+    At the end, this restores the tracking URI, the run's status (`start_run` sets it to RUNNING and
+    its end to FINISHED) and sys.path (loading a model adds its code folder, here a temporary one).
     """
     import mlflow
 

@@ -1,8 +1,8 @@
 """MLflow: the store, the parent run of a search, and the helpers that write runs.
 
-One parent run a search; below it one run a trial (trial_logger.py) and one for the threshold
-search. Runs are found again by their tags, so that a resumed search continues in its own runs.
-Everything goes through `connect(uri)`: the process-wide tracking URI is left alone.
+A search has one parent run; below it are one run per trial (trial_logger.py) and one for the
+threshold search. Runs are found by their tags, so that a resumed search continues in its own runs.
+All calls go through `connect(uri)` and leave the process-wide tracking URI unchanged.
 """
 
 import logging
@@ -26,57 +26,57 @@ from search.tracking.address import check_address, local_path
 
 T = TypeVar("T")
 StoreErrors = (MlflowException, SQLAlchemyError, OSError, CommandError, ImportError)
-"""What a call to a store may raise; refused connections are OSError or MlflowException, another
-program's or version's database is a CommandError, one without its driver an ImportError."""
+"""What a call to a store may raise: OSError or MlflowException if the connection is refused,
+CommandError for another program's or version's database, ImportError if its driver is missing."""
 PATIENCE_S = 60.0
 """How long `patiently` retries."""
 REFUSED = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST"})
-"""Answers that will not change."""
+"""Error codes for which a retry does not help."""
 
 _TALKATIVE = (
     "alembic.runtime.migration",
     "89d4b8295536_create_latest_metrics_table_py",
     "2b4d017a5e9b_add_model_registry_tables_to_db_py",
 )
-"""They write a page of INFO lines per new store. Older MLflow sets their levels itself, again with
-every store that it opens, but leaves their filters alone."""
+"""Loggers that write a page of INFO lines per new store. They get a filter, since older versions of
+MLflow reset their levels with every store that they open."""
 
 
 def passing(error: BaseException | None) -> bool:
-    """Whether what raised this error may succeed later."""
+    """Whether the call that raised this error may succeed later."""
     known = isinstance(error, StoreErrors) and not isinstance(error, CommandError | ImportError)
     return known and getattr(error, "error_code", None) not in REFUSED
 
 
 def default_uri(results: Path) -> str:
-    """Absolute URI of the SQLite store `results`/mlflow.db. Nothing is created."""
+    """Absolute URI of the SQLite store `results`/mlflow.db; creates nothing."""
     path = str(results.resolve())
-    if "?" in path or "%" in path:  # MLflow would unquote them and write somewhere else
-        raise ValueError(f"the results folder's path must hold no ? and no %, but got {path}")
+    if "?" in path or "%" in path:  # MLflow would unquote the path and write somewhere else
+        raise ValueError(f"the results folder's path must contain no ? and no %, but got {path}")
     return f"sqlite:///{path}/mlflow.db"
 
 
 def open_store(uri: str, experiment: str, artifact_dir: Path, *, own: bool = False) -> str:
-    """Create store and experiment where missing; return the experiment's id.
+    """Create the store and the experiment if they are missing; return the experiment's id.
 
     Call it in the main process, before any other process uses the store.
 
     Args:
-        uri: SQLite (absolute), another database, or http(s) of an MLflow server.
+        uri: a SQLite store (absolute path), another database, or an MLflow server (http or https).
         experiment: name of the experiment.
-        artifact_dir: where files go; a server decides that itself.
-        own: the store belongs to the folder that `artifact_dir` is in.
+        artifact_dir: folder for files; a server chooses its own.
+        own: whether the store belongs to the folder of `artifact_dir`.
 
     Raises:
-        ValueError: the store cannot be reached or is another program's, the URI has no use, or an
-            own store was moved or copied to where it is now; one line.
+        ValueError: the store cannot be reached or is another program's, the URI is invalid, or an
+            own store was moved or copied.
     """
     check_address(uri)
     with plain_errors(uri):
         if not uri.startswith("sqlite:"):
             return _open_experiment(uri, experiment, artifact_dir, own=own)
-        # The lock: searches that start together may create one store together, which MLflow cannot.
-        # It also finds a folder that cannot be written to; MLflow would retry for minutes.
+        # Searches that start at the same time may create the same store, which MLflow cannot: hence
+        # the lock. It also fails at once in a read-only folder; MLflow would retry for minutes.
         database = Path(uri.removeprefix("sqlite:///"))
         with locked(database.with_name(f"{database.name}.lock")):
             return _open_experiment(uri, experiment, artifact_dir, own=own)
@@ -91,10 +91,10 @@ def start_search(
     *,
     resume: bool = False,
 ) -> str:
-    """Id of the search's parent run, RUNNING: a new one, or with `resume` the latest of that name.
+    """Start the search's parent run, or with `resume` the latest of that name; return its id.
 
-    A parameter's value can't be changed in MLflow. Where a resumed search has another value (more
-    trials, say), the new one is kept as the tag `resumed.KEY`.
+    MLflow cannot change the value of a parameter. If a resumed search has another value (such as
+    more trials), the new value is logged as the tag `resumed.KEY`.
     """
     tags = {**tags, "hierclf.kind": "search", "hierclf.search": name}
     texts = {key: str(value) for key, value in flatten(params, ".").items()}
@@ -126,9 +126,9 @@ def log_thresholds(
 ) -> str:
     """Log the threshold search as a finished child run; return its id.
 
-    Its history is the column `objective` of `trials_table`, a step a row, and the best so far. The
-    table goes in as trials.json (the UI shows it) beside `files`. An earlier log of the same search
-    is replaced: it may have been cut off half-way.
+    The run's history is the column `objective` of `trials_table`, one step per row, and the best
+    value so far. The table is logged as trials.json, which the UI shows, and `files` beside it. An
+    earlier run of the same threshold search is replaced, since it may be incomplete.
     """
     tags = {"hierclf.kind": "thresholds", "mlflow.parentRunId": parent_run_id}
     values = trials_table[objective].astype(float)
@@ -159,7 +159,7 @@ def finish_search(
     metrics: Mapping[str, float],
     artifacts: Iterable[Path],
 ) -> None:
-    """Log final figures and files (or folders) on the parent run; it is FINISHED then."""
+    """Log final metrics and files (or folders) on the parent run, and set it to FINISHED."""
     with plain_errors(uri):
         client = connect(uri)
         log(client, run_id, metrics=at_step(metrics, step=0, timestamp=milliseconds()))
@@ -168,10 +168,10 @@ def finish_search(
 
 
 def connect(uri: str) -> MlflowClient:
-    """Client of the store at `uri`, for runs and for the model registry alike."""
+    """Client of the store at `uri`, for both runs and the model registry."""
     for name in _TALKATIVE:
         logging.getLogger(name).addFilter(_more_than_info)
-    # The errors of a database are raised too, and reported in one line by the caller.
+    # Database errors are also raised, and the caller reports them in one line.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
@@ -181,12 +181,12 @@ def _more_than_info(record: logging.LogRecord) -> bool:
 
 
 class StoreFailedError(ValueError):
-    """A store's error in one line; its cause is what the store raised."""
+    """A store's error in one line; its cause is the original error."""
 
 
 @contextmanager
 def plain_errors(uri: str) -> Iterator[None]:
-    """Turn what a store raises into a ValueError of one line, without the password in a URI."""
+    """Turn a store's errors into a ValueError of one line, without the password in a URI."""
     try:
         yield
     except StoreErrors as error:
@@ -194,10 +194,13 @@ def plain_errors(uri: str) -> Iterator[None]:
 
 
 def patiently(call: Callable[..., T], *args: Any, seconds: float = PATIENCE_S, **kwargs: Any) -> T:
-    """Call again what failed for a passing reason (a locked SQLite, a server that starts anew).
+    """Call a function, and retry if it fails for a temporary reason (a locked SQLite, a restart).
 
     Args:
-        call: whose store errors are StoreFailedError; called twice, it does no harm.
+        call: an idempotent function that raises StoreFailedError.
+        args: its positional arguments.
+        seconds: how long to retry.
+        kwargs: its keyword arguments.
     """
     give_up = time.monotonic() + seconds
     while True:
@@ -212,7 +215,7 @@ def patiently(call: Callable[..., T], *args: Any, seconds: float = PATIENCE_S, *
 def plain(message: str) -> str:
     """First line of `message`, no longer than 300 characters, without the password in a URI."""
     line = message.strip().splitlines()[0].rstrip(": ")
-    if "Caused by" in line:  # urllib3: the reason stands at the end
+    if "Caused by" in line:  # urllib3 puts the reason at the end
         reason = line.rsplit(": ", 1)[1].strip("\"')")
         line = f"{line.split(' failed: ')[0].split(' failed with')[0]}: {reason}"
     return re.sub(r"//[^/@\s]*@", "//***@", line)[:300]
@@ -231,17 +234,17 @@ def flatten(nested: Mapping[str, Any], separator: str) -> dict[str, Any]:
 
 
 def milliseconds() -> int:
-    """Now, as MLflow counts time."""
+    """The current time in milliseconds since 1970."""
     return int(time.time() * 1000)
 
 
 def at_step(metrics: Mapping[str, float], *, step: int, timestamp: int) -> list[Metric]:
-    """MLflow's metrics of one step; `timestamp` in milliseconds since 1970."""
+    """Metrics of one step as MLflow's objects; `timestamp` in milliseconds since 1970."""
     return [Metric(key, float(value), timestamp, step) for key, value in metrics.items()]
 
 
 def find_run(client: MlflowClient, experiment_id: str, tags: Mapping[str, str]) -> str | None:
-    """Id of the latest run (not deleted) that bears all `tags`, or None."""
+    """Id of the latest run (not deleted) with all `tags`, or None."""
     rule = " and ".join(f"tags.`{key}` = {_quoted(value)}" for key, value in tags.items())
     runs = client.search_runs(
         [experiment_id], rule, max_results=1, order_by=["attributes.start_time DESC"]
@@ -257,7 +260,7 @@ def log(
     metrics: Sequence[Metric] = (),
     tags: Mapping[str, str] | None = None,
 ) -> None:
-    """Write to a run, in as many requests as MLflow's limits ask for."""
+    """Write to a run, in as many requests as MLflow's limits require."""
     for chunk in _chunks([Param(key, value) for key, value in (params or {}).items()], 100):
         client.log_batch(run_id, params=chunk)
     for chunk in _chunks([RunTag(key, value) for key, value in (tags or {}).items()], 100):
@@ -290,13 +293,13 @@ def _open_experiment(uri: str, name: str, artifact_dir: Path, *, own: bool) -> s
         location = None if remote else artifact_dir.resolve().as_uri()
         return client.create_experiment(name, artifact_location=location)
     if experiment.lifecycle_stage != "active":
-        raise ValueError(f"the MLflow experiment must not be deleted, but got {name!r} in the bin")
+        raise ValueError(f"the MLflow experiment must not be deleted, but {name!r} is")
     before, now = experiment.artifact_location, artifact_dir.resolve().as_uri()
     if own and before != now:
-        # New models would be written to the former place, and vanish with it.
+        # New models would be written to the former folder, and be lost with it.
         raise ValueError(
-            f"an MLflow store must stay where it was made, but {artifact_dir.resolve().parent} was "
-            f"moved or copied from {Path(local_path(before)).parent}: move it back, or give a new "
-            "--results"
+            "an MLflow store must stay where it was created, but "
+            f"{artifact_dir.resolve().parent} was moved or copied from "
+            f"{Path(local_path(before)).parent}: move it back, or give a new --results"
         )
     return experiment.experiment_id

@@ -1,7 +1,7 @@
-"""Ray Tune's trials as MLflow runs: events of a trial become entries for its run.
+"""Log Ray Tune's trials as MLflow runs: each event of a trial becomes an entry for its run.
 
-Tune's loop only writes entries into an outbox: an MLflow that fails or is slow never delays a
-search.
+Tune's loop only writes entries into an outbox, so that a slow or failing MLflow store never delays
+a search.
 """
 
 import time
@@ -21,7 +21,7 @@ from search.tracking.trial_runs import Place, TrialRuns
 
 AT_THE_END_S = 5.0
 """How long the end of a stage waits for the outbox; the rest is sent during the next stage."""
-# Keys of Tune's results that are no measurements.
+# Keys of Tune's results that are not metrics.
 _BOOKKEEPING = frozenset(
     {
         *("epoch", "timestamp", "training_iteration", "pid"),
@@ -32,17 +32,17 @@ _BOOKKEEPING = frozenset(
 
 
 class TrialLogger(LoggerCallback):
-    """Tune callback that reports every trial. After a resume, runs are found by their tags.
+    """Tune callback that reports every trial; after a resume, it finds the runs by their tags.
 
-    A trial that ended or was stopped early is FINISHED (the latter with the tag `stopped_early`:
-    `scheduler`, or `search` when the whole search ended first), one that raised is FAILED (tag
-    `error`), one that was interrupted is KILLED.
+    A trial's run is FINISHED if the trial ended or was stopped early (then with the tag
+    `stopped_early`: `scheduler`, or `search` if the whole search ended first), FAILED if the trial
+    raised an error (tag `error`), and KILLED if it was interrupted.
 
     Args:
         place: where the runs are.
-        outbox: the file that entries wait in; one for all stages of a search.
+        outbox: the outbox's file; one for all stages of a search.
         stage: `search`, `confirm` or `refit`; a tag, and part of the run's name.
-        metric: what the search maximises; its best value is logged as `best_METRIC`.
+        metric: the metric that the search maximises; its best value is logged as `best_METRIC`.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class TrialLogger(LoggerCallback):
         self._reset()
 
     def _reset(self) -> None:
-        self._stopped: dict[str, str] = {}  # trial id -> what stopped it before its end
+        self._stopped: dict[str, str] = {}  # trial id -> what stopped the trial early
         self._open: set[str] = set()  # trials that started and have not ended
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the outbox: Tune pickles its callbacks, and a thread cannot be pickled."""
+        """The state without the outbox: Tune pickles its callbacks, but threads have no pickle."""
         names = ("_place", "_path", "_stage", "_metric")
         return {name: getattr(self, name) for name in names}
 
@@ -68,7 +68,7 @@ class TrialLogger(LoggerCallback):
 
     @cached_property
     def outbox(self) -> Outbox:
-        """Opened at its first use."""
+        """The outbox, opened at its first use."""
         return outbox_at(self._path, TrialRuns(self._place).deliver)
 
     def log_trial_start(self, trial: Trial) -> None:
@@ -78,7 +78,7 @@ class TrialLogger(LoggerCallback):
 
     def log_trial_result(self, iteration: int, trial: Trial, result: dict) -> None:
         self._open.add(trial.trial_id)
-        if result.get("done"):  # a trial that ends by itself reports no result for that
+        if result.get("done"):  # stopped by the scheduler: other ends come without a result
             self._stopped[trial.trial_id] = "scheduler"
         self.outbox.put(
             Log(
@@ -94,7 +94,7 @@ class TrialLogger(LoggerCallback):
             return
         last = trial.last_result or {}
         tags = {}
-        if last.get("failure"):  # a loss that was not finite, say: Tune itself knows of no error
+        if last.get("failure"):  # such as a loss that is not finite: no error for Tune
             failed = True
             tags["error"] = str(last["failure"])
         elif failed:
@@ -104,7 +104,7 @@ class TrialLogger(LoggerCallback):
         self._end(trial, "FAILED" if failed else "FINISHED", tags, last.get("time_total_s"))
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
-        """End the runs of interrupted trials; delete those of trials that Tune has forgotten."""
+        """End the runs of interrupted trials; delete those of trials that Tune does not know."""
         for trial in trials:
             if trial.trial_id in self._open:
                 self._end(trial, "KILLED", {}, None)
@@ -137,7 +137,7 @@ class TrialLogger(LoggerCallback):
 
 
 def _measurements(result: Mapping[str, Any]) -> dict[str, float]:
-    """Numbers of a result, flat; MLflow folds the names at the slash."""
+    """The numbers of a result as a flat mapping; MLflow groups metrics by the slash."""
     flat = store.flatten({k: v for k, v in result.items() if k != "config"}, "/")
     return {
         key: float(value)
@@ -149,9 +149,9 @@ def _measurements(result: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _reason(trial: Trial) -> str:
-    """Last line of the trial's error: the exception itself.
+    """Last line of the trial's error file: the exception itself.
 
-    Read from the local copy; `trial.get_error` reads the storage, which gets it later.
+    The local copy is read; `trial.get_error` reads the storage, to which it is copied later.
     """
     file = Path(trial.error_file) if trial.error_file else None
     text = file.read_text(errors="replace").strip() if file and file.is_file() else ""

@@ -1,4 +1,4 @@
-"""The MLflow runs of a search's trials: what each entry of the outbox changes in the store."""
+"""The MLflow runs of a search's trials: apply each entry of the outbox to the store."""
 
 import math
 import os
@@ -12,8 +12,8 @@ class Place(NamedTuple):
     """Where the runs of a search are.
 
     Attributes:
-        uri: of the store; absolute.
-        experiment_id: of the experiment that holds them.
+        uri: absolute address of the store.
+        experiment_id: id of the experiment that holds the runs.
         parent: id of the search's own run.
     """
 
@@ -23,10 +23,7 @@ class Place(NamedTuple):
 
 
 class TrialRuns:
-    """Delivers entries to the store at `place`; keeps its client and the runs it has found.
-
-    An entry that is delivered twice changes nothing the second time.
-    """
+    """Deliver entries to the store at `place`; an entry delivered twice has no further effect."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
@@ -37,7 +34,7 @@ class TrialRuns:
         """Apply an entry.
 
         Raises:
-            what the store raises.
+            StoreErrors: the store failed; see `store.StoreErrors`.
         """
         client = self._client = self._client or store.connect(self._place.uri)
         match entry:
@@ -53,7 +50,7 @@ class TrialRuns:
                 self._abandon(client, entry)
 
     def _run(self, client: store.MlflowClient, trial: Trial) -> str:
-        """The trial's run; found, or created with its parameters."""
+        """Id of the trial's run, which is created with its parameters if it is missing."""
         if trial.trial_id in self._runs:
             return self._runs[trial.trial_id]
         _, experiment_id, parent = self._place
@@ -71,7 +68,7 @@ class TrialRuns:
         store.log(client, self._run(client, entry), metrics=points)
 
     def _end(self, client: store.MlflowClient, entry: End) -> None:
-        """Log final figures from the run's own history, which includes epochs before a resume."""
+        """Log final metrics from the run's own history, which includes epochs before a resume."""
         run_id, metric = self._run(client, entry), entry.metric
         history = client.get_metric_history(run_id, metric)
         final = {} if entry.seconds is None else {"seconds": float(entry.seconds)}
@@ -80,8 +77,8 @@ class TrialRuns:
             best = max(finite, key=lambda point: point.value)
             last = max(history, key=lambda point: point.step)
             final |= {"best_epoch": best.step, "epochs": last.step}
-            # At the last epoch: the trial reports the best so far after each of them, and a last
-            # value at step 0 would begin its curve.
+            # Logged at the last epoch: the trial reports its best value after each epoch, and a
+            # final value at step 0 would become the first point of that curve.
             best_so_far = {f"best_{metric}": best.value}
             points = store.at_step(best_so_far, step=last.step, timestamp=last.timestamp)
         points += store.at_step(final, step=0, timestamp=store.milliseconds())
@@ -89,7 +86,7 @@ class TrialRuns:
         client.set_terminated(run_id, entry.status)
 
     def _settle(self, client: store.MlflowClient, entry: Settle) -> None:
-        """Delete the runs of trials that a killed Tune had started and forgot."""
+        """Delete the runs of trials that a killed Tune had started and no longer knows."""
         _, experiment_id, parent = self._place
         rule = f"tags.mlflow.parentRunId = '{parent}' and tags.`hierclf.stage` = '{entry.stage}'"
         for run in client.search_runs([experiment_id], rule, max_results=1000):
