@@ -140,7 +140,7 @@ def test_a_search_without_its_packages_says_what_to_type(installed: Environment)
         (line,) = said.stderr.splitlines()
         assert line.endswith(
             "a search needs packages that are not installed (mlflow, optuna, psutil, ray): "
-            "type pip install 'hierclf[search]'"
+            "run pip install 'hierclf[search]'"
         )
     assert not (installed.place / "results").exists()
 

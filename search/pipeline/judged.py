@@ -1,4 +1,4 @@
-"""Which levels a plan of folds can judge: known before anything is trained."""
+"""Find, before anything is trained, the levels that a plan of folds cannot evaluate."""
 
 from collections.abc import Collection, Mapping
 
@@ -26,17 +26,17 @@ def unjudged_levels(
     chosen_on: Collection[str],
     novel: NovelImages | None = None,
 ) -> dict[Level, str]:
-    """The levels of which nothing can be promised, each with the reason.
+    """The levels for which no accuracy can be promised, each with the reason.
 
-    A level is judged by images of known and of new classes, in folds and of sub-classes that have
-    no say in the hyper-parameters; see `threshold_stage.reporting_rows`.
+    To evaluate a level takes images of known and of new classes, from folds and sub-classes that
+    did not choose the hyper-parameters; see `threshold_stage.reporting_rows`.
 
     Args:
         cache: the images.
-        folds: by name.
-        parts: int64 [C], the part of each sub-class; part 0 has a say.
-        chosen_on: the folds that have a say.
-        novel: the user's own novel images, which have none.
+        folds: the folds by name.
+        parts: int64 [C], the part of each sub-class; part 0 chooses the hyper-parameters.
+        chosen_on: names of the folds that choose the hyper-parameters.
+        novel: the user's own novel images, which do not choose hyper-parameters.
     """
     known = near = far = False
     for name, fold in folds.items():

@@ -1,4 +1,4 @@
-"""Opening a run's folder: a new one, or that of a run to resume; one process at a time has it."""
+"""Open the folder of a new run or of a run to resume, for one process at a time."""
 
 import fcntl
 import os
@@ -28,17 +28,19 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 def new_run(
     config: Config, *, name: str | None, results: Path, options: RunOptions
 ) -> Iterator[tuple[RunFolder, Config]]:
-    """Create the folder of a new run, which stores its configuration and options.
+    """Create the folder of a new run, and store the configuration and options in it.
 
     Args:
-        name: of the run; None names it after the current time.
-        results: folder of all runs.
+        config: the configuration.
+        name: the run's name; None names it after the current time.
+        results: the results folder; the runs are in its folder `runs`.
+        options: the options to store.
 
     Yields:
-        The folder, owned by this process, and the configuration with absolute paths.
+        The folder, locked by this process, and the configuration with absolute paths.
 
     Raises:
-        ValueError: the name is no valid name, or taken.
+        ValueError: the name is invalid or taken.
     """
     folder = _new_folder(results, name)
     with _owned(folder):
@@ -57,15 +59,17 @@ def existing_run(
     """Open the folder of a run to resume it.
 
     Args:
-        address: of the Ray cluster; a run may be resumed on another one.
-        take_over: as in `RunOptions`; True wins over what is stored.
+        name: the run's name.
+        results: the results folder; the runs are in its folder `runs`.
+        address: address of the Ray cluster; it may be another one than before.
+        take_over: as in `RunOptions`; True overrides the stored option.
 
     Yields:
-        The folder, owned by this process, with the configuration and options that it stores.
+        The folder, locked by this process, and the stored configuration and options.
 
     Raises:
-        ValueError: there is no such run, another process works on it, or its files are not those of
-            this version.
+        ValueError: there is no such run, another process works on it, or another version wrote
+            its files.
     """
     folder = _folder(results, name)
     if not folder.config.is_file():
@@ -79,7 +83,7 @@ def existing_run(
 
 @contextmanager
 def removed_on_error(folder: RunFolder) -> Iterator[None]:
-    """Delete the folder of a new run that fails before its first stage; its name stays free."""
+    """Delete the folder of a new run that fails before its first stage, to free its name."""
     try:
         yield
     except BaseException:
@@ -111,14 +115,15 @@ def _new_folder(results: Path, name: str | None) -> RunFolder:
 def _folder(results: Path, title: str) -> RunFolder:
     if not _NAME.fullmatch(title):
         raise ValueError(
-            f"--name takes letters, digits, dot, dash and underscore (64 at most), got {title!r}"
+            "--name must consist of letters, digits, dots, dashes and underscores (64 at most), "
+            f"but got {title!r}"
         )
     return RunFolder(results / "runs" / title)
 
 
 @contextmanager
 def _owned(folder: RunFolder) -> Iterator[None]:
-    """Hold the lock of a run's folder. The system releases it when the process ends, however."""
+    """Hold the lock of a run's folder; the system releases it however the process ends."""
     with folder.lock.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -130,8 +135,8 @@ def _owned(folder: RunFolder) -> Iterator[None]:
             ) from None
         except OSError as error:  # some network file systems have no locks
             warnings.warn(
-                f"{folder.path} cannot be locked ({error.strerror}): let no second process resume "
-                "this run",
+                f"{folder.path} cannot be locked ({error.strerror}): do not resume this run in a "
+                "second process",
                 stacklevel=3,
             )
         file.truncate(0)

@@ -1,4 +1,4 @@
-"""A run's data stay the same: they are compared with those of its first start, at every start."""
+"""Compare a run's data at every start with those of its first start: they must not change."""
 
 from pathlib import Path
 
@@ -15,15 +15,17 @@ _DIVISION = ["group", "split"]
 
 
 def check_images(source: Source, path: Path, *, title: str) -> None:
-    """Compare the named images and their classes with those of the run's first start.
+    """Compare the listed images and their classes with those of the run's first start.
 
     Args:
-        path: what `keep_images` wrote; nothing is compared where it is missing.
+        source: the images now.
+        path: the file that `keep_images` wrote; if it is missing, nothing is compared.
         title: name of the run.
 
     Raises:
-        ValueError: images were added, removed or relabelled, or what decides on folds and outputs
-            has changed: their order, class ids, groups, splits. One line with counts and examples.
+        ValueError: images were added, removed or relabelled, or their order, class ids, groups or
+            splits have changed, which folds and outputs depend on. One line with counts and
+            examples.
     """
     if not path.is_file():
         return
@@ -48,10 +50,14 @@ def check_images(source: Source, path: Path, *, title: str) -> None:
 
 
 def check_pixels(cache: ImageCache, path: Path, *, title: str) -> None:
-    """Compare the decoded images with those of the run's first start; arguments as above.
+    """Compare the decoded images with those of the run's first start.
+
+    Args:
+        cache: the images now.
+        path, title: as for `check_images`.
 
     Raises:
-        ValueError: images have changed, or were readable in one of the starts only.
+        ValueError: images have changed, or were readable at only one of the starts.
     """
     if not path.is_file():
         return
@@ -61,9 +67,9 @@ def check_pixels(cache: ImageCache, path: Path, *, title: str) -> None:
 
 
 def keep_images(source: Source, cache: ImageCache, path: Path) -> None:
-    """Write what later starts are compared with: each image, its classes, the digest of its pixels.
+    """Write the table for later comparisons: each image, its classes and the hash of its pixels.
 
-    An image that could not be read has no digest.
+    An unreadable image has no hash.
     """
     table = _listed(source)
     table["pixels"] = _pixels(cache).reindex(table["image"]).fillna("").to_numpy()
@@ -72,7 +78,12 @@ def keep_images(source: Source, cache: ImageCache, path: Path) -> None:
 
 
 def check_novel(novel: NovelImages, path: Path, *, title: str) -> None:
-    """As `check_images` and `check_pixels`, of the user's own novel images; the first call writes.
+    """Compare the user's own novel images with those of the first start, which stores them.
+
+    Args:
+        novel: the novel images now.
+        path: the file with those of the first start, written if it is missing.
+        title: name of the run.
 
     Raises:
         ValueError: images were added, removed, relabelled or have changed.
@@ -136,5 +147,5 @@ def _refuse(title: str, differences: dict[str, pd.Index]) -> None:
     if found:
         raise ValueError(
             f"a run's data must stay as they were at its start, but of {title}'s images "
-            f"{', '.join(found)}; restore them, or search anew under another --name"
+            f"{', '.join(found)}; restore them, or start a new search with another --name"
         )

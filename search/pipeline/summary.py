@@ -1,4 +1,4 @@
-"""What a run found: summary.json, the plots of its trials, and the tables at its end."""
+"""The results of a run: summary.json, the plots of its trials, and the tables that it prints."""
 
 import os
 import platform
@@ -31,7 +31,7 @@ from search.runtime.progress import console, duration, print_command
 _OTHERS = {"paper": "paper 0.7/0.5", "never_novel": "never novel"}
 _VERSIONS = ("hierclf", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy", "pandas")
 _COLUMNS = 4
-"""Searched values in the final table; trials.csv has all."""
+"""How many searched values the final table shows; trials.csv has all."""
 
 
 def write_summary(
@@ -64,7 +64,7 @@ def _plain(promise: Promise) -> dict[str, dict[str, float] | None]:
 
 
 def save_plots(folder: RunFolder, space: Space) -> None:
-    """Draw the trials' learning curves and parameters, where there was a search."""
+    """Draw the trials' learning curves and parameters, if there was a search."""
     folder.plots.mkdir(exist_ok=True)
     if not folder.trials.is_file():
         return
@@ -75,7 +75,7 @@ def save_plots(folder: RunFolder, space: Space) -> None:
 
 
 def print_summary(run: Run, summary: dict[str, Any], held_out: HeldOut, registered: str) -> None:
-    """Best trials, thresholds, accuracies beside the paper's rule, and what to type next."""
+    """Print the best trials, the thresholds, accuracies beside the paper's rule, and next steps."""
     console.print()
     if run.folder.trials.is_file():
         space = run.config.search.space
@@ -94,8 +94,8 @@ def print_summary(run: Run, summary: dict[str, Any], held_out: HeldOut, register
         f"novel sub-class: {rule['sub_score']} > {rule['sub_tau']:.4g} or a novel super-class"
     )
     console.print(registered)
-    console.print(f"total {duration(sum(run.folder.timings().values()))}; all of it is in "
-                  f"{_short(run.folder.path)}")  # fmt: skip
+    total = duration(sum(run.folder.timings().values()))
+    console.print(f"total {total}; all results are in {_short(run.folder.path)}")
     if run.folder.report.is_file():
         console.print(f"open in a browser: {_short(run.folder.report)}")
     console.print("\nnext:")
@@ -125,7 +125,7 @@ def _trials_table(trials: pd.DataFrame, keys: list[str]) -> Table:
 
 
 def _short(path: Path) -> str:
-    """Relative to where the user is, when it lies below."""
+    """A path relative to the working directory if it is inside, else unchanged."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:

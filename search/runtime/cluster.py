@@ -1,4 +1,4 @@
-"""Ray: start it or join it, and plan what runs at the same time before anything is started."""
+"""Start Ray or join a cluster, and divide its resources among trials before any trial starts."""
 
 import logging
 import os
@@ -18,9 +18,9 @@ from search.runtime.ray_folder import choose_ray_folder
 from search.trials.plan import Plan
 
 _TRIES = 3
-_LATE = ("timed out", "dashboard.log")  # the second is how Ray 2.51 tells of a late dashboard
+_LATE = ("timed out", "dashboard.log")  # Ray 2.51 names the second if its dashboard is late
 MAX_CPU_TRIALS = 4
-"""Without GPUs at most this many trials run at a time; more cores make each trial faster."""
+"""The most trials that run at a time without GPUs; further cores make each trial faster."""
 
 
 def start_ray(address: str | None) -> None:
@@ -30,7 +30,7 @@ def start_ray(address: str | None) -> None:
         ValueError: no cluster answers at `address`, or Ray's state service does not answer.
     """
     warnings.filterwarnings("ignore", module="ray")
-    # A resumed trial says its epochs again.
+    # A resumed trial reports its epochs again.
     warnings.filterwarnings("ignore", message="The reported value is ignored", module="optuna")
     logging.getLogger("ray").setLevel(logging.ERROR)
     # A failed trial is reported in one line; its traceback is in Tune's folder of the trial.
@@ -42,7 +42,7 @@ def start_ray(address: str | None) -> None:
             _start_here()
         else:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:  # ConnectionError, ValueError, or one without a class of its own
+    except Exception as error:  # ConnectionError, ValueError or a plain Exception
         reason = one_line(error)[:300]
         what = (
             "Ray must start on this machine, but it did not"
@@ -52,24 +52,24 @@ def start_ray(address: str | None) -> None:
         raise ValueError(f"{what}: {reason}") from None
     try:
         list_actors(limit=1)
-    except Exception as error:  # several kinds of client errors, all meaning that it is not there
+    except Exception as error:  # several kinds of client errors; each means that it is unreachable
         raise ValueError(
-            "Ray's state service must answer, or stopped trials never free their resources; "
+            "Ray's state service must answer, or stopped trials would not free their resources; "
             f"install ray[default] and start the head node with its dashboard ({error})"
         ) from None
 
 
 @contextmanager
 def ray_left_at_the_end() -> Iterator[None]:
-    """Stop the Ray that is started within it, or leave the cluster that is joined.
+    """At the end of the block, stop the Ray that it started, or leave the cluster that it joined.
 
     Raises:
-        ValueError: Ray runs already in this process.
+        ValueError: Ray is already running in this process.
     """
     if ray.is_initialized():
         raise ValueError(
-            "a search must start or join Ray itself, but Ray runs in this process already: "
-            "call ray.shutdown() before it"
+            "a search must start or join Ray itself, but Ray is already running in this process: "
+            "call ray.shutdown() first"
         )
     try:
         yield
@@ -78,25 +78,25 @@ def ray_left_at_the_end() -> Iterator[None]:
 
 
 def _ask_loopback_without_proxy() -> None:
-    """Add this machine's own addresses to `no_proxy`: no proxy could reach them."""
+    """Add this machine's own addresses to `no_proxy`, since a proxy cannot reach them."""
     named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     hosts = dict.fromkeys(filter(None, [*named.split(","), "127.0.0.1", "localhost"]))
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(hosts)
 
 
 def _start_here() -> None:
-    """Start Ray on this machine; again where a busy machine lets it come up too late."""
+    """Start Ray on this machine; retry if it starts too slowly because the machine is busy."""
     _let_workers_import_this()
     choose_ray_folder()
-    # Ray runs its workers with the niceness 15, for the sake of its own processes: beside two busy
-    # programs a trial gets 4 % of a core. The user's own niceness is inherited either way.
+    # Ray runs its workers with the niceness 15, to favour its own processes: beside two busy
+    # programs, a trial then gets 4 % of a core. Workers inherit the user's own niceness anyway.
     os.environ.setdefault("RAY_worker_niceness", "0")
-    # Ray would keep one in a file of the home folder that others may read.
+    # Otherwise Ray keeps a token in a file of the home folder that other users may read.
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     for left in reversed(range(_TRIES)):
         port = _free_port()
-        # Other Ray instances may run on this machine: every process of this one must ask its own
-        # state service. Left to look for one, it finds several and asks none.
+        # Other Ray instances may run on this machine, so this names the state service that every
+        # process of this instance must ask. Ray's own search would find several and use none.
         os.environ["RAY_API_SERVER_ADDRESS"] = f"http://127.0.0.1:{port}"
         try:
             ray.init(
@@ -116,7 +116,7 @@ def _start_here() -> None:
 
 
 def _let_workers_import_this() -> None:
-    """Ray's processes inherit this one's environment: let them import the same packages."""
+    """Let Ray's processes, which inherit this environment, import the same packages."""
     root, paths = str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH")
     if root not in (paths or "").split(os.pathsep):
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, paths]))
@@ -140,15 +140,15 @@ def plan_resources(
     """Divide the resources of the cluster among trials.
 
     Args:
-        cpus, available_gpus: of the whole cluster.
+        cpus, available_gpus: resources of the whole cluster.
         gpus: how many GPUs to use; None uses all, 0 trains on CPUs.
-        gpus_per_trial: a whole number gives a trial one worker per GPU; a fraction below 1 lets
-            several trials of one worker share a GPU. 1 without GPUs.
-        workers_per_trial: data-parallel workers of a trial without GPUs; 1 with them.
-        n_trials: the most that run at a time.
+        gpus_per_trial: a whole number gives a trial one worker per GPU; with a fraction below 1,
+            several trials of one worker share a GPU. Must be 1 without GPUs.
+        workers_per_trial: data-parallel workers of a trial without GPUs; must be 1 with GPUs.
+        n_trials: the most trials that run at a time.
 
     Raises:
-        ValueError: a trial could never start, or an option has no meaning here.
+        ValueError: a trial could never start, or an option does not apply.
     """
     gpus = _gpus_to_use(available_gpus, gpus)
     if gpus:
@@ -181,7 +181,7 @@ def _gpus_to_use(available: float, gpus: int | None) -> int:
     if gpus > available:
         raise ValueError(
             f"--gpus must be at most {int(available)} (what Ray sees), but got {gpus}; "
-            "leave it out to use what there is"
+            "leave it out to use all of them"
         )
     return gpus
 

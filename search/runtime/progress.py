@@ -1,4 +1,4 @@
-"""Progress for people: a bar with the time left in a terminal, plain lines elsewhere."""
+"""Progress display: a bar with the time left in a terminal, plain lines elsewhere."""
 
 import os
 import shlex
@@ -20,9 +20,9 @@ from search.trials.plan import FOLDS, searched
 
 
 class _Console(Console):
-    """Prints no markup, since names may hold brackets, and never ends a search by a failed write.
+    """A console without markup, since names may contain brackets, that survives failed writes.
 
-    Only a closed pipe (`| head`) ends it, as a signal would: nobody reads any more.
+    Only a closed pipe (`| head`) ends a search, as a signal does.
     """
 
     def print(self, *objects: Any, **options: Any) -> None:
@@ -30,11 +30,11 @@ class _Console(Console):
             super().print(*objects, **{"soft_wrap": not self.is_terminal} | options)
         except BrokenPipeError:
             self.on_broken_pipe()
-        except OSError:  # a full disk behind it, a terminal that is gone
+        except OSError:  # a full disk or a closed terminal
             self.file = open(os.devnull, "w")  # noqa: SIM115, PTH123
 
     def on_broken_pipe(self) -> None:
-        """Rich's hook, which would exit with code 1."""
+        """Replaces Rich's hook, which would exit with code 1."""
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         stop(BROKEN_PIPE)
 
@@ -44,17 +44,17 @@ PLAIN_LINE_EVERY_S = 30.0
 
 
 def headline(word: str, text: str = "") -> None:
-    """Print the beginning of a stage, its name in bold."""
+    """Print the first line of a stage, with the stage's name in bold."""
     console.print(Text.assemble((word, "bold"), f"  {text}" if text else ""))
 
 
 def print_command(*words: object) -> None:
-    """Print a command to type next: quoted for the shell, and never broken into lines."""
+    """Print a command to run next, quoted for the shell and on one line."""
     console.print("  " + shlex.join(map(str, words)), soft_wrap=True)
 
 
 def duration(seconds: float) -> str:
-    """`75 s` -> `1 min 15 s`."""
+    """A time as text, such as `1 min 15 s` for 75 seconds."""
     seconds = round(seconds)
     minutes, rest = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
@@ -64,7 +64,7 @@ def duration(seconds: float) -> str:
 
 
 class Steps:
-    """Progress of countable work, as (what, done, total) calls; quick work shows nothing."""
+    """Show the progress of countable work, called as (what, done, total); hide quick work."""
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
@@ -93,35 +93,35 @@ class Steps:
             self.close()
 
     def close(self) -> None:
-        """Stop the bar, if there is one."""
+        """Stop the bar if there is one."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
 
 class TrialProgress(Callback):
-    """Shows how a stage's trials proceed: a bar in a terminal, and a line per trial that ends.
+    """Tune callback that shows a stage's progress: a bar in a terminal, and a line per ended trial.
 
-    Progress is counted in trials or, where trials divide folds among them, in folds.
+    Progress is counted in trials, or in folds if the folds are divided among the trials.
 
     Args:
         stage: name of the stage.
-        total: trials of the stage; folds where trials have folds of their own.
-        epochs: of a trial that is not stopped early.
+        total: number of trials in the stage, or of folds.
+        epochs: number of epochs of a trial that is not stopped early.
     """
 
     def __init__(self, stage: str, *, total: int, epochs: int) -> None:
         self._stage, self._total, self._epochs = stage, total, epochs
         self._best = -1.0
         self._started = time.monotonic()
-        self._before: float | None = None  # of the work, what an earlier process did
-        self._first: tuple[float, float] | None = None  # when a trial first reported; work by then
+        self._before: float | None = None  # work that an earlier process did
+        self._first: tuple[float, float] | None = None  # time of the first report; work until then
         self._one_ended = False
         self._bar: Progress | None = None
         self._task: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the bar: Tune pickles its callbacks, and a live display cannot be pickled."""
+        """The state without the bar: Tune pickles callbacks, and a bar cannot be pickled."""
         return self.__dict__ | {"_bar": None, "_task": None}
 
     def setup(
@@ -186,10 +186,10 @@ class TrialProgress(Callback):
         sys.stdout.flush()
 
     def _seconds_left(self, trials: list[Trial], ended: Trial | None = None) -> float | None:
-        """For the rest at the speed so far, over all trials; None before any work was done.
+        """Time for the remaining work at the speed so far; None until some work is done.
 
-        Until a trial has ended, the speed is that since the first report: the minute in which
-        workers start would count for every epoch to come.
+        Until a trial has ended, the speed is measured from the first report on. Otherwise the
+        minute in which workers start would slow down the estimate for every later epoch.
         """
         work = self._work(trials, ended)
         since, before = self._started, self._before or 0.0
@@ -200,7 +200,7 @@ class TrialProgress(Callback):
         return (time.monotonic() - since) / (work - before) * max(self._total - work, 0.0)
 
     def _work(self, trials: Iterable[Trial], ended: Trial | None = None) -> float:
-        """Trials or folds done, those that run by the epochs that they have finished."""
+        """Trials or folds done; a running trial counts by the epochs that it has finished."""
         return sum(_size(t) * (1.0 if t is ended else self._part(t)) for t in trials)
 
     def _part(self, trial: Trial) -> float:
@@ -210,12 +210,12 @@ class TrialProgress(Callback):
 
 
 def _size(trial: Trial) -> int:
-    """How many folds a trial has of its own; 1 where all trials have the same."""
+    """How many folds a trial has of its own; 1 if all trials have the same folds."""
     return len(trial.config.get(FOLDS, " "))
 
 
 def _outcome(result: dict[str, Any]) -> str:
-    value = float(result.get("objective", 0.0))  # of the last epoch, which decides
+    value = float(result.get("objective", 0.0))  # the objective of the last epoch, which counts
     if result.get("failure"):
         return " failed"
     epochs = counted(int(result.get("epoch", 0)), "epoch")
@@ -227,7 +227,7 @@ def _left(seconds: float) -> str:
 
 
 def _bar() -> Progress:
-    # Rich's own column of the time left drops old samples: with slow steps it vanishes and jumps.
+    # Rich's own column of the time left drops old samples: with slow steps it jumps or disappears.
     return Progress(
         TextColumn("  {task.description}"),
         BarColumn(),

@@ -1,4 +1,4 @@
-"""Where Ray keeps its files and sockets on this machine."""
+"""The folder where Ray keeps its files and sockets on this machine."""
 
 import os
 import warnings
@@ -7,17 +7,17 @@ from pathlib import Path
 from hierclf.temporary import own_temporary
 
 _VARIABLE = "RAY_TMPDIR"
-# Ray adds ray/session_2026-01-31_12-00-00_123456_1234567/sockets/plasma_store and a little more; a
-# socket's path has at most 107 bytes.
+# Ray appends ray/session_2026-01-31_12-00-00_123456_1234567/sockets/plasma_store and a few bytes
+# more; the path of a socket may have at most 107 bytes.
 _MOST_BYTES = 36
 _SHORT = Path("/tmp")
 
 
 def choose_ray_folder() -> None:
-    """Let Ray work in a folder of this user's own where it could not in its usual one.
+    """If Ray cannot use its usual folder, let it use a folder that belongs to this user.
 
     Raises:
-        ValueError: there is none that would serve.
+        ValueError: no folder is suitable.
     """
     named = os.environ.get(_VARIABLE) or os.environ.get("TMPDIR")
     usual = Path(named) if named else _SHORT
@@ -35,18 +35,18 @@ def choose_ray_folder() -> None:
             f"{reason}, and {unfit}; name one with {_VARIABLE}"
         )
     os.environ[_VARIABLE] = str(short)
-    # Ray's dashboard and other processes have sockets of their own there, by multiprocessing.
+    # Ray's dashboard and other processes also create sockets in TMPDIR, through multiprocessing.
     if _unfit(Path(os.environ.get("TMPDIR") or _SHORT)):
         os.environ["TMPDIR"] = str(short)
     warnings.warn(f"Ray works in {short}, since {reason}", stacklevel=3)
 
 
 def _unfit(folder: Path) -> str:
-    """Why Ray cannot work in a folder, below which it makes its own; empty where it can."""
+    """The reason why Ray cannot create its folder in a folder; empty if it can."""
     if (length := len(os.fsencode(folder))) > _MOST_BYTES:
-        return f"the path of {folder} has {length} bytes, too many for its sockets"
-    # Another user's Ray may have made it before, for itself.
+        return f"the path of {folder} has {length} bytes, too many for Ray's sockets"
+    # The folder `ray` may exist already and belong to another user.
     place = next(path for path in (folder / "ray", folder) if path.exists() or path == folder)
     if not os.access(place, os.W_OK | os.X_OK):
-        return f"{place} {'may not be written to' if place.exists() else 'does not exist'}"
+        return f"{place} {'is not writable' if place.exists() else 'does not exist'}"
     return ""

@@ -16,8 +16,8 @@ from hierclf.progress import Progress
 from search.runtime.cluster import start_ray
 
 SHARD_ROWS = 8192
-"""Images a file, and how often a worker hears of new work."""
-_CORES = 4  # of a worker without a GPU: more cores to one network pay less and less
+"""Images per file, and per task of a worker."""
+_CORES = 4  # per worker without a GPU; further cores speed up one network less and less
 
 
 def predict_on_ray(
@@ -34,25 +34,26 @@ def predict_on_ray(
     """Predict images as `predict_files.predict_to_file` does, spread over a cluster.
 
     Args:
-        model: a model directory. On a cluster, it, the images and `out` are on shared storage.
-        images: what `image_files.list_images` takes.
-        reading: its other arguments.
-        out: a folder that does not exist; it appears, whole, at the end. Its files in order of
-            their names hold the rows of the plain path in its order.
-        address: a running cluster; None starts Ray on this machine.
-        shard_rows: images a file.
+        model: a model directory. On a cluster, it, the images and `out` must be on shared storage.
+        images: the images, as for `image_files.list_images`.
+        out: a new folder, created when all predictions are complete. Its files, in order of their
+            names, hold the same rows in the same order as a prediction without Ray.
+        reading: the other arguments of `image_files.list_images`.
+        batch_size: images per forward pass.
+        address: address of a running cluster; None starts Ray on this machine.
+        shard_rows: images per file.
         progress: called as (done, total).
 
     Raises:
-        ValueError: a folder or file of the name of `out`, no readable image, no cluster at
-            `address`, or as `list_images` and `load_bundle`.
+        ValueError: `out` exists, no image is readable, there is no cluster at `address`, or
+            `list_images` or `load_bundle` raises it.
     """
     model, out = model.resolve(), out.resolve()
     if out.exists() or not out.parent.is_dir():
-        raise ValueError(f"--out must name a new folder in one that exists, but got {out}")
+        raise ValueError(f"--out must name a new folder in an existing one, but got {out}")
     listed = list_images(images, **reading)
     n_images = len(listed)
-    load_bundle(model)  # an error in it is raised before Ray is started
+    load_bundle(model)  # an invalid model raises before Ray is started
     start_ray(address)
     draft = out.with_name(f".{out.name}.{os.getpid()}.part")
     draft.mkdir()
@@ -83,7 +84,7 @@ def _run(
 
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    # A mistake of ours or an image set that changes meanwhile: say it, and do not try for ever.
+    # An error here is a bug, or the images changed meanwhile: raise it instead of retrying forever.
     context.max_errored_blocks = 0
     shards = [
         {"start": start, "stop": min(start + shard_rows, n_images)}
@@ -110,7 +111,7 @@ def _run(
 
 
 def _workers(n_shards: int) -> tuple[int, dict[str, Any]]:
-    """How many processes, and what each takes: a GPU where there are some, else a few cores."""
+    """The number of processes, and the resources of each: a GPU if there is one, else cores."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpus = int(sum(node.get("GPU", 0) for node in nodes))
     if gpus:
@@ -121,7 +122,7 @@ def _workers(n_shards: int) -> tuple[int, dict[str, Any]]:
 
 
 class _Worker:
-    """A class because Ray Data keeps one alive from part to part: the model is loaded once."""
+    """Ray Data keeps this actor alive between parts, so that it loads the model only once."""
 
     def __init__(
         self,
@@ -144,7 +145,7 @@ class _Worker:
         part = ImageFiles(
             self.images.names[start:stop], lambda index: self.images.read(start + index)
         )
-        # A part that is tried again replaces its own file.
+        # If a part is retried, it replaces its own file.
         out = self.draft / f"part-{start:010d}.parquet"
         tally = predict_to_file(
             self.bundle, part, out, batch_size=self.batch_size, may_be_empty=True

@@ -1,9 +1,9 @@
-"""CPUs and GPUs that trials reserved and no longer use.
+"""Free the CPUs and GPUs that trials reserved and no longer use.
 
-Ray Train reserves resources for its workers as a placement group. A controller that is killed, as
-Tune does when it stops a trial, may leave its placement group behind: before Ray 2.53 always (Ray's
-issue 54305), since then if it is killed between reserving and starting workers. With enough of
-them left, the next trial would wait for ever.
+Ray Train reserves resources for its workers as a placement group. To stop a trial, Tune kills the
+trial's controller, which may leave its placement group behind: always before Ray 2.53 (Ray's issue
+54305); in later versions, if it is killed between the reservation and the start of its workers.
+With enough groups left behind, the next trial would wait forever.
 """
 
 import time
@@ -22,10 +22,10 @@ _LIVING = ("DEPENDENCIES_UNREADY", "PENDING_CREATION", "ALIVE", "RESTARTING")
 
 
 class FreeReservations(Callback):
-    """Frees, while a stage runs, what its ended trials have left reserved.
+    """Tune callback that frees resources which ended trials left reserved, during a stage.
 
-    A placement group is removed once it has held no living worker for five seconds. A run that is
-    starting creates its workers as soon as its resources are reserved.
+    It removes a placement group that has had no living worker for five seconds. A trial that starts
+    is safe, since it creates its workers as soon as its resources are reserved.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class FreeReservations(Callback):
             return
         try:
             unused = _unused_groups()
-        except RayStateApiException:  # the state service is busy: look again next time
+        except RayStateApiException:  # the state service is busy: retry next time
             return
         finally:
             self._due = time.monotonic() + _EVERY_S
@@ -48,16 +48,16 @@ class FreeReservations(Callback):
 
 
 def free_reservations() -> None:
-    """Free what all trials of this process reserved; they must have ended."""
+    """Free all resources that this process's trials reserved; the trials must have ended."""
     mine = ("creator_job_id", "=", ray.get_runtime_context().get_job_id())
     for group in list_placement_groups(filters=[mine, ("state", "!=", "REMOVED")], limit=_MOST):
         _remove(group.placement_group_id)
 
 
 def _unused_groups() -> set[str]:
-    """Ids of this job's placement groups that hold CPUs or GPUs and no living worker.
+    """Ids of this job's placement groups that hold CPUs or GPUs but no living worker.
 
-    Those that Tune keeps for its own actors hold neither.
+    The groups that Tune keeps for its own actors hold neither CPUs nor GPUs.
     """
     job_id = ray.get_runtime_context().get_job_id()
     filters = [("creator_job_id", "=", job_id), ("state", "=", "CREATED")]

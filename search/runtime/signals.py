@@ -1,4 +1,4 @@
-"""Signals that end a run: the first ends it in order, a second one at once."""
+"""Signals that end a run: the first ends it in an orderly way, a second one at once."""
 
 import os
 import signal
@@ -10,19 +10,19 @@ from typing import NoReturn
 import psutil
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
-"""Exit codes of a process that a signal has stopped, as shells count them."""
+"""Exit codes of a process that a signal has stopped, as in a shell."""
 BROKEN_PIPE = 141
-"""The same of a process whose output nobody reads any more."""
+"""Exit code of a process whose output pipe was closed, as in a shell."""
 _stopped: list[int] = []
 
 
 def end_on_signals() -> None:
-    """Let the first SIGINT raise KeyboardInterrupt, the first SIGTERM or SIGHUP SystemExit.
+    """Let a first SIGINT raise KeyboardInterrupt, and a first SIGTERM or SIGHUP SystemExit.
 
-    The next one ends the process and those that it started, a local Ray's among them, at once.
-    SIGHUP stays ignored where it is (`nohup`).
+    The next signal ends the process at once, with all processes that it started, such as those of a
+    local Ray. If SIGHUP is ignored (`nohup`), it stays ignored.
 
-    Call it again after `ray.init`, which installs a SIGTERM handler of its own.
+    Call it again after `ray.init`, which installs its own SIGTERM handler.
     """
     for number in CODES:
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -30,17 +30,17 @@ def end_on_signals() -> None:
 
 
 def stop(code: int) -> NoReturn:
-    """Raise SystemExit, and keep its code: Ray's blocking calls turn it into 1."""
+    """Raise SystemExit, and remember its code, since Ray's blocking calls change it to 1."""
     _stopped.append(code)
     raise SystemExit(code)
 
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Within it, signals end the process as `end_on_signals` says; then the former handlers return.
+    """Install the handlers of `end_on_signals` for a block, and restore the former ones after it.
 
-    A SystemExit leaves it with the code that `stop` was called with. Only the main thread can use
-    it.
+    A SystemExit leaves the block with the code that was given to `stop`. Only the main thread can
+    use this.
     """
     before = {number: signal.getsignal(number) for number in CODES}
     _stopped.clear()
@@ -51,7 +51,7 @@ def ended_by_signals() -> Iterator[None]:
         raise SystemExit(_stopped[0] if _stopped else error.code) from None
     finally:
         for number, handler in before.items():
-            if handler is not None:  # None: not installed from Python, and cannot be put back
+            if handler is not None:  # None: not installed from Python, so Python cannot restore it
                 signal.signal(number, handler)
 
 

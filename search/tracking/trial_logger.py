@@ -58,7 +58,7 @@ class TrialLogger(LoggerCallback):
         self._open: set[str] = set()  # trials that started and have not ended
 
     def __getstate__(self) -> dict[str, Any]:
-        """The state without the outbox: Tune pickles its callbacks, but threads have no pickle."""
+        """The state without the outbox: Tune pickles callbacks, and a thread cannot be pickled."""
         names = ("_place", "_path", "_stage", "_metric")
         return {name: getattr(self, name) for name in names}
 

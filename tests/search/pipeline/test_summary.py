@@ -101,7 +101,7 @@ def test_the_end_is_the_two_commands_to_type_next(run: Any, screen: io.StringIO)
         "  mlflow ui --backend-store-uri sqlite:///results/mlflow.db",
         "  hierclf predict results/runs/one/model IMAGES --out predictions.csv",
     ]
-    assert "total 1 h 1 min; all of it is in results/runs/one" in lines
+    assert "total 1 h 1 min; all results are in results/runs/one" in lines
     assert "registered" in lines
 
 

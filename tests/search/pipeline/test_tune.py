@@ -151,7 +151,7 @@ def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Ended,
         ("scores", ["thresholds.scores", "must be among msp,", "'luck'"]),
         ("seed", ["demo:", "'x'"]),
         ("taken", ["--name must be new", "runs/one exists", "--resume one"]),
-        ("name", ["--name takes letters, digits", "'a/b'"]),
+        ("name", ["--name must consist of letters, digits", "'a/b'"]),
         ("unknown", ["--resume must name a run", "'nobody'"]),
     ],
 )

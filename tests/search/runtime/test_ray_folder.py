@@ -30,7 +30,7 @@ def test_a_long_path_gives_way_to_a_short_one(
     long = tmp_path / ("x" * 90)
     long.mkdir()
     monkeypatch.setenv(variable, str(long))
-    with pytest.warns(UserWarning, match="too many for its sockets"):
+    with pytest.warns(UserWarning, match="too many for Ray's sockets"):
         choose_ray_folder()
     short = f"/tmp/hierclf-{os.getuid()}"
     assert os.environ["RAY_TMPDIR"] == short
@@ -51,7 +51,7 @@ def test_a_ray_folder_of_another_user_gives_way(
     monkeypatch.setattr(ray_folder, "_SHORT", tmp_path)
     monkeypatch.setattr(ray_folder, "_MOST_BYTES", 200)
     monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path / "ray")
-    with pytest.warns(UserWarning, match="ray may not be written to"):
+    with pytest.warns(UserWarning, match="ray is not writable"):
         choose_ray_folder()
     assert os.environ["RAY_TMPDIR"] == str(tmp_path / f"hierclf-{os.getuid()}")
 

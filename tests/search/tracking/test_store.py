@@ -76,7 +76,7 @@ def test_a_store_that_cannot_be_created_fails_at_once(tmp_path: Path) -> None:
 def test_a_file_store_and_a_deleted_experiment_are_refused(
     uri: str, experiment_id: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    with pytest.raises(ValueError, match="no folder of files, but got file:///"):
+    with pytest.raises(ValueError, match="not a folder of files, but got file:///"):
         store.open_store((tmp_path / "mlruns").as_uri(), "x", tmp_path)
     store.connect(uri).delete_experiment(experiment_id)
     with pytest.raises(ValueError, match="must not be deleted"):
