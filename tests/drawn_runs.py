@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 import yaml
+from numpy.typing import NDArray
 
 from hierclf.bundle.directory import Bundle, save_bundle
 from hierclf.bundle.score_table_file import save_score_table
@@ -40,10 +41,10 @@ def hierarchy(super_names: tuple[str, ...] = (), sub_names: tuple[str, ...] = ()
     )
 
 
-def score_table(n: int, images: tuple[str, ...] = ()) -> pd.DataFrame:
+def as_kept(table: pd.DataFrame, images: tuple[str, ...] = ()) -> pd.DataFrame:
     """A score table as a run keeps it, with names of images and probabilities."""
-    table, rng = draw_table(n), np.random.default_rng(1)
-    names = [*images, *(f"{i}.png" for i in range(len(images), n))]
+    rng = np.random.default_rng(1)
+    names = [*images, *(f"{i}.png" for i in range(len(images), len(table)))]
     known = table["sub_known"].to_numpy()
     columns: dict[str, Any] = {"image": names, "split": np.where(known, "val", "held_out")}
     for level in ("super", "sub"):
@@ -60,20 +61,23 @@ def save_run(
     n: int = 1500,
     classes: Hierarchy | None = None,
     images: tuple[str, ...] = (),
-    without_far: bool = False,
+    drawn: pd.DataFrame | None = None,
+    parts: NDArray[np.int64] = PARTS,
 ) -> ScoreTable:
     """Write the folder of a finished run with three trials: finished, stopped early, failed.
 
     Args:
-        without_far: hold no super-class out.
+        n: rows of the score table.
+        images: names of the first images.
+        drawn: another table than `draw_table(n)`.
+        parts: of the sub-classes.
     """
-    table, classes = score_table(n, images), classes or hierarchy()
-    if without_far:
-        table = table[table["super_known"]].reset_index(drop=True)
-    rows = ScoreTable(table)
-    report = PARTS[rows.sub.labels] != 0
+    table = as_kept(draw_table(n) if drawn is None else drawn, images)
+    rows, classes = ScoreTable(table), classes or hierarchy()
+    report = parts[rows.sub.labels] != 0
     rule = choose_rule(rows, SCORES).rule
-    _save_model(folder / "model", classes, rows, report)
+    _save_model(folder / "model", classes)
+    save_score_table(folder / "model", rows, parts, report=report)
     table.to_parquet(folder / "scores.parquet", index=False)
     config = Config.model_validate({"thresholds": {"scores": SCORES}})
     (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
@@ -82,12 +86,12 @@ def save_run(
     trial = {"objective": 0.9, "status": "finished", "epochs": 5, "seconds": 61.0, "failure": ""}
     trials = [trial, trial | {"objective": 0.5, "status": "stopped early", "epochs": 1}]
     trials += [trial | {"objective": None, "status": "failed", "failure": "no <memory>"}]
-    drawn = [
+    tried = [
         row | {"trial_id": f"t{i}"} | dict.fromkeys(keys, 1e-3 * (i + 1))
         for i, row in enumerate(trials)
     ]
-    pd.DataFrame(drawn).to_parquet(folder / "trials.parquet", index=False)
-    figures = cross_fitted_promise(rows, PARTS, report, SCORES).figures
+    pd.DataFrame(tried).to_parquet(folder / "trials.parquet", index=False)
+    figures = cross_fitted_promise(rows, parts, report, SCORES).figures
     promise = {key: x and x._asdict() for key, x in figures.items()}
     summary = {
         "config": config.model_dump(mode="json"),
@@ -121,7 +125,7 @@ def cache_of(table: ScoreTable, classes: Hierarchy, side: int = 64) -> ImageCach
     )
 
 
-def _save_model(folder: Path, classes: Hierarchy, rows: ScoreTable, report: np.ndarray) -> None:
+def _save_model(folder: Path, classes: Hierarchy) -> None:
     torch.manual_seed(0)
     backbone = build_backbone("smallnet", "none")
     heads = TwoHeads(backbone.n_features, classes.n_super, classes.n_sub)
@@ -135,7 +139,6 @@ def _save_model(folder: Path, classes: Hierarchy, rows: ScoreTable, report: np.n
         states={},
     )
     save_bundle(bundle, folder)
-    save_score_table(folder, rows, PARTS, report=report)
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

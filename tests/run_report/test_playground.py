@@ -1,21 +1,25 @@
 """The threshold playground in a real browser shows what Python computes."""
 
+import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from hierclf.hierarchy import LEVELS
+from hierclf.hierarchy import LEVELS, UNLABELLED
 from hierclf.rules.evidence import FAR, KNOWN, NEAR, Evidence
 from hierclf.rules.moved import moved_margins, score_spreads
 from hierclf.rules.promise import Promise, promise
 from hierclf.rules.rule import LevelRule, Rule
+from hierclf.run_report.classes import class_rows
 from hierclf.run_report.judged import Judged, judge
 from hierclf.run_report.playground import STEP
 from hierclf.run_report.report import write_report
 from hierclf.run_report.run_files import RunFiles, read_run
 from tests.browser import counts_in, figures_in, needs_browser, opened, playground_of
 from tests.drawn_runs import save_run
+from tests.drawn_tables import N_SUB, N_SUPER, PARTS, draw_table
 
 # Known classes are drawn anew in the browser; all else is drawn as Python draws it.
 ALIKE = {"super_unseen": 0.15, "super_seen_near": 0.15, "sub_unseen_near": 0.15}
@@ -69,7 +73,7 @@ def counted(judged: Judged, steps: dict[str, int]) -> dict[tuple[str, int], tupl
         for kind in (KNOWN, NEAR, FAR):
             known = kind == KNOWN or (kind == NEAR and level == "super")
             hits = right[level] & ~novel[level] if known else novel[level]
-            of = evidence.rows(kind)
+            of = evidence.rows(kind) & (evidence.weights(level) > 0)
             found[level, kind] = (int((hits & of).sum()), int(of.sum()))
     return found
 
@@ -133,9 +137,64 @@ def test_thresholds_deployed_later_are_those_that_the_page_opens_at(tmp_path: Pa
 
 
 @needs_browser
+@pytest.mark.parametrize("super_label", [UNLABELLED, N_SUPER], ids=["unlabelled", "new"])
+def test_a_users_own_novel_classes_are_judged_as_python_judges_them(
+    tmp_path: Path, super_label: int
+) -> None:
+    table = draw_table(1500)
+    own = table[table["sub_known"]].sample(120, random_state=1)
+    number = np.arange(120) % 4
+    own = own.assign(fold="reference", super_known=False, sub_known=False, sub_label=N_SUB + number)
+    own["super_label"] = super_label + (number if super_label >= 0 else 0)
+    parts = np.append(PARTS, [1, 2, 3, 1])
+    folder, drawn = tmp_path / "one", pd.concat([table, own], ignore_index=True)
+    rows = save_run(folder, drawn=drawn, parts=parts)
+    names = {"image": rows.column("image")[1500:], "class": [f"own/{i}" for i in number]}
+    pd.DataFrame(names).to_parquet(folder / "novel.parquet")
+    document = opened(write_report(folder))
+    steps = {"super": 0, "sub": 0}
+    judged = judge(read_run(folder))
+    assert counts_in(playground_of(document)) == counted(judged, steps)
+    promised = figures_in(document.split('id="promise"', 1)[1].split("</section>", 1)[0])
+    shown = figures_in(playground_of(document))
+    for key, figures in promised.items():
+        assert shown[key][0] == pytest.approx(figures[0], abs=NEARLY)
+    for i in range(4):
+        assert f'title="own/{i}"' in document
+
+
+@needs_browser
+def test_sliders_button_and_headings_do_what_they_say(
+    folder: Path, run: RunFiles, judged: Judged, tmp_path: Path
+) -> None:
+    clicks = """<script>
+      const slider = document.querySelector("#super_tau");
+      slider.value = 500;
+      slider.dispatchEvent(new Event("input"));
+      slider.dispatchEvent(new Event("change"));
+      document.body.dataset.moved = location.hash;
+      document.querySelectorAll("#classes th button")[2].click();
+      if (document.title.startsWith("back")) document.querySelector("#deployed").click();
+    </script></body>"""
+    # A policy lets the page's own scripts run only.
+    text = (folder / "report.html").read_text().replace("Content-Security-Policy", "x-none")
+    for title, moved_to in (("one", 500), ("back", 0)):
+        page = tmp_path / f"{title}.html"
+        page.write_text(text.replace("<title>one", f"<title>{title}").replace("</body>", clicks))
+        document = opened(page)
+        steps = {"super": moved_to, "sub": 0}
+        assert counts_in(playground_of(document)) == counted(judged, steps)
+        tau = float(f"{moved(run, {'super': 500, 'sub': 0}).super.tau:.8g}")
+        assert f'data-moved="#super_tau={tau!r}&amp;sub_tau=' in document
+        images = re.findall(r'data-value="(\d+)">\1<', document.split('id="classes"')[1])
+        known = [int(n) for n in images[0::2]][: len(class_rows(run, judged))]
+        assert known == sorted(known)
+
+
+@needs_browser
 def test_a_level_that_nothing_was_held_out_of_says_so(tmp_path: Path) -> None:
     folder = tmp_path / "one"
-    save_run(folder, without_far=True)
+    save_run(folder, drawn=draw_table(1500).query("super_known").reset_index(drop=True))
     part = playground_of(opened(write_report(folder)))
     assert "nothing of this level was held out" in part
     assert "none held out" in part

@@ -64,7 +64,7 @@ class Playground {
     document.querySelector("#deployed").disabled = LEVELS.every((level) => this.at[level] === this.deployed[level]);
     if (!this.pending) {
       this.pending = true;
-      requestAnimationFrame(() => this.show());
+      setTimeout(() => this.show());
     }
   }
 
