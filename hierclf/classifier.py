@@ -25,12 +25,13 @@ from hierclf.nets.two_heads import score_inputs
 from hierclf.rules.calibration import calibrate_rule
 from hierclf.rules.calibrators import novel_probability
 from hierclf.rules.choose import choose_rule
+from hierclf.rules.classes import Classes
 from hierclf.rules.decoding import decode
 from hierclf.rules.goals import Goal, Kind
 from hierclf.rules.normalisation import normalise_to_final
 from hierclf.rules.promise import cross_fitted_promise
 from hierclf.rules.rule import decide
-from hierclf.rules.score_table import Classes, ScoreTable
+from hierclf.rules.score_table import ScoreTable
 from hierclf.scores import SCORES, score_columns
 from hierclf.scores.sums import sum_columns
 from hierclf.training.fold_run import FoldRun

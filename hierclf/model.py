@@ -16,7 +16,8 @@ from hierclf.bundle.directory import Bundle, load_bundle
 from hierclf.data.python_images import Images, named_images
 from hierclf.hierarchy import LEVELS, Hierarchy
 from hierclf.nets.inference import pick_device
-from hierclf.predict import NUMBERS, Encoded, predict_batches, score_batches
+from hierclf.predict import Encoded, predict_batches, score_batches
+from hierclf.rules.answers import NUMBERS
 from hierclf.rules.rule import Rule
 
 Batches = Iterator[tuple[pd.DataFrame, list[tuple[str, str]]]]

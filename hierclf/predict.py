@@ -16,27 +16,15 @@ from hierclf.bundle.directory import Bundle
 from hierclf.counts import counted
 from hierclf.data.images import decode as decode_image
 from hierclf.data.images import fit_to
+from hierclf.data.preprocessing import Preprocessing
 from hierclf.errors import one_line
-from hierclf.hierarchy import LEVELS, Level
+from hierclf.hierarchy import LEVELS
 from hierclf.nets.inference import images_at_a_time, pick_device
-from hierclf.nets.preprocessing import Preprocessing, center_view
+from hierclf.nets.preprocessing import center_view
 from hierclf.nets.two_heads import Outputs, known_outputs, score_inputs
-from hierclf.rules.calibrators import novel_probability
-from hierclf.rules.decoding import Decoded, class_probability, decode
-from hierclf.rules.rule import Rule, decide
-from hierclf.rules.score_table import Classes
+from hierclf.rules.answers import COLUMNS, answer_rows
+from hierclf.rules.rule import Rule
 from hierclf.scores import SCORES, ScoreInputs, score_columns
-from hierclf.scores.sums import score_terms, sum_columns
-
-NUMBERS = (
-    "super_prob",
-    "sub_prob",
-    "super_score",
-    "sub_score",
-    "super_novel_prob",
-    "sub_novel_prob",
-)
-COLUMNS = ("image", "superclass_index", "subclass_index", "superclass", "subclass", *NUMBERS)
 
 # Encoded bytes, or a function that returns them or decoded pixels, uint8 [H, W, 3]. The function is
 # called in another thread, one batch ahead.
@@ -202,61 +190,15 @@ def _predict_batch(
     pixels: list[NDArray[np.uint8]],
     device: torch.device,
 ) -> pd.DataFrame:
-    hierarchy = bundle.hierarchy
-    inputs = _network_outputs(bundle, np.stack(pixels), device)
-    used = {name for level in LEVELS for _, _, name in score_terms(rule[level].score, level)}
-    columns = score_columns(bundle.states, inputs, scores={name: SCORES[name] for name in used})
-    decoded = decode(inputs.super_logits, inputs.sub_logits, np.asarray(hierarchy.sub_to_super))
-    super_prob, sub_prob = _probabilities(bundle, inputs, decoded)
-    scores = {level: sum_columns(columns, level, rule[level].score) for level in LEVELS}
-    decided = decide(rule, scores, Classes(decoded.super_pred, decoded.sub_pred))
-    super_ids, sub_ids = hierarchy.decode(*decided)
-    values = (
+    rows = answer_rows(
         names,
-        super_ids,
-        sub_ids,
-        [hierarchy.super_name(i) for i in decided.super],
-        [hierarchy.sub_name(i) for i in decided.sub],
-        super_prob,
-        sub_prob,
-        *(scores[level].astype(np.float32) for level in LEVELS),
-        *(_novel_probability(bundle, level, scores[level]) for level in LEVELS),
+        _network_outputs(bundle, np.stack(pixels), device),
+        hierarchy=bundle.hierarchy,
+        states=bundle.states,
+        rule=rule,
+        calibration=bundle.calibration,
     )
-    table = pd.DataFrame(dict(zip(COLUMNS, values, strict=True)))
-    _check_finite(table, NUMBERS if bundle.calibration else NUMBERS[:4])
-    return table
-
-
-def _check_finite(table: pd.DataFrame, numbers: tuple[str, ...]) -> None:
-    """Refuse values that are not finite: a NaN score would silently compare as "not novel"."""
-    for name in numbers:
-        bad = ~np.isfinite(table[name].to_numpy())
-        if bad.any():
-            row = int(bad.argmax())
-            raise ValueError(
-                f"a model must give finite numbers, but got {name}={table[name][row]} "
-                f"for {table['image'][row]}"
-            )
-
-
-def _probabilities(
-    bundle: Bundle, inputs: ScoreInputs, decoded: Decoded
-) -> tuple[np.ndarray, np.ndarray]:
-    """Calibrated probabilities of the most probable known classes, float32 [B] each."""
-    if bundle.calibration is None:
-        return decoded.super_prob, decoded.sub_prob
-    super_logits = inputs.super_logits / bundle.calibration.super.temperature
-    sub_logits = inputs.sub_logits / bundle.calibration.sub.temperature
-    return (
-        class_probability(super_logits, decoded.super_pred),
-        class_probability(sub_logits, decoded.sub_pred),
-    )
-
-
-def _novel_probability(bundle: Bundle, level: Level, score: np.ndarray) -> np.ndarray:
-    if bundle.calibration is None:
-        return np.full(len(score), np.nan, dtype=np.float32)
-    return novel_probability(bundle.calibration[level].curve, score)
+    return pd.DataFrame(rows)
 
 
 @torch.inference_mode()

@@ -14,9 +14,9 @@ from hierclf.bundle.directory import Bundle, save_bundle
 from hierclf.bundle.score_table_file import save_score_table
 from hierclf.config import Config
 from hierclf.data.cache import ImageCache
+from hierclf.data.preprocessing import Preprocessing
 from hierclf.hierarchy import Hierarchy
 from hierclf.nets.backbones import build_backbone
-from hierclf.nets.preprocessing import Preprocessing
 from hierclf.nets.two_heads import TwoHeadNet, TwoHeads
 from hierclf.rules.choose import choose_rule
 from hierclf.rules.promise import cross_fitted_promise

@@ -17,7 +17,7 @@ import hierclf.model
 from hierclf.bundle.directory import save_bundle
 from hierclf.commands.predict_files import predict_to_file
 from hierclf.data.image_files import list_images
-from hierclf.predict import COLUMNS, NUMBERS
+from hierclf.rules.answers import COLUMNS, NUMBERS
 from tests.tiny_models import HIERARCHY, encoded, picture, pictures, save_tiny_model, tiny_bundle
 
 COUNT = 12

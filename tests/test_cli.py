@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 from hierclf import cli, progress
 from hierclf.bundle.directory import load_bundle, save_bundle
 from hierclf.cli import app
-from hierclf.predict import COLUMNS, predict_images
+from hierclf.predict import predict_images
+from hierclf.rules.answers import COLUMNS
 from tests.commands_run import error_of, run
 from tests.image_bytes import encode
 from tests.layouts import write_raw

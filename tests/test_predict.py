@@ -13,9 +13,10 @@ import torchvision.transforms.v2.functional as tv
 from PIL import Image
 
 from hierclf.data.images import fit_square
+from hierclf.data.preprocessing import Preprocessing
 from hierclf.nets.inference import pick_device
-from hierclf.nets.preprocessing import Preprocessing
-from hierclf.predict import COLUMNS, Encoded, predict_batches, predict_images
+from hierclf.predict import Encoded, predict_batches, predict_images
+from hierclf.rules.answers import COLUMNS
 from hierclf.rules.rule import LevelRule, Rule
 from hierclf.scores import Score, score_columns
 from tests.tiny_models import HIERARCHY, SIZE, encoded, picture, pictures, tiny_bundle
@@ -113,7 +114,7 @@ def test_only_the_scores_of_the_rule_are_computed(monkeypatch: pytest.MonkeyPatc
         seen.append(set(scores))
         return real(*args, scores=scores)
 
-    monkeypatch.setattr("hierclf.predict.score_columns", watch)
+    monkeypatch.setattr("hierclf.rules.answers.score_columns", watch)
     for rule in (
         Rule(LevelRule("msp", 0), LevelRule("2*super.msp", 0)),
         Rule(LevelRule("msp", 0), LevelRule("msp + super.knn", 0)),

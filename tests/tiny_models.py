@@ -9,12 +9,12 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from hierclf.bundle.checksums import sha256_of
 from hierclf.bundle.directory import Bundle, save_bundle
 from hierclf.bundle.score_table_file import save_score_table
+from hierclf.data.preprocessing import Preprocessing
 from hierclf.hierarchy import Hierarchy
+from hierclf.io.digest import sha256_of
 from hierclf.nets.backbones import build_backbone
-from hierclf.nets.preprocessing import Preprocessing
 from hierclf.nets.two_heads import TwoHeadNet, TwoHeads
 from hierclf.rules.calibration import Calibration, LevelCalibration
 from hierclf.rules.calibrators import NovelCurve

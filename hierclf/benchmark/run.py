@@ -28,12 +28,13 @@ from hierclf.metrics.ranking import novelty_metrics, oscr
 from hierclf.nets.inference import pick_device
 from hierclf.progress import progress
 from hierclf.rules.choose import choose_rule
+from hierclf.rules.classes import Classes
 from hierclf.rules.cross_fit import cross_fit
 from hierclf.rules.decoding import DECODINGS, Decoding
 from hierclf.rules.goals import BALANCED, Goal
 from hierclf.rules.normalisation import DEPLOYED, NORMALISATIONS, normalise_by_fold
 from hierclf.rules.rule import PAPER_RULE, apply_rule
-from hierclf.rules.score_table import Classes, ScoreTable
+from hierclf.rules.score_table import ScoreTable
 from hierclf.training.fold_run import FoldRun
 from hierclf.training.fold_table import fit_fold_scores, tables_by_decoding
 from hierclf.training.folds import sub_parts

@@ -7,25 +7,16 @@ takes its place, `bundle.json` lists both checksums, so that the directory is va
 with the old file or the new one, even if the replacement is interrupted.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hierclf.io.atomic import draft_of, read_json_object, write_json_object
+from hierclf.io.digest import sha256_of
 
 DESCRIPTION = "bundle.json"
 _KEY = "sha256"
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 checksum of a file, as hex digits."""
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
 
 
 def check_sums(directory: Path, description: dict[str, Any], names: Sequence[str]) -> None:

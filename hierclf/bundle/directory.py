@@ -29,7 +29,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from hierclf.bundle.checksums import DESCRIPTION, check_sums, sha256_of
+from hierclf.bundle.checksums import DESCRIPTION, check_sums
 from hierclf.bundle.rule_file import RULE_FILE, RuleFile, load_rule, save_rule
 from hierclf.bundle.weights_check import (
     STATES,
@@ -37,12 +37,13 @@ from hierclf.bundle.weights_check import (
     check_weights,
     try_scores,
 )
+from hierclf.data.preprocessing import Preprocessing
 from hierclf.errors import one_line
 from hierclf.hierarchy import Hierarchy
 from hierclf.io.atomic import read_json_object, write_json_object
+from hierclf.io.digest import sha256_of
 from hierclf.nets.backbones import build_backbone
 from hierclf.nets.inference import fold_batch_norm
-from hierclf.nets.preprocessing import Preprocessing
 from hierclf.nets.two_heads import TwoHeadNet, TwoHeads
 from hierclf.rules.calibration import Calibration
 from hierclf.rules.rule import Rule

@@ -14,8 +14,9 @@ import torch
 from hierclf.bundle.directory import Bundle
 from hierclf.data.image_files import ImageFiles, natural_key
 from hierclf.io.atomic import TABLE_ENDINGS, check_out_file, draft_of
-from hierclf.predict import COLUMNS, predict_batches
+from hierclf.predict import predict_batches
 from hierclf.progress import Progress
+from hierclf.rules.answers import COLUMNS
 
 Format = Literal["table", "submission"]
 SUBMISSION = ("image", "superclass_index", "subclass_index")

@@ -1,6 +1,5 @@
-"""What happens to an image between decoder and network: the settings, checked."""
+"""Views of decoded images, as the network takes them."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -8,45 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hierclf.data.images import MAX_PIXELS
-
-MAX_IMAGE_SIZE = 1024  # as in the configuration
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """From a decoded image to what the network takes.
-
-    Attributes:
-        height, width: of the decoded training images; other images are fitted to it first.
-        image_size, crop_fraction, interpolation: of the evaluation view (`augment.center_view`).
-
-    Raises:
-        ValueError: a value of another type or out of the range that a configuration may have.
-    """
-
-    height: int
-    width: int
-    image_size: int
-    crop_fraction: float
-    interpolation: Literal["bilinear", "bicubic"]
-
-    def __post_init__(self) -> None:
-        for name in ("height", "width", "image_size"):
-            value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise ValueError(f"`{name}` must be an integer >= 1, but got {value!r}")
-        if self.height * self.width > MAX_PIXELS or self.image_size > MAX_IMAGE_SIZE:
-            raise ValueError(
-                f"`height * width <= {MAX_PIXELS}` and `image_size <= {MAX_IMAGE_SIZE}` must hold, "
-                f"but got {self.height}, {self.width} and {self.image_size}"
-            )
-        if type(self.crop_fraction) not in (int, float) or not 0.1 < self.crop_fraction <= 1:
-            raise ValueError(f"`crop_fraction` must be in (0.1, 1], but got {self.crop_fraction!r}")
-        if self.interpolation not in ("bilinear", "bicubic"):
-            raise ValueError(
-                f"`interpolation` must be bilinear or bicubic, but got {self.interpolation!r}"
-            )
+from hierclf.data.preprocessing import center_geometry
 
 
 def center_view(
@@ -78,13 +39,9 @@ def center_view(
         raise ValueError(f"`0 < crop_fraction <= 1` must hold, but got {crop_fraction=}")
     if interpolation not in ("bilinear", "bicubic"):
         raise ValueError(f"interpolation must be bilinear or bicubic, but got {interpolation!r}")
-    height, width = images.shape[1:3]
-    shorter = round(size / crop_fraction)
-    longer = int(shorter * max(height, width) / min(height, width))
-    new_height, new_width = (longer, shorter) if height > width else (shorter, longer)
-    top, left = round((new_height - size) / 2), round((new_width - size) / 2)
-    resized = resize(images, (new_height, new_width), interpolation)
-    return to_input(resized[:, top : top + size, left : left + size])
+    at = center_geometry(*images.shape[1:3], size=size, crop_fraction=crop_fraction)
+    resized = resize(images, (at.height, at.width), interpolation)
+    return to_input(resized[:, at.top : at.top + size, at.left : at.left + size])
 
 
 def check_pixels(images: Tensor, size: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,10 @@ from hierclf.hierarchy import LEVELS, Level
 from hierclf.metrics.calibration_error import expected_calibration_error
 from hierclf.rules.calibrators import NovelCurve, fit_novel_probability, fit_temperature
 from hierclf.rules.decoding import class_probability
-from hierclf.rules.rule import Rule
-from hierclf.rules.score_table import ScoreTable
+
+if TYPE_CHECKING:  # they are of pandas, which an exported model does without
+    from hierclf.rules.rule import Rule
+    from hierclf.rules.score_table import ScoreTable
 
 
 class LevelCalibration(NamedTuple):

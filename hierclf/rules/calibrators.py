@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, log_softmax
+
+from hierclf.softmax import log_softmax, sigmoid
 
 TEMPERATURES = (0.05, 20.0)
 
@@ -68,7 +69,7 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
 
     def loss(log_temperature: float) -> float:
         scaled = values / np.exp(log_temperature)
-        return float(-log_softmax(scaled, axis=1)[rows, classes].mean())
+        return float(-log_softmax(scaled)[rows, classes].mean())
 
     # In log T the loss has one valley, and 0.1 and 10 are as far from 1.
     best = minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded")
@@ -115,7 +116,7 @@ def fit_novel_probability(
 
     def loss(curve: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         odds = curve[0] * wide + curve[1]
-        error = weight * (expit(odds) - target)
+        error = weight * (sigmoid(odds) - target)
         value = weight @ (np.logaddexp(0.0, odds) - target * odds)
         return float(value), np.array([error @ wide, error.sum()])
 
@@ -143,7 +144,7 @@ def novel_probability(curve: NovelCurve, score: ArrayLike) -> NDArray[np.float32
     """
     scores = np.asarray(score, dtype=np.float64)
     _check_finite("score", scores)
-    return expit(curve.slope * scores + curve.offset).astype(np.float32)
+    return sigmoid(curve.slope * scores + curve.offset).astype(np.float32)
 
 
 def _check_rows(scores: NDArray[np.float64], novel: NDArray[np.bool_], novel_rate: float) -> None:

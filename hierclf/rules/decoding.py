@@ -6,7 +6,8 @@ Shape legend: N images, S known super-classes, C known sub-classes, K classes of
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-from scipy.special import softmax
+
+from hierclf.softmax import softmax
 
 Decoding = Literal["independent", "top-down", "joint"]
 DECODINGS: tuple[Decoding, ...] = get_args(Decoding)
@@ -78,4 +79,4 @@ def class_probability(logits: np.ndarray, classes: np.ndarray) -> np.ndarray:
         logits: float [N, K], divided by the temperature if there is one.
         classes: int [N], columns of the logits.
     """
-    return softmax(logits, axis=1)[np.arange(len(classes)), classes].astype(np.float32)
+    return softmax(logits)[np.arange(len(classes)), classes].astype(np.float32)

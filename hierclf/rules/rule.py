@@ -11,15 +11,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hierclf.hierarchy import LEVELS, NOVEL, Level
 from hierclf.metrics.accuracy import six_accuracies
-from hierclf.rules.score_table import Array, Classes, ScoreTable
+from hierclf.rules.classes import Classes
 from hierclf.scores.sums import score_terms
+
+if TYPE_CHECKING:  # it is of pandas, which an exported model does without
+    from hierclf.rules.score_table import Array, ScoreTable
 
 
 class LevelRule(NamedTuple):

@@ -26,18 +26,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from hierclf.hierarchy import LEVELS, NOVEL, UNLABELLED, Level
+from hierclf.rules.classes import Classes, Ints
 from hierclf.scores.sums import sum_columns
 
-Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Array = NDArray[np.float64]
-
-
-class Classes(NamedTuple):
-    """A class per image and level: int64 [N] each, model indices or `NOVEL`."""
-
-    super: Ints
-    sub: Ints
 
 
 class LevelRows(NamedTuple):

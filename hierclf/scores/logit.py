@@ -5,9 +5,9 @@ Shape legend: N images, K known classes of a level.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax, logsumexp, softmax
 
 from hierclf.scores.base import Floats, Score, logit_score
+from hierclf.softmax import log_softmax, logsumexp, softmax
 
 GEN_GAMMA = 0.1
 GEN_CLASSES = 100
@@ -20,7 +20,7 @@ def msp(logits: np.ndarray) -> Floats:
     Examples in Neural Networks". The paper's rule "probability < 0.7" is `msp > 0.3`.
     """
     # In float64: in float32, 1 - p takes only a few values for confident images.
-    return (1.0 - softmax(_float64(logits), axis=1).max(axis=1)).astype(np.float32)
+    return (1.0 - softmax(_float64(logits)).max(axis=1)).astype(np.float32)
 
 
 def max_logit(logits: np.ndarray) -> Floats:
@@ -45,12 +45,12 @@ def energy(logits: np.ndarray, *, temperature: float = 1.0) -> Floats:
     """
     if not temperature > 0.0:
         raise ValueError(f"`temperature > 0` must hold, but got temperature={temperature}")
-    return (-temperature * logsumexp(_float64(logits) / temperature, axis=1)).astype(np.float32)
+    return (-temperature * logsumexp(_float64(logits) / temperature)).astype(np.float32)
 
 
 def entropy(logits: np.ndarray) -> Floats:
     """Entropy of the softmax, -sum_k p_k log p_k, in nats, in [0, log K]."""
-    log_probability = log_softmax(_float64(logits), axis=1)
+    log_probability = log_softmax(_float64(logits))
     return (-(np.exp(log_probability) * log_probability).sum(axis=1)).astype(np.float32)
 
 
@@ -72,7 +72,7 @@ def gen(logits: np.ndarray, *, gamma: float = GEN_GAMMA, max_classes: int = GEN_
         raise ValueError(f"`0 < gamma < 1` must hold, but got gamma={gamma}")
     if max_classes < 1:
         raise ValueError(f"`max_classes >= 1` must hold, but got max_classes={max_classes}")
-    top = np.sort(softmax(_float64(logits), axis=1), axis=1)[:, -max_classes:]
+    top = np.sort(softmax(_float64(logits)), axis=1)[:, -max_classes:]
     # Rounding can put a probability slightly above 1.
     return ((top * np.maximum(1.0 - top, 0.0)) ** gamma).sum(axis=1).astype(np.float32)
 

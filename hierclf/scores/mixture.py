@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from hierclf.scores.base import Floats, State
 from hierclf.scores.mahalanobis import class_means
 from hierclf.scores.pca import fit_pca, project
 from hierclf.scores.rows import by_chunks
+from hierclf.softmax import logsumexp
 
 COMPONENT_LIMIT = 64
 # Added to every variance, as a fraction of the mean variance: classes of one image have no spread.
@@ -66,7 +66,7 @@ def score_mixture(state: State, features: np.ndarray) -> Floats:
     def minus_log_likelihood(rows: np.ndarray) -> np.ndarray:
         white = project(state, rows) @ whitening
         squares = (white**2).sum(axis=1)[:, None] + (means**2).sum(axis=1) - 2 * white @ means.T
-        return -logsumexp(offset - 0.5 * squares, axis=1)
+        return -logsumexp(offset - 0.5 * squares)
 
     cells = 4 * (len(state["pca_mean"]) + len(means))
     return by_chunks(minus_log_likelihood, features, cells=cells)

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
 
 from hierclf.counts import counted
 from hierclf.scores.base import State
@@ -56,6 +55,8 @@ def principal_axes(features: np.ndarray, *, limit: int | None = None) -> Princip
         if limit is None or limit >= width:
             values, vectors = np.linalg.eigh(covariance)
         else:  # a few components take a fraction of the time of all
+            from scipy.linalg import eigh  # prediction does not need it
+
             values, vectors = eigh(covariance, subset_by_index=[width - limit, width - 1])
     variances = np.maximum(values[::-1], 0.0)
     if not variances[0] > _EPS**2 * size:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax, softmax
 
 from hierclf.hierarchy import Level
 from hierclf.scores.base import Floats, Labels, PretrainedHead, Score, ScoreInputs, State
 from hierclf.scores.rows import check_width
+from hierclf.softmax import log_softmax, softmax
 
 CHUNK = 4096
 # Mean probabilities are estimated from tens of images: below this they are noise.
@@ -67,7 +67,7 @@ def score_pretrained_kl(state: State, inputs: ScoreInputs, level: Level) -> Floa
     log_means = state["log_means"].astype(np.float64)
     parts = []
     for logits in _logits(PretrainedHead(state["weight"], state["bias"]), inputs.features):
-        log_p = log_softmax(logits, axis=1)
+        log_p = log_softmax(logits)
         p = np.exp(log_p)
         parts.append((p * log_p).sum(axis=1) - (p @ log_means.T).max(axis=1))
     return np.concatenate(parts or [np.empty(0)]).astype(np.float32)
@@ -106,7 +106,7 @@ def score_pretrained_mass(state: State, inputs: ScoreInputs, level: Level) -> Fl
     """
     used = state["used"].astype(np.float64)
     head = PretrainedHead(state["weight"], state["bias"])
-    parts = [softmax(logits, axis=1) @ used for logits in _logits(head, inputs.features)]
+    parts = [softmax(logits) @ used for logits in _logits(head, inputs.features)]
     mass = np.concatenate(parts or [np.empty(0)])
     return -np.log(np.clip(mass, 1e-9, 1.0)).astype(np.float32)
 
@@ -138,7 +138,7 @@ def mean_probabilities(
     sums = np.zeros((len(classes), len(head.bias)))
     start = 0
     for logits in _logits(head, features):
-        np.add.at(sums, index[start : start + len(logits)], softmax(logits, axis=1))
+        np.add.at(sums, index[start : start + len(logits)], softmax(logits))
         start += len(logits)
     return sums / np.bincount(index)[:, None]
 

@@ -12,13 +12,15 @@ Shape legend: N images.
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from hierclf.hierarchy import LEVELS, Level
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _LEVEL_OF: dict[str, Level] = {level: level for level in LEVELS}
 _MAX_LENGTH = 2000
@@ -120,7 +122,7 @@ def score_terms(text: str, level: Level) -> list[tuple[float, Level, str]]:
 
 
 def sum_columns(
-    columns: Mapping[str, Any] | pd.DataFrame, level: Level, text: str
+    columns: "Mapping[str, Any] | pd.DataFrame", level: Level, text: str
 ) -> NDArray[np.float64]:
     """Compute a score given as text.
 

@@ -1,8 +1,8 @@
 """From a trained network to the model directory's content."""
 
 from hierclf.bundle.directory import Bundle
+from hierclf.data.preprocessing import Preprocessing
 from hierclf.nets.backbones import build_backbone
-from hierclf.nets.preprocessing import Preprocessing
 from hierclf.nets.two_heads import TwoHeadNet
 from hierclf.scores import State
 from hierclf.training.fold_run import FoldRun

@@ -16,11 +16,11 @@ from PIL import Image
 from ray import tune
 from ray.tune.search.optuna import OptunaSearch
 
-from hierclf.bundle.checksums import sha256_of
 from hierclf.bundle.rule_file import RULE_FILE, save_rule
 from hierclf.bundle.score_table_file import SCORE_TABLE, save_score_table
 from hierclf.counts import counted
 from hierclf.data.stream import ImageStream
+from hierclf.io.digest import sha256_of
 from hierclf.rules.calibration import calibrate_rule
 from hierclf.rules.rule import Rule
 from hierclf.rules.score_table import ScoreTable

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from hierclf.bundle.checksums import sha256_of
 from hierclf.bundle.rule_file import RULE_FILE
+from hierclf.io.digest import sha256_of
 from search.tracking.address import local_path
 from search.tracking.champion import DATA, OBJECTIVE, choose_champion
 from search.tracking.store import MlflowClient, connect, plain_errors

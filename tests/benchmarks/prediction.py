@@ -6,7 +6,8 @@ from functools import cache
 import numpy as np
 import torch
 
-from hierclf.bundle.directory import Bundle, Preprocessing
+from hierclf.bundle.directory import Bundle
+from hierclf.data.preprocessing import Preprocessing
 from hierclf.nets.backbones import build_backbone
 from hierclf.nets.inference import images_at_a_time
 from hierclf.nets.two_heads import TwoHeadNet, TwoHeads

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from hierclf.data.cache import open_cache
+from hierclf.data.preprocessing import Preprocessing
 from hierclf.data.source import Source
-from hierclf.nets.preprocessing import Preprocessing
 from hierclf.predict import predict_batches
 from tests.layouts import HIERARCHY, make_source, pixels_of
 from tests.tiny_models import encoded, picture, tiny_bundle

@@ -14,7 +14,8 @@ from hierclf.data.image_files import list_images
 from hierclf.data.images import decode, read_rgb
 from hierclf.data.novel import open_novel
 from hierclf.data.sources import inspect_source
-from hierclf.predict import NUMBERS, predict_images
+from hierclf.predict import predict_images
+from hierclf.rules.answers import NUMBERS
 from tests.fuzz.corpus import images, models, tables
 from tests.fuzz.mutate import Rng, mutate_bytes, mutate_json, mutate_safetensors
 from tests.layouts import HIERARCHY

@@ -17,14 +17,15 @@ import pytest
 import yaml
 from PIL import Image
 
-from hierclf.bundle.checksums import sha256_of
 from hierclf.bundle.directory import Bundle, load_bundle, save_bundle
 from hierclf.bundle.rule_file import save_rule
+from hierclf.data.preprocessing import Preprocessing
 from hierclf.hierarchy import Hierarchy
+from hierclf.io.digest import sha256_of
 from hierclf.nets.backbones import build_backbone
-from hierclf.nets.preprocessing import Preprocessing
 from hierclf.nets.two_heads import TwoHeadNet, TwoHeads
-from hierclf.predict import COLUMNS, predict_images
+from hierclf.predict import predict_images
+from hierclf.rules.answers import COLUMNS
 from hierclf.rules.rule import LevelRule, Rule
 from search.tracking import store
 from search.tracking.registry import Registered, register_model, resolve_model
@@ -116,7 +117,7 @@ def test_the_logged_model_is_code_and_data_and_holds_no_pickle(
     files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     endings = {path.suffix or path.name for path in files}
     assert {".py", ".safetensors", ".json", ".yaml", ".txt", "MLmodel"} <= endings
-    more = {".parquet", ".typed"}
+    more = {".parquet", ".typed", ".css", ".j2", ".js"}
     assert endings <= {".py", ".safetensors", ".json", ".yaml", ".txt", "MLmodel"} | more
     for path in files:
         # What torch.save writes, and pickles of protocol 2 and later, begin so.
