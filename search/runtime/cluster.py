@@ -181,7 +181,7 @@ def _gpus_to_use(available: float, gpus: int | None) -> int:
     if gpus > available:
         raise ValueError(
             f"--gpus must be at most {int(available)} (what Ray sees), but got {gpus}; "
-            "leave it out to use all of them"
+            "leave it out to use what there is"
         )
     return gpus
 

@@ -41,7 +41,7 @@ def test_wrong_arguments_are_refused_before_a_folder_is_made(tmp_path: Path) -> 
 def test_a_process_in_which_ray_runs_is_refused(tmp_path: Path) -> None:
     import ray
 
-    with pytest.raises(ValueError, match=r"call ray\.shutdown\(\) before it$"):
+    with pytest.raises(ValueError, match=r"call ray\.shutdown\(\) first$"):
         search.run("demo", results=tmp_path / "results")
     assert ray.is_initialized()
     assert list(tmp_path.iterdir()) == []
