@@ -3,20 +3,15 @@
 import json
 import os
 import shlex
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand
 
-from hierclf.counts import counted
 from hierclf.errors import one_line_errors, output_errors, visible
 from hierclf.io.atomic import TABLE_ENDINGS, check_out_file, draft_of, read_json_object
 from hierclf.version import package_version
-
-if TYPE_CHECKING:
-    from hierclf.commands.predict_files import Tally
 
 # Slow imports (torch above all) stand inside the commands, so that help is fast.
 
@@ -139,6 +134,7 @@ def predict(
     files = list_images(images, zip_encoding=zip_encoding, keep_truncated=keep)
     from hierclf.bundle.directory import load_bundle
     from hierclf.commands.predict_files import predict_to_file
+    from hierclf.commands.tally import print_tally
     from hierclf.nets.inference import pick_device
 
     bundle = load_bundle(model)
@@ -155,31 +151,6 @@ def predict(
     print_tally(tally, out)
     print("next, where the labels are known:")
     _say("hierclf", "evaluate", out, "LABELS.csv", "--model", model)
-
-
-def print_tally(tally: "Tally", out: Path) -> None:
-    """What came of the images, and where it was written."""
-    from hierclf.data.image_kind import is_other_image, kinds_left_out
-    from hierclf.data.listing import Problem, short_list
-
-    images = [path for path in tally.left_out if is_other_image(path)]
-    if images:
-        print(visible(kinds_left_out(images)), file=sys.stderr)
-    if n := len(tally.left_out) - len(images):
-        first = next(path for path in tally.left_out if not is_other_image(path))
-        files = counted(n, "file that is not an image", "files that are not images")
-        print(visible(f"left out: {files} (first: {first})"), file=sys.stderr)
-    problems = [Problem(name, reason, False) for name, reason in tally.unreadable]
-    for problem in short_list(problems):
-        print(visible(f"unreadable: {problem.where}: {problem.what}"), file=sys.stderr)
-    if n := len(tally.unreadable):
-        absent = counted(n, "unreadable image is", "unreadable images are")
-        print(f"{absent} not in {out}", file=sys.stderr)
-    print(
-        f"{counted(tally.predicted, 'image')} predicted: {tally.known:,} known, "
-        f"{tally.novel_super:,} of a novel super-class, {tally.novel_sub:,} of a novel sub-class "
-        f"of a known super-class\nwrote {out}"
-    )
 
 
 @app.command(cls=_Command)
@@ -303,6 +274,29 @@ def report(
     from hierclf.run_report.report import write_report
 
     print(f"wrote {write_report(run)}: open it in a browser, it needs no network")
+
+
+@app.command(cls=_Command)
+def export(
+    model: Annotated[Path, typer.Argument(help="A model directory.")],
+    folder: Annotated[Path, typer.Argument(help="Where to write; must not exist.")],
+    debug: Debug = False,
+) -> None:
+    """Write a model as ONNX and plain arrays, to predict without torch.
+
+    Needs the extra export. Predict with `python -m hierclf.runtime`: NumPy, onnxruntime and Pillow.
+    """
+    try:
+        from hierclf.commands.export import export_model
+    except ModuleNotFoundError as error:
+        what = f"an export needs {error.name}: run pip install 'hierclf[export]'"
+        raise ValueError(what) from None
+    from hierclf.bundle.directory import load_bundle
+
+    difference = export_model(load_bundle(model), folder)
+    print(f"wrote {folder}; its outputs are the model's to {difference:.1g} on random images")
+    print("next:")
+    _say("python", "-m", "hierclf.runtime", folder, "IMAGES")
 
 
 def _print_registration(model: Path) -> None:

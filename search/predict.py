@@ -74,6 +74,7 @@ def predict(
                 zip_encoding=zip_encoding,
             )
             return
+        from hierclf.commands.tally import print_tally
         from hierclf.progress import progress
         from search.runtime.ray_predict import predict_on_ray
 
@@ -87,7 +88,7 @@ def predict(
                 address=address,
                 progress=report,
             )
-        cli.print_tally(tally, out)
+        print_tally(tally, out)
 
 
 if __name__ == "__main__":

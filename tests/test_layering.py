@@ -82,7 +82,11 @@ BELOW = {
         *("", "io", "data", "scores", "metrics", "rules", "config", "bundle", "training"),
         "reports",
     },
-    "commands": {"", "io", "data", "scores", "metrics", "nets", "rules", "bundle", "predict"},
+    "runtime": {"", "io", "data", "scores", "rules"},
+    "commands": {
+        *("", "io", "data", "scores", "metrics", "nets", "rules", "bundle", "predict"),
+        "runtime",
+    },
 }
 # Entry points stand above everything.
 ENTRIES = {"__init__", "cli", "benchmark", "classifier"}

@@ -1,8 +1,7 @@
 """Predict image files into a CSV or Parquet file, batch by batch, in constant memory."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +11,7 @@ import pyarrow.parquet as pq
 import torch
 
 from hierclf.bundle.directory import Bundle
+from hierclf.commands.tally import Tally
 from hierclf.data.image_files import ImageFiles, natural_key
 from hierclf.io.atomic import TABLE_ENDINGS, check_out_file, draft_of
 from hierclf.predict import predict_batches
@@ -29,37 +29,6 @@ _SCHEMA = pa.schema(
     + [pa.field(name, pa.string()) for name in COLUMNS[3:5]]
     + [pa.field(name, pa.float32()) for name in COLUMNS[5:]]
 )
-
-
-@dataclass
-class Tally:
-    """Counts of predicted images, and the unreadable ones.
-
-    Attributes:
-        known: images of a known super- and sub-class.
-        novel_super: images of a novel super-class, which implies a novel sub-class.
-        novel_sub: images of a novel sub-class of a known super-class.
-        unreadable: (name, reason) of each image that is not in the file.
-        left_out: paths of files in the same place that are no images.
-    """
-
-    known: int = 0
-    novel_super: int = 0
-    novel_sub: int = 0
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
-    left_out: Sequence[str] = ()
-
-    @property
-    def predicted(self) -> int:
-        """The number of images in the file."""
-        return self.known + self.novel_super + self.novel_sub
-
-    def add(self, part: "Tally") -> None:
-        """Add the counts of another part of the same place's images."""
-        self.known += part.known
-        self.novel_super += part.novel_super
-        self.novel_sub += part.novel_sub
-        self.unreadable += part.unreadable
 
 
 def predict_to_file(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hierclf.softmax import log_softmax, sigmoid
+from hierclf.scores.softmax import log_softmax, sigmoid
 
 TEMPERATURES = (0.05, 20.0)
 

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from hierclf.softmax import softmax
+from hierclf.scores.softmax import softmax
 
 Decoding = Literal["independent", "top-down", "joint"]
 DECODINGS: tuple[Decoding, ...] = get_args(Decoding)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hierclf.scores.base import Floats, Score, logit_score
-from hierclf.softmax import log_softmax, logsumexp, softmax
+from hierclf.scores.softmax import log_softmax, logsumexp, softmax
 
 GEN_GAMMA = 0.1
 GEN_CLASSES = 100

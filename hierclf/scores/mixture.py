@@ -13,7 +13,7 @@ from hierclf.scores.base import Floats, State
 from hierclf.scores.mahalanobis import class_means
 from hierclf.scores.pca import fit_pca, project
 from hierclf.scores.rows import by_chunks
-from hierclf.softmax import logsumexp
+from hierclf.scores.softmax import logsumexp
 
 COMPONENT_LIMIT = 64
 # Added to every variance, as a fraction of the mean variance: classes of one image have no spread.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hierclf.hierarchy import Level
 from hierclf.scores.base import Floats, Labels, PretrainedHead, Score, ScoreInputs, State
 from hierclf.scores.rows import check_width
-from hierclf.softmax import log_softmax, softmax
+from hierclf.scores.softmax import log_softmax, softmax
 
 CHUNK = 4096
 # Mean probabilities are estimated from tens of images: below this they are noise.

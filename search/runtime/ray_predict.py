@@ -10,7 +10,8 @@ from typing import Any
 import ray
 
 from hierclf.bundle.directory import load_bundle
-from hierclf.commands.predict_files import Tally, predict_to_file
+from hierclf.commands.predict_files import predict_to_file
+from hierclf.commands.tally import Tally
 from hierclf.data.image_files import ImageFiles, list_images
 from hierclf.progress import Progress
 from search.runtime.cluster import start_ray

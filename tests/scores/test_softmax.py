@@ -1,4 +1,4 @@
-"""The functions of `hierclf.softmax` against SciPy's."""
+"""The functions of `hierclf.scores.softmax` against SciPy's."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import special
 
-from hierclf import softmax as ours
+from hierclf.scores import softmax as ours
 
 VALUES = np.random.default_rng(0).normal(scale=30.0, size=(50, 7))
 EXTREME = np.array([[1e4, -1e4, 0.0], [-1e4, -1e4, -1e4], [7e2, 7e2, -7e2]])
