@@ -139,3 +139,23 @@ def _warn_as(program: str) -> Any:
         print(f"{program}: warning: {line}", file=sys.stderr)
 
     return show
+
+
+@contextmanager
+def refused_as(what: str, folder: Path, description: str) -> Iterator[None]:
+    """Turn any error of reading a folder into a one-line ValueError that names the folder.
+
+    Args:
+        what: the folder must be, with its article.
+        folder: that is read.
+        description: name of its file whose keys a KeyError is about.
+    """
+    try:
+        yield
+    except KeyError as error:
+        reason = f"{description} lacks the key {error}"
+    except Exception as error:  # malformed content can raise almost anything
+        reason = one_line(error)[:300]
+    else:
+        return
+    raise ValueError(f"{folder} must be {what}, but {reason}")

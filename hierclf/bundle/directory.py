@@ -15,8 +15,7 @@ describes (built on the meta device), then network and scores with a test image.
 """
 
 import platform
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,7 +37,7 @@ from hierclf.bundle.weights_check import (
     try_scores,
 )
 from hierclf.data.preprocessing import Preprocessing
-from hierclf.errors import one_line
+from hierclf.errors import refused_as
 from hierclf.hierarchy import Hierarchy
 from hierclf.io.atomic import read_json_object, write_json_object
 from hierclf.io.digest import sha256_of
@@ -130,7 +129,7 @@ def load_bundle(directory: Path | str) -> Bundle:
             do not match; one line, whatever the files contain.
     """
     directory = Path(directory)
-    with _one_error(directory):
+    with refused_as("a model directory", directory, DESCRIPTION):
         return _load(directory, _description(directory))
 
 
@@ -141,7 +140,7 @@ def load_hierarchy(directory: Path | str) -> Hierarchy:
         ValueError: as `load_bundle`.
     """
     directory = Path(directory)
-    with _one_error(directory):
+    with refused_as("a model directory", directory, DESCRIPTION):
         return Hierarchy.from_dict(_description(directory)["hierarchy"])
 
 
@@ -161,25 +160,11 @@ def load_card(directory: Path | str) -> Card:
         ValueError: as `load_bundle`.
     """
     directory = Path(directory)
-    with _one_error(directory):
+    with refused_as("a model directory", directory, DESCRIPTION):
         description = _description(directory)
         scores = _score_names(description)
         hierarchy = Hierarchy.from_dict(description["hierarchy"])
         return Card(hierarchy, scores, *_load_rule(directory, description, scores))
-
-
-@contextmanager
-def _one_error(directory: Path) -> Iterator[None]:
-    """Turn any error into a one-line ValueError that names the directory."""
-    try:
-        yield
-    except KeyError as error:
-        reason = f"{DESCRIPTION} lacks the key {error}"
-    except Exception as error:  # malformed content can raise almost anything
-        reason = one_line(error)[:300]
-    else:
-        return
-    raise ValueError(f"{directory} must be a model directory, but {reason}")
 
 
 def _description(directory: Path) -> dict[str, Any]:

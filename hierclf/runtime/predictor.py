@@ -4,8 +4,7 @@ Shape legend: B images of a batch, S known super-classes, C known sub-classes, D
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,9 +15,9 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from hierclf.data.images import decode
-from hierclf.errors import one_line
+from hierclf.errors import one_line, refused_as
 from hierclf.rules.answers import answer_rows, rule_scores
-from hierclf.runtime.files import INPUT, NETWORK, OUTPUTS, Parts, read_parts
+from hierclf.runtime.files import DESCRIPTION, INPUT, NETWORK, OUTPUTS, Parts, read_parts
 from hierclf.runtime.view import center_view
 from hierclf.scores import ScoreInputs
 
@@ -41,7 +40,7 @@ def load(
             together; one line.
     """
     folder = Path(folder)
-    with _one_error(folder):
+    with refused_as("an exported model", folder, DESCRIPTION):
         parts = read_parts(folder)
         # From memory, so that what was checked is what runs.
         network = (folder / NETWORK).read_bytes()
@@ -51,19 +50,6 @@ def load(
         grey = np.full((1, size, size, 3), 128, np.uint8)
         rule_scores(model.outputs(grey), parts.states, parts.rule)
     return model
-
-
-@contextmanager
-def _one_error(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except KeyError as error:
-        reason = f"it lacks the key {error}"
-    except Exception as error:  # malformed content can raise almost anything
-        reason = one_line(error)[:300]
-    else:
-        return
-    raise ValueError(f"{folder} must be an exported model, but {reason}")
 
 
 @dataclass(frozen=True)
