@@ -13,7 +13,8 @@ import typer
 if not __package__:  # run as a file: Python's path begins with search/ itself
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from hierclf import cli
+from hierclf.cli.app import Truncated, ZipEncoding
+from hierclf.cli.predictions import predict as predict_with_directory
 from hierclf.errors import one_line_errors, output_errors
 from search.runtime.installed import require_search_packages
 
@@ -33,8 +34,8 @@ def predict(
     ] = "table",
     batch_size: Annotated[int, Option(min=1)] = 64,
     device: Annotated[str, Option(help="cpu, cuda, cuda:1, ...")] = "auto",
-    truncated: cli.Truncated = "refuse",
-    zip_encoding: cli.ZipEncoding = None,
+    truncated: Truncated = "refuse",
+    zip_encoding: ZipEncoding = None,
     mlflow_uri: Annotated[
         str | None, Option(help="an MLflow server; default: the local store")
     ] = None,
@@ -63,7 +64,7 @@ def predict(
             )
         directory = resolve_model(mlflow_uri or default_uri(results), model)
         if not ray:
-            cli.predict(
+            predict_with_directory(
                 directory,
                 images,
                 out,

@@ -59,12 +59,22 @@ def test_the_demo_set_passes_its_check(tmp_path: Path, monkeypatch: pytest.Monke
     assert "100.00" in run("evaluate", labels, labels).stdout
 
 
+def test_benchmark_is_a_command_too_and_passes_its_options_on() -> None:
+    assert "new-classes" in run("benchmark", "--help").stdout
+    result = CliRunner().invoke(app, ["benchmark", "scores", "--data", "gone"])
+    assert result.exit_code == 2
+    assert result.stderr == "hierclf.benchmark: error: gone: no such file or folder\n"
+
+
 def test_check_ends_with_1_where_something_is_fatal(tmp_path: Path) -> None:
     result = run("check", tmp_path / "gone", code=1)
     assert "no such file or folder" in result.stdout
 
 
-@pytest.mark.parametrize("command", ["", "check", "demo", "predict", "evaluate", "thresholds"])
+@pytest.mark.parametrize(
+    "command",
+    ["", "check", "demo", "predict", "evaluate", "thresholds", "report", "export", "benchmark"],
+)
 def test_no_word_of_a_help_is_broken_at_80_columns(
     command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

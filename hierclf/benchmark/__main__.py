@@ -1,4 +1,4 @@
-"""`python -m hierclf.benchmark`: measurements that anyone can repeat on their own data."""
+"""Measurements that anyone can repeat on their own data."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,0 +1,132 @@
+"""Commands about models and runs: thresholds, report, export."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from hierclf.cli.app import Command, Debug, app, say
+from hierclf.io.atomic import read_json_object
+
+PANEL = "Models"
+
+
+@app.command(cls=Command, rich_help_panel=PANEL)
+def thresholds(
+    model: Annotated[Path, typer.Argument(help="A model directory with a score_table.parquet.")],
+    goal: Annotated[
+        Literal["balanced", "overall", "seen-at-least"],
+        typer.Option(
+            metavar="GOAL",  # the names themselves would be broken at 80 columns
+            help="What to maximise at both levels. balanced: the harmonic mean of seen and unseen "
+            "accuracy; overall: the accuracy at --novel-rate; seen-at-least: unseen accuracy where "
+            "seen is at least --seen.",
+        ),
+    ] = "balanced",
+    novel_rate: Annotated[
+        float | None,
+        typer.Option(help="For overall: the share of novel images, between 0 and 1."),
+    ] = None,
+    seen: Annotated[
+        float | None, typer.Option(help="For seen-at-least: seen accuracy, above 0 and at most 1.")
+    ] = None,
+    super_tau: Annotated[
+        float | None,
+        typer.Option(help="With --sub-tau: thresholds of your own, such as from report.html."),
+    ] = None,
+    sub_tau: Annotated[float | None, typer.Option(help="The threshold of the sub level.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be chosen; write nothing.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Choose a model's thresholds again, for another goal or as given.
+
+    Replaces thresholds.json in MODEL, and shows what to expect on classes that did not choose.
+    """
+    from hierclf.rules.goals import Goal
+
+    wanted = Goal(goal, novel_rate=novel_rate, seen=seen)  # before torch is imported
+    if (super_tau is None) != (sub_tau is None) or (super_tau is not None and goal != "balanced"):
+        raise ValueError(
+            "--super-tau and --sub-tau must be given together and without --goal, but got "
+            f"--super-tau {super_tau}, --sub-tau {sub_tau}, --goal {goal}"
+        )
+    from rich.console import Console
+
+    from hierclf.bundle.rule_file import save_rule
+    from hierclf.commands.thresholds import (
+        check_not_in_use,
+        choice_notes,
+        choose_thresholds,
+        move_thresholds,
+    )
+    from hierclf.reports.promise_table import promise_notes, promise_table
+
+    if not dry_run:
+        check_not_in_use(model)
+    if super_tau is None or sub_tau is None:
+        choice = choose_thresholds(model, wanted)
+    else:
+        choice = move_thresholds(model, super_tau, sub_tau)
+    if not dry_run:  # before anything is printed: `| head` may end that
+        save_rule(model, choice.rule, choice.calibration)
+    expected = choice.expected
+    Console().print(promise_table(expected.figures))
+    hidden = expected.hidden_super, expected.hidden_sub
+    for note in (*choice_notes(choice), *promise_notes(*hidden)):
+        print(note)
+    if dry_run:
+        print(f"dry run: {model / 'thresholds.json'} is as it was")
+        return
+    print(f"wrote {model / 'thresholds.json'}")
+    _print_registration(model)
+    print("next:")
+    say("hierclf", "predict", model, "IMAGES", "--out", "predictions.csv")
+
+
+@app.command(cls=Command, rich_help_panel=PANEL)
+def report(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
+    debug: Debug = False,
+) -> None:
+    """Write a run's report.html again, such as after other thresholds.
+
+    Needs the folder only; its pictures are those that the run kept.
+    """
+    from hierclf.run_report.report import write_report
+
+    print(f"wrote {write_report(run)}: open it in a browser, it needs no network")
+
+
+@app.command(cls=Command, rich_help_panel=PANEL)
+def export(
+    model: Annotated[Path, typer.Argument(help="A model directory.")],
+    folder: Annotated[Path, typer.Argument(help="Where to write; must not exist.")],
+    debug: Debug = False,
+) -> None:
+    """Write a model as ONNX and plain arrays, to predict without torch.
+
+    Needs the extra export. Predict with `python -m hierclf.runtime`: NumPy, onnxruntime and Pillow.
+    """
+    try:
+        from hierclf.commands.export import export_model
+    except ModuleNotFoundError as error:
+        what = f"an export needs {error.name}: run pip install 'hierclf[export]'"
+        raise ValueError(what) from None
+    from hierclf.bundle.directory import load_bundle
+
+    difference = export_model(load_bundle(model), folder)
+    print(f"wrote {folder}; its outputs are the model's to {difference:.1g} on random images")
+    print("next:")
+    say("python", "-m", "hierclf.runtime", folder, "IMAGES")
+
+
+def _print_registration(model: Path) -> None:
+    """Print how the MLflow registry follows, where the model is that of a registered run."""
+    run = model.resolve().parent
+    if (run / "registered.json").is_file():
+        version = read_json_object(run / "registered.json").get("version")
+        print(f"version {version} in the MLflow registry keeps its thresholds; to register these:")
+        results = run.parents[1]
+        say("python", "-m", "search.tune", "--resume", run.name, "--results", results)

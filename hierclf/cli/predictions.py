@@ -1,0 +1,95 @@
+"""Commands about predictions: predict, evaluate."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from hierclf.cli.app import Command, Debug, Truncated, ZipEncoding, app, say
+from hierclf.errors import visible
+from hierclf.io.atomic import TABLE_ENDINGS, check_out_file, draft_of
+
+PANEL = "Predictions"
+
+
+@app.command(cls=Command, rich_help_panel=PANEL)
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model directory.")],
+    images: Annotated[str, typer.Argument(help="A file, folder, .zip, 'pattern' or .parquet.")],
+    out: Annotated[Path, typer.Option(help="The file to write: .csv or .parquet.")],
+    form: Annotated[
+        Literal["table", "submission"],
+        typer.Option("--format", help="All columns, or just image and the two indices."),
+    ] = "table",
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "auto",
+    truncated: Truncated = "refuse",
+    zip_encoding: ZipEncoding = None,
+    debug: Debug = False,
+) -> None:
+    """Classify images; every answer may be "novel".
+
+    Images that cannot be read are listed and left out of the file.
+    """
+    from hierclf.data.image_files import list_images
+    from hierclf.progress import progress
+
+    check_out_file("--out", out, endings=TABLE_ENDINGS)
+    # Before torch is imported: a wrong path shows at once.
+    keep = truncated == "keep"
+    files = list_images(images, zip_encoding=zip_encoding, keep_truncated=keep)
+    from hierclf.bundle.directory import load_bundle
+    from hierclf.commands.predict_files import predict_to_file
+    from hierclf.commands.tally import print_tally
+    from hierclf.nets.inference import pick_device
+
+    bundle = load_bundle(model)
+    with progress("predicting") as report:
+        tally = predict_to_file(
+            bundle,
+            files,
+            out,
+            form=form,
+            batch_size=batch_size,
+            device=pick_device(device),
+            progress=report,
+        )
+    print_tally(tally, out)
+    print("next, where the labels are known:")
+    say("hierclf", "evaluate", out, "LABELS.csv", "--model", model)
+
+
+@app.command(cls=Command, rich_help_panel=PANEL)
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(help="What `hierclf predict` wrote.")],
+    labels: Annotated[
+        Path, typer.Argument(help="A table of image, superclass_index, subclass_index.")
+    ],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures to this file, too.")
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="Take classes and novel ids from this model directory; otherwise from "
+            "superclass_mapping.csv and subclass_mapping.csv beside LABELS."
+        ),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Compare predictions with labels: accuracy of known (seen) and novel (unseen) classes."""
+    from rich.console import Console
+
+    from hierclf.commands.evaluate import evaluate
+    from hierclf.commands.evaluation_table import evaluation_notes, evaluation_table
+
+    if json_file is not None:
+        check_out_file("--json", json_file, endings=(".json",))
+    result = evaluate(predictions, labels, model=model)
+    if json_file is not None:  # before anything is printed: `| head` may end that
+        with draft_of(json_file) as draft:
+            draft.write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
+    Console().print(evaluation_table(result))
+    for note in evaluation_notes(result):
+        print(visible(note))
