@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,9 @@ import torch
 
 from hierclf.bundle.directory import Bundle, load_bundle
 from hierclf.data.python_images import Images, named_images
+from hierclf.explanations.background import Background, read_background
+from hierclf.explanations.form import Explanation
+from hierclf.explanations.images import explain_images
 from hierclf.hierarchy import LEVELS, Hierarchy
 from hierclf.nets.inference import pick_device
 from hierclf.predict import Encoded, predict_batches, score_batches
@@ -183,6 +187,40 @@ class Model:
 
         names = [f"{level}_{name}" for name in self.bundle.scores for level in LEVELS]
         return _in_order(images, scored, dict.fromkeys(names, "float32"))
+
+    def explain(self, images: Images, *, batch_size: int = 64) -> list[Explanation]:
+        """Why `predict` answers as it does.
+
+        Args:
+            images: as for `predict`.
+            batch_size: images that pass the network at a time.
+
+        Returns:
+            A dictionary per image, in order, that JSON can hold; `hierclf.explanations.form`
+            describes its keys. Unreadable images have an `error` and nothing else.
+
+        Raises:
+            ValueError: as `predict`.
+
+        >>> why = model.explain("photos/0.png")[0]["sub"]
+        >>> why["decision"], why["nearest"], why["margin"] > 0
+        ('novel', 'owl', True)
+        >>> [term["name"] for term in why["terms"]]
+        ['knn']
+        """
+        found = explain_images(
+            self.bundle,
+            named_images(images),
+            background=self.background,
+            batch_size=batch_size,
+            device=self.device,
+        )
+        return list(found)
+
+    @cached_property
+    def background(self) -> Background:
+        """What explanations compare images with, and what is missing for it."""
+        return read_background(self.bundle)
 
 
 def _in_order(

@@ -23,7 +23,6 @@ from hierclf.nets.inference import images_at_a_time, pick_device
 from hierclf.nets.preprocessing import center_view
 from hierclf.nets.two_heads import Outputs, known_outputs, score_inputs
 from hierclf.rules.answers import COLUMNS, answer_rows
-from hierclf.rules.rule import Rule
 from hierclf.scores import SCORES, ScoreInputs, score_columns
 
 # Encoded bytes, or a function that returns them or decoded pixels, uint8 [H, W, 3]. The function is
@@ -85,15 +84,14 @@ def predict_batches(
     """
     if bundle.rule is None:
         raise ValueError("the model directory must hold thresholds.json, but has none")
-    device = _prepared(bundle, batch_size, device)
-    for names, pixels, unreadable in _decoded(bundle.preprocessing, images, batch_size):
+    for names, inputs, unreadable in output_batches(
+        bundle, images, batch_size=batch_size, device=device
+    ):
         if unreadable and not skip_unreadable:
             name, reason = unreadable[0]
             raise ValueError(f"{name} must be a readable image: {reason}")
-        if names:
-            yield _predict_batch(bundle, bundle.rule, names, pixels, device), unreadable
-        else:
-            yield _no_rows(), unreadable
+        table = _no_rows() if inputs is None else _predict_batch(bundle, names, inputs)
+        yield table, unreadable
 
 
 def score_batches(
@@ -119,17 +117,45 @@ def score_batches(
     Raises:
         ValueError: features, logits or scores that are not finite.
     """
-    device = _prepared(bundle, batch_size, device)
     scores = {name: SCORES[name] for name in bundle.scores}
-    for names, pixels, unreadable in _decoded(bundle.preprocessing, images, batch_size):
+    for names, inputs, unreadable in output_batches(
+        bundle, images, batch_size=batch_size, device=device
+    ):
         columns: dict[str, np.ndarray] = {}
-        if names:
-            inputs = _network_outputs(bundle, np.stack(pixels), device)
+        if inputs is not None:
             columns = dict(score_columns(bundle.states, inputs, scores=scores))
         ordered = [f"{level}_{name}" for name in scores for level in LEVELS]
         empty = np.zeros(0, np.float32)
         rows = {"image": names} | {name: columns.get(name, empty) for name in ordered}
         yield pd.DataFrame(rows), unreadable
+
+
+OutputBatch = tuple[list[str], ScoreInputs | None, list[tuple[str, str]]]
+
+
+def output_batches(
+    bundle: Bundle,
+    images: Iterable[tuple[str, Encoded]],
+    *,
+    batch_size: int = 64,
+    device: torch.device | None = None,
+) -> Iterator[OutputBatch]:
+    """The network's outputs for images, batch by batch.
+
+    Args:
+        bundle: a model, with thresholds or without.
+        images: as for `predict_images`.
+        batch_size: images per batch.
+        device: by default a GPU where there is one.
+
+    Yields:
+        The names of a batch's readable images; their features and logits, None where there are
+        none; and (name, reason) of each image that could not be read.
+    """
+    device = _prepared(bundle, batch_size, device)
+    for names, pixels, unreadable in _decoded(bundle.preprocessing, images, batch_size):
+        outputs = _network_outputs(bundle, np.stack(pixels), device) if names else None
+        yield names, outputs, unreadable
 
 
 def _prepared(bundle: Bundle, batch_size: int, device: torch.device | None) -> torch.device:
@@ -183,19 +209,14 @@ def _pixels(encoded: Encoded, preprocessing: Preprocessing) -> NDArray[np.uint8]
     return fit_to(image, preprocessing.height, preprocessing.width)
 
 
-def _predict_batch(
-    bundle: Bundle,
-    rule: Rule,
-    names: list[str],
-    pixels: list[NDArray[np.uint8]],
-    device: torch.device,
-) -> pd.DataFrame:
+def _predict_batch(bundle: Bundle, names: list[str], inputs: ScoreInputs) -> pd.DataFrame:
+    assert bundle.rule is not None
     rows = answer_rows(
         names,
-        _network_outputs(bundle, np.stack(pixels), device),
+        inputs,
         hierarchy=bundle.hierarchy,
         states=bundle.states,
-        rule=rule,
+        rule=bundle.rule,
         calibration=bundle.calibration,
     )
     return pd.DataFrame(rows)

@@ -76,7 +76,8 @@ BELOW = {
     "bundle": {"", "io", "data", "scores", "metrics", "nets", "rules"},
     "training": {"", "io", "data", "scores", "metrics", "nets", "rules", "config", "bundle"},
     "predict": {"", "data", "scores", "metrics", "nets", "rules", "bundle"},
-    "model": {"", "data", "scores", "nets", "rules", "bundle", "predict"},
+    "explanations": {"", "scores", "rules", "bundle", "predict"},
+    "model": {"", "data", "scores", "nets", "rules", "bundle", "predict", "explanations"},
     "reports": {"", "io", "scores", "metrics", "rules", "config"},
     "run_report": {
         *("", "io", "data", "scores", "metrics", "rules", "config", "bundle", "training"),
@@ -85,7 +86,7 @@ BELOW = {
     "runtime": {"", "io", "data", "scores", "rules"},
     "commands": {
         *("", "io", "data", "scores", "metrics", "nets", "rules", "bundle", "predict"),
-        "runtime",
+        *("runtime", "explanations"),
     },
 }
 # Entry points stand above everything.

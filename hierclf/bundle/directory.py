@@ -16,7 +16,7 @@ describes (built on the meta device), then network and scores with a test image.
 
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,6 +69,7 @@ class Bundle:
         states: from `fit_scores`.
         rule: scores and thresholds; None before they are chosen.
         calibration: of probabilities; None leaves them uncalibrated.
+        directory: that it was loaded from, for what only explanations read; None if it was not.
     """
 
     net: TwoHeadNet
@@ -80,6 +81,7 @@ class Bundle:
     states: State
     rule: Rule | None = None
     calibration: Calibration | None = None
+    directory: Path | None = field(default=None, compare=False)
 
     @cached_property
     def inference_net(self) -> nn.Module:
@@ -204,6 +206,7 @@ def _load(directory: Path, description: dict[str, Any]) -> Bundle:
         states={current_names(key): np.asarray(array) for key, array in states.items()},
         rule=found.rule,
         calibration=found.calibration,
+        directory=directory,
     )
     image_size = preprocessing.image_size
     try_scores(bundle.net, bundle.states, scores, hierarchy, image_size=image_size)

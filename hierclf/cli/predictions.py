@@ -1,4 +1,4 @@
-"""Commands about predictions: predict, evaluate."""
+"""Commands about predictions: predict, explain, evaluate."""
 
 import json
 from pathlib import Path
@@ -58,6 +58,46 @@ def predict(
     print_tally(tally, out)
     print("next, where the labels are known:")
     say("hierclf", "evaluate", out, "LABELS.csv", "--model", model)
+
+
+@app.command(cls=Command, rich_help_panel=PANEL)
+def explain(
+    model: Annotated[Path, typer.Argument(help="A model directory.")],
+    images: Annotated[
+        list[str], typer.Argument(help="Files, folders, .zips, 'patterns' or .parquets.")
+    ],
+    json_file: Annotated[
+        str | None,
+        typer.Option("--json", metavar="FILE", help="Write JSON to this file; - prints it."),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "auto",
+    truncated: Truncated = "refuse",
+    zip_encoding: ZipEncoding = None,
+    debug: Debug = False,
+) -> None:
+    """Say why a model answers as it does.
+
+    For each level: score and threshold, what pushed the score to its side, and probabilities.
+    """
+    if json_file is not None and json_file != "-":
+        check_out_file("--json", Path(json_file), endings=(".json",))
+    from hierclf.bundle.directory import load_bundle
+    from hierclf.commands.explain_files import explain_files, list_places
+    from hierclf.explanations.background import read_background
+    from hierclf.nets.inference import pick_device
+
+    keep = truncated == "keep"
+    places = list_places(images, zip_encoding=zip_encoding, keep_truncated=keep)
+    bundle = load_bundle(model)
+    explain_files(
+        bundle,
+        read_background(bundle),
+        places,
+        json_file=json_file,
+        batch_size=batch_size,
+        device=pick_device(device),
+    )
 
 
 @app.command(cls=Command, rich_help_panel=PANEL)

@@ -4,9 +4,10 @@ Shape legend: B images of a batch.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hierclf.hierarchy import LEVELS, Hierarchy, Level
 from hierclf.rules.calibration import Calibration
@@ -15,6 +16,7 @@ from hierclf.rules.classes import Classes
 from hierclf.rules.decoding import Decoded, class_probability, decode
 from hierclf.rules.rule import Rule, decide
 from hierclf.scores import SCORES, ScoreInputs, score_columns
+from hierclf.scores.base import Floats
 from hierclf.scores.sums import score_terms, sum_columns
 
 NUMBERS = (
@@ -26,6 +28,44 @@ NUMBERS = (
     "sub_novel_prob",
 )
 COLUMNS = ("image", "superclass_index", "subclass_index", "superclass", "subclass", *NUMBERS)
+
+
+class Judged(NamedTuple):
+    """What a rule makes of the images of a batch.
+
+    Attributes:
+        columns: the scores that the rule adds up, float32 [B] each, by LEVEL_NAME.
+        scores: what is compared with the thresholds, float64 [B] for each level.
+        decoded: the most probable known classes.
+        decided: the same with `NOVEL` where the score is above the threshold.
+    """
+
+    columns: dict[str, Floats]
+    scores: dict[Level, NDArray[np.float64]]
+    decoded: Decoded
+    decided: Classes
+
+
+def judge(
+    inputs: ScoreInputs,
+    *,
+    hierarchy: Hierarchy,
+    states: Mapping[str, np.ndarray],
+    rule: Rule,
+) -> Judged:
+    """Decide by a rule.
+
+    Args:
+        inputs: features and logits of the known classes, float32.
+        hierarchy: the known classes.
+        states: from `fit_scores`, at least of the rule's scores.
+        rule: scores and thresholds.
+    """
+    columns = _rule_columns(inputs, states, rule)
+    scores = _sums(columns, rule)
+    decoded = decode(inputs.super_logits, inputs.sub_logits, np.asarray(hierarchy.sub_to_super))
+    decided = decide(rule, scores, Classes(decoded.super_pred, decoded.sub_pred))
+    return Judged(columns, scores, decoded, decided)
 
 
 def answer_rows(
@@ -53,10 +93,29 @@ def answer_rows(
     Raises:
         ValueError: a number that is not finite; names the image.
     """
-    scores = rule_scores(inputs, states, rule)
-    decoded = decode(inputs.super_logits, inputs.sub_logits, np.asarray(hierarchy.sub_to_super))
-    super_prob, sub_prob = _probabilities(calibration, inputs, decoded)
-    decided = decide(rule, scores, Classes(decoded.super_pred, decoded.sub_pred))
+    judged = judge(inputs, hierarchy=hierarchy, states=states, rule=rule)
+    return judged_rows(names, inputs, judged, hierarchy=hierarchy, calibration=calibration)
+
+
+def judged_rows(
+    names: Sequence[str],
+    inputs: ScoreInputs,
+    judged: Judged,
+    *,
+    hierarchy: Hierarchy,
+    calibration: Calibration | None,
+) -> dict[str, Any]:
+    """What `answer_rows` returns and raises, of images that are judged already.
+
+    Args:
+        names: of B images.
+        inputs: what they were judged by.
+        judged: from `judge`.
+        hierarchy: the known classes and the novel ids.
+        calibration: of probabilities; None leaves them uncalibrated.
+    """
+    decided, scores = judged.decided, judged.scores
+    super_prob, sub_prob = _probabilities(calibration, inputs, judged.decoded)
     super_ids, sub_ids = hierarchy.decode(*decided)
     values = (
         names,
@@ -81,10 +140,19 @@ def used_scores(rule: Rule) -> set[str]:
 
 def rule_scores(
     inputs: ScoreInputs, states: Mapping[str, np.ndarray], rule: Rule
-) -> dict[Level, np.ndarray]:
+) -> dict[Level, NDArray[np.float64]]:
     """What the rule compares with its thresholds, float64 [B] for each level."""
+    return _sums(_rule_columns(inputs, states, rule), rule)
+
+
+def _rule_columns(
+    inputs: ScoreInputs, states: Mapping[str, np.ndarray], rule: Rule
+) -> dict[str, Floats]:
     used = {name: SCORES[name] for name in used_scores(rule)}
-    columns = score_columns(states, inputs, scores=used)
+    return score_columns(states, inputs, scores=used)
+
+
+def _sums(columns: Mapping[str, Floats], rule: Rule) -> dict[Level, NDArray[np.float64]]:
     return {level: sum_columns(columns, level, rule[level].score) for level in LEVELS}
 
 
