@@ -3,9 +3,10 @@
 Shape legend: B images of a batch, H x W size of the decoded images.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -90,8 +91,8 @@ def predict_batches(
         if unreadable and not skip_unreadable:
             name, reason = unreadable[0]
             raise ValueError(f"{name} must be a readable image: {reason}")
-        table = _no_rows() if inputs is None else _predict_batch(bundle, names, inputs)
-        yield table, unreadable
+        rows = _no_rows() if inputs is None else bundle_answers(bundle, names, inputs)
+        yield pd.DataFrame(rows), unreadable
 
 
 def score_batches(
@@ -154,7 +155,7 @@ def output_batches(
     """
     device = _prepared(bundle, batch_size, device)
     for names, pixels, unreadable in _decoded(bundle.preprocessing, images, batch_size):
-        outputs = _network_outputs(bundle, np.stack(pixels), device) if names else None
+        outputs = network_outputs(bundle, np.stack(pixels), device) if names else None
         yield names, outputs, unreadable
 
 
@@ -183,7 +184,7 @@ def _decoded(
 
     def submit() -> list[tuple[str, Future[NDArray[np.uint8]]]]:
         chunk = islice(stream, batch_size)
-        return [(name, pool.submit(_pixels, encoded, preprocessing)) for name, encoded in chunk]
+        return [(name, pool.submit(fitted_pixels, item, preprocessing)) for name, item in chunk]
 
     try:
         ahead = submit()
@@ -202,16 +203,35 @@ def _decoded(
         pool.shutdown(cancel_futures=True)
 
 
-def _pixels(encoded: Encoded, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """One image as uint8 [H, W, 3], resized to the size of the decoded training images."""
+def fitted_pixels(encoded: Encoded, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """One image as uint8 [H, W, 3], resized to the size of the decoded training images.
+
+    Args:
+        encoded: the encoded image, or a function that reads it.
+        preprocessing: the model's.
+
+    Raises:
+        ValueError: this is no image that can be read; one line.
+        OSError: a file that cannot be read.
+    """
     data = encoded if isinstance(encoded, bytes) else encoded()
     image = data if isinstance(data, np.ndarray) else decode_image(data)
     return fit_to(image, preprocessing.height, preprocessing.width)
 
 
-def _predict_batch(bundle: Bundle, names: list[str], inputs: ScoreInputs) -> pd.DataFrame:
+def bundle_answers(bundle: Bundle, names: Sequence[str], inputs: ScoreInputs) -> dict[str, Any]:
+    """The columns of `predict_images`, in order, each of length B.
+
+    Args:
+        bundle: a model with thresholds.
+        names: of B images.
+        inputs: from `network_outputs`.
+
+    Raises:
+        ValueError: a number that is not finite; names the image.
+    """
     assert bundle.rule is not None
-    rows = answer_rows(
+    return answer_rows(
         names,
         inputs,
         hierarchy=bundle.hierarchy,
@@ -219,14 +239,20 @@ def _predict_batch(bundle: Bundle, names: list[str], inputs: ScoreInputs) -> pd.
         rule=bundle.rule,
         calibration=bundle.calibration,
     )
-    return pd.DataFrame(rows)
 
 
 @torch.inference_mode()
-def _network_outputs(
-    bundle: Bundle, pixels: NDArray[np.uint8], device: torch.device
-) -> ScoreInputs:
-    """Features and logits of the known classes, float32, of images uint8 [B, H, W, 3]."""
+def network_outputs(bundle: Bundle, pixels: NDArray[np.uint8], device: torch.device) -> ScoreInputs:
+    """Features and logits of the known classes, float32.
+
+    Args:
+        bundle: a model whose `inference_net` is on the device.
+        pixels: uint8 [B, H, W, 3], from `fitted_pixels`.
+        device: where the network runs.
+
+    Raises:
+        ValueError: a batch that does not fit into the device's memory.
+    """
     how = bundle.preprocessing
     few = images_at_a_time(how.image_size, device, most=len(pixels))
     parts = []

@@ -73,7 +73,18 @@ def test_check_ends_with_1_where_something_is_fatal(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["", "check", "demo", "predict", "evaluate", "thresholds", "report", "export", "benchmark"],
+    [
+        "",
+        "check",
+        "demo",
+        "predict",
+        "serve",
+        "evaluate",
+        "thresholds",
+        "report",
+        "export",
+        "benchmark",
+    ],
 )
 def test_no_word_of_a_help_is_broken_at_80_columns(
     command: str, monkeypatch: pytest.MonkeyPatch

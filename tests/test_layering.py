@@ -84,6 +84,7 @@ BELOW = {
         "reports",
     },
     "runtime": {"", "io", "data", "scores", "rules"},
+    "serving": {"", "io", "data", "nets", "scores", "rules", "bundle", "predict", "runtime"},
     "commands": {
         *("", "io", "data", "scores", "metrics", "nets", "rules", "bundle", "predict"),
         *("runtime", "explanations"),

@@ -1,4 +1,4 @@
-"""Commands about predictions: predict, explain, evaluate."""
+"""Commands about predictions: predict, explain, serve, evaluate."""
 
 import json
 from pathlib import Path
@@ -98,6 +98,37 @@ def explain(
         batch_size=batch_size,
         device=pick_device(device),
     )
+
+
+@app.command(cls=Command, rich_help_panel=PANEL)
+def serve(
+    model: Annotated[Path, typer.Argument(help="A model directory, or an exported model.")],
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")] = 8000,
+    max_images: Annotated[int, typer.Option(help="Images in a request.")] = 64,
+    max_bytes: Annotated[int, typer.Option(help="Bytes of a request's body.")] = 32 * 2**20,
+    max_requests: Annotated[
+        int, typer.Option(help="Requests at a time; more are refused with 503.")
+    ] = 64,
+    timeout: Annotated[float, typer.Option(help="Seconds for a request to arrive.")] = 30.0,
+    batch_size: Annotated[int, typer.Option(help="Images that pass the network at a time.")] = 16,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "auto",
+    debug: Debug = False,
+) -> None:
+    """Answer predictions over HTTP.
+
+    Needs the extra serve. There is no password: whoever reaches the port can ask.
+    """
+    try:
+        from hierclf.serving.limits import Limits
+        from hierclf.serving.server import serve as serve_model
+    except ModuleNotFoundError as error:
+        what = f"serving needs {error.name}: run pip install 'hierclf[serve]'"
+        raise ValueError(what) from None
+    limits = Limits(
+        max_images=max_images, max_bytes=max_bytes, max_requests=max_requests, timeout=timeout
+    )
+    serve_model(model, host=host, port=port, limits=limits, batch_size=batch_size, device=device)
 
 
 @app.command(cls=Command, rich_help_panel=PANEL)

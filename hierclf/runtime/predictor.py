@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hierclf.data.images import decode
 from hierclf.errors import one_line, refused_as
-from hierclf.rules.answers import answer_rows, rule_scores
+from hierclf.rules.answers import COLUMNS, answer_rows, rule_scores
 from hierclf.runtime.files import DESCRIPTION, INPUT, NETWORK, OUTPUTS, Parts, read_parts
 from hierclf.runtime.view import center_view
 from hierclf.scores import ScoreInputs
@@ -91,23 +91,34 @@ class Predictor:
         features, super_logits, sub_logits = self.session.run(list(OUTPUTS), {INPUT: views})
         return ScoreInputs(features, super_logits, sub_logits)
 
+    def answers(self, names: Sequence[str], inputs: ScoreInputs) -> dict[str, Any]:
+        """The columns of `hierclf predict`, in order, each of length B.
+
+        Args:
+            names: of B images.
+            inputs: from `outputs`.
+
+        Raises:
+            ValueError: a number that is not finite; names the image.
+        """
+        return answer_rows(
+            names,
+            inputs,
+            hierarchy=self.parts.hierarchy,
+            states=self.parts.states,
+            rule=self.parts.rule,
+            calibration=self.parts.calibration,
+        )
+
     def _predict(self, batch: list[tuple[int, Picture]]) -> list[Row]:
         names = [
             os.fspath(image) if isinstance(image, str | os.PathLike) else str(number)
             for number, image in batch
         ]
         views = [self._view(name, image) for name, (_, image) in zip(names, batch, strict=True)]
-        parts = self.parts
-        columns = answer_rows(
-            names,
-            self.outputs(np.stack(views)),
-            hierarchy=parts.hierarchy,
-            states=parts.states,
-            rule=parts.rule,
-            calibration=parts.calibration,
-        )
+        columns = self.answers(names, self.outputs(np.stack(views)))
         plain = [np.asarray(values).tolist() for values in columns.values()]
-        return [dict(zip(columns, row, strict=True)) for row in zip(*plain, strict=True)]
+        return [dict(zip(COLUMNS, row, strict=True)) for row in zip(*plain, strict=True)]
 
     def _view(self, name: str, image: Picture) -> NDArray[np.uint8]:
         try:
