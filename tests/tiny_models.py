@@ -11,6 +11,7 @@ from PIL import Image
 
 from hierclf.bundle.directory import Bundle, save_bundle
 from hierclf.bundle.score_table_file import save_score_table
+from hierclf.bundle.training_images_file import save_training_images
 from hierclf.data.preprocessing import Preprocessing
 from hierclf.hierarchy import Hierarchy
 from hierclf.io.digest import sha256_of
@@ -111,14 +112,17 @@ def tiny_table(n: int = 600) -> pd.DataFrame:
 # The files of the directory that `save_tiny_model` writes.
 MODEL_FILES = (
     *("bundle.json", "thresholds.json", "score_table.parquet"),
-    *("model.safetensors", "scores.safetensors"),
+    *("model.safetensors", "scores.safetensors", "training_images.parquet"),
 )
+TRAINING_IMAGES = ["hen/1.png", "hen/2.png", "owl/1.png", "pug/1.png", "pug/2.png", "collie/1.png"]
+TRAINING_LABELS = [0, 0, 1, 2, 2, 3]
 
 
 def save_tiny_model(directory: Path, rule: Rule | None = None) -> None:
-    """`tiny_bundle` and `tiny_table` as a model directory."""
+    """`tiny_bundle`, `tiny_table` and names of its training images as a model directory."""
     save_bundle(tiny_bundle(rule), directory)
     save_score_table(directory, ScoreTable(tiny_table()), [0, 1, 0, 1])
+    save_training_images(directory, TRAINING_IMAGES, TRAINING_LABELS)
 
 
 def sign(directory: Path) -> None:

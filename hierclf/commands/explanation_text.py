@@ -14,13 +14,18 @@ _TERMS = 5
 
 
 def explanation_text(explanation: Explanation) -> str:
-    """A readable image's explanation, in lines of at most `WIDTH` characters but for its name."""
+    """A readable image's explanation, in lines of at most `WIDTH` characters but for names."""
     name, sup, sub = explanation["image"], explanation["super"], explanation["sub"]
     assert sup is not None
     assert sub is not None
     lines = [f"{name}: {sup['decision']} / {sub['decision']}"]
     for title, level in (("super-class", sup), ("sub-class", sub)):
         lines += ["", *_level(title, level)]
+    if neighbours := explanation["neighbours"]:
+        lines += ["", "  nearest training images, by cosine distance"]
+        for near in neighbours:
+            classes = f"{near['superclass']} / {near['subclass']}"
+            lines.append(f"    {near['distance']:.3f}  {near['image']}: {classes}")
     return "\n".join(visible(line) for line in lines)
 
 

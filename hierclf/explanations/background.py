@@ -1,13 +1,18 @@
-"""What an image is compared with: known images that the networks of a search did not train on."""
+"""What an image is compared with: held-out images of known classes, and training images."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from hierclf.bundle.directory import SCORE_TABLE, Bundle
 from hierclf.bundle.score_table_file import load_score_table
+from hierclf.bundle.training_images_file import TrainingImages, load_training_images
 from hierclf.errors import one_line
 from hierclf.hierarchy import LEVELS
 from hierclf.rules.evidence import KNOWN, Evidence
 from hierclf.rules.expected import Units
+
+BANK = "knn.bank"
+"""Where the features of training images are among a model's states."""
 
 
 @dataclass(frozen=True)
@@ -17,10 +22,12 @@ class Background:
     Attributes:
         units: median and standard deviation of each fitted score over held-out images of known
             sub-classes, by LEVEL_NAME; empty if the model directory has no score table.
+        training_images: of the kNN score; None if the model directory does not name them.
         missing: a sentence for each part that explanations must do without.
     """
 
     units: dict[str, Units] = field(default_factory=dict)
+    training_images: TrainingImages | None = None
     missing: tuple[str, ...] = ()
 
 
@@ -32,21 +39,46 @@ def read_background(bundle: Bundle) -> Background:
     Args:
         bundle: from `load_bundle`.
     """
+    units: dict[str, Units] = {}
+    images: TrainingImages | None = None
+    missing: list[str] = []
     try:
-        return Background(_units(bundle))
+        units = _units(bundle)
     except ValueError as error:
-        what = f"terms are not compared with known images: {one_line(error)}"
-        return Background(missing=(what,))
+        missing.append(f"terms are not compared with known images: {one_line(error)}")
+    try:
+        images = _training_images(bundle)
+    except ValueError as error:
+        missing.append(f"the nearest training images have no names: {one_line(error)}")
+    return Background(units, images, tuple(missing))
 
 
 def _units(bundle: Bundle) -> dict[str, Units]:
-    if bundle.directory is None:
-        raise ValueError("the model was not loaded from a directory")
-    if not (bundle.directory / SCORE_TABLE).is_file():
-        raise ValueError(f"{bundle.directory} has no {SCORE_TABLE}")
-    table = load_score_table(bundle.directory).table
+    directory = _directory(bundle)
+    if not (directory / SCORE_TABLE).is_file():
+        raise ValueError(f"{directory} has no {SCORE_TABLE}")
+    table = load_score_table(directory).table
     known = Evidence.of(table).rows(KNOWN)
     if not known.any():
         raise ValueError("the score table has no rows of known sub-classes")
     columns = [f"{level}_{name}" for level in LEVELS for name in bundle.scores]
     return {column: Units.of(table.column(column), known) for column in columns}
+
+
+def _training_images(bundle: Bundle) -> TrainingImages:
+    directory = _directory(bundle)
+    if BANK not in bundle.states:
+        raise ValueError("the model has no kNN score")
+    images, rows = load_training_images(directory), len(bundle.states[BANK])
+    if len(images.names) != rows:
+        raise ValueError(
+            f"{directory} must name the {rows} images of its kNN score, but names "
+            f"{len(images.names)}"
+        )
+    return images
+
+
+def _directory(bundle: Bundle) -> Path:
+    if bundle.directory is None:
+        raise ValueError("the model was not loaded from a directory")
+    return bundle.directory

@@ -74,6 +74,22 @@ class LevelExplanation(TypedDict):
     remarks: list[str]
 
 
+class Neighbour(TypedDict):
+    """A training image that is near in the network's features.
+
+    Attributes:
+        image: its name in the training data.
+        superclass: name of its super-class.
+        subclass: name of its sub-class.
+        distance: cosine distance, 0 (the same direction) to 2.
+    """
+
+    image: str
+    superclass: str
+    subclass: str
+    distance: float
+
+
 class Explanation(TypedDict):
     """Why an image got its answer.
 
@@ -82,9 +98,12 @@ class Explanation(TypedDict):
         error: why it could not be read, in which case all else is None; None if it could.
         super: the super level.
         sub: the sub level.
+        neighbours: the nearest training images, nearest first; empty if the model directory does
+            not name them.
     """
 
     image: str
     error: str | None
     super: LevelExplanation | None
     sub: LevelExplanation | None
+    neighbours: list[Neighbour] | None

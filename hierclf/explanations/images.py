@@ -8,6 +8,7 @@ from hierclf.bundle.directory import Bundle
 from hierclf.explanations.background import Background, read_background
 from hierclf.explanations.form import Explanation
 from hierclf.explanations.levels import explain_batch
+from hierclf.explanations.neighbours import find_neighbours
 from hierclf.predict import Encoded, output_batches
 
 
@@ -57,19 +58,22 @@ def _explained(
 
     batches = output_batches(bundle, numbered(), batch_size=batch_size, device=device)
     for numbers, inputs, unreadable in batches:
-        found: dict[int, Explanation] = {
-            int(number): {"image": names[int(number)], "error": reason, "super": None, "sub": None}
-            for number, reason in unreadable
-        }
+        found = {int(n): _unreadable(names[int(n)], reason) for n, reason in unreadable}
         if inputs is not None:
             own = [names[int(number)] for number in numbers]
             explained = explain_batch(bundle, own, inputs, background)
-            for number, name, levels in zip(numbers, own, explained, strict=True):
+            neighbours = find_neighbours(bundle, inputs.features, background)
+            for number, name, levels, near in zip(numbers, own, explained, neighbours, strict=True):
                 found[int(number)] = {
                     "image": name,
                     "error": None,
                     "super": levels["super"],
                     "sub": levels["sub"],
+                    "neighbours": near,
                 }
         for position in sorted(found):
             yield found[position]
+
+
+def _unreadable(name: str, reason: str) -> Explanation:
+    return {"image": name, "error": reason, "super": None, "sub": None, "neighbours": None}

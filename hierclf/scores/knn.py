@@ -4,9 +4,10 @@ Shape legend: N images, M training images, D features.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hierclf.scores.base import Floats, Score, State, feature_score
-from hierclf.scores.rows import by_chunks, check_width, stratified_rows, unit_rows
+from hierclf.scores.rows import by_chunks, check_width, chunks, stratified_rows, unit_rows
 
 KNN_K = 5
 KNN_BANK_LIMIT = 50_000
@@ -39,8 +40,51 @@ def fit_knn(
         raise ValueError(f"`1 <= k <= {len(features)} training images` must hold, but got k={k}")
     if bank_limit < k:
         raise ValueError(f"`bank_limit >= k` must hold, but got bank_limit={bank_limit}, k={k}")
-    rows = stratified_rows(labels, limit=bank_limit, seed=seed)
+    rows = bank_rows(labels, bank_limit=bank_limit, seed=seed)
     return {"bank": unit_rows(features[rows]), "k": np.array([k], dtype=np.int64)}
+
+
+def bank_rows(
+    labels: np.ndarray, *, bank_limit: int = KNN_BANK_LIMIT, seed: int = 0
+) -> NDArray[np.int64]:
+    """Which training images `fit_knn` keeps, in the order of the bank: int64 [min(M, bank_limit)].
+
+    Args:
+        labels, bank_limit, seed: as for `fit_knn`.
+    """
+    return stratified_rows(labels, limit=bank_limit, seed=seed)
+
+
+def nearest_in_bank(
+    state: State, features: np.ndarray, count: int
+) -> tuple[NDArray[np.int64], Floats]:
+    """The nearest training images.
+
+    Args:
+        state: from `fit_knn`.
+        features: float [N, D].
+        count: how many; all of the bank if it holds fewer.
+
+    Returns:
+        Rows of the bank, int64 [N, min(count, M)], nearest first, and their cosine distances,
+        float32 in [0, 2].
+
+    Raises:
+        ValueError: another D than in training.
+    """
+    bank = state["bank"]
+    check_width(features, bank.shape[1])
+    count = min(count, len(bank))
+    rows = np.empty((len(features), count), dtype=np.int64)
+    distances = np.empty((len(features), count), dtype=np.float32)
+    for start, stop in chunks(len(features), cells=len(bank)):
+        distance = 1.0 - unit_rows(features[start:stop]) @ bank.T
+        nearest = np.argpartition(distance, count - 1, axis=1)[:, :count]
+        own = np.take_along_axis(distance, nearest, axis=1)
+        order = np.argsort(own, axis=1, kind="stable")
+        rows[start:stop] = np.take_along_axis(nearest, order, axis=1)
+        distances[start:stop] = np.take_along_axis(own, order, axis=1)
+    return rows, np.clip(distances, 0.0, 2.0)
 
 
 def score_knn(state: State, features: np.ndarray) -> Floats:

@@ -1,6 +1,6 @@
 """Rows of a feature matrix: scaling to length 1, stratified sampling, processing in chunks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,18 @@ def check_width(features: np.ndarray, width: int) -> None:
         )
 
 
+def chunks(n_rows: int, *, cells: int) -> Iterator[tuple[int, int]]:
+    """First row and end of chunks that together take all rows, `CHUNK_CELLS` floats each at most.
+
+    Args:
+        n_rows: how many rows there are.
+        cells: floats per row; a chunk has a row at least.
+    """
+    step = max(1, CHUNK_CELLS // max(1, cells))
+    for start in range(0, n_rows, step):
+        yield start, min(start + step, n_rows)
+
+
 def by_chunks(
     function: Callable[..., np.ndarray], *arrays: np.ndarray, cells: int
 ) -> NDArray[np.float32]:
@@ -38,9 +50,8 @@ def by_chunks(
         float32 [N].
     """
     result = np.empty(len(arrays[0]), dtype=np.float32)
-    step = max(1, CHUNK_CELLS // max(1, cells))
-    for start in range(0, len(result), step):
-        rows = slice(start, start + step)
+    for start, stop in chunks(len(result), cells=cells):
+        rows = slice(start, stop)
         result[rows] = function(*(array[rows] for array in arrays))
     return result
 

@@ -1,10 +1,14 @@
 """From a trained network to the model directory's content."""
 
+from pathlib import Path
+
 from hierclf.bundle.directory import Bundle
+from hierclf.bundle.training_images_file import save_training_images
 from hierclf.data.preprocessing import Preprocessing
 from hierclf.nets.backbones import build_backbone
 from hierclf.nets.two_heads import TwoHeadNet
 from hierclf.scores import State
+from hierclf.scores.knn import bank_rows
 from hierclf.training.fold_run import FoldRun
 
 
@@ -33,3 +37,16 @@ def bundle_from_run(run: FoldRun, states: State) -> Bundle:
         scores=run.config.thresholds.scores,
         states=states,
     )
+
+
+def save_run_images(run: FoldRun, directory: Path) -> None:
+    """Name the training images of a trained network in its model directory, for explanations.
+
+    Args:
+        run: the trained network, one that knows all classes.
+        directory: of the model.
+    """
+    labels = run.cache.sub_labels[run.fold.train]
+    kept = bank_rows(labels)
+    rows = run.fold.train[kept]
+    save_training_images(directory, [run.cache.names[row] for row in rows], labels[kept])

@@ -21,7 +21,7 @@ from hierclf.training.fold_table import fit_fold_scores, fold_table, novel_table
 from hierclf.training.folds import REFERENCE, REFIT
 from hierclf.training.loop import NonFiniteLossError
 from hierclf.training.prepare import Prepared
-from hierclf.training.trained_bundle import bundle_from_run
+from hierclf.training.trained_bundle import bundle_from_run, save_run_images
 from search.trials.checkpoints import METRICS
 from search.tuning.objective import EPOCH_SCORES, epoch_metrics
 
@@ -129,5 +129,6 @@ def write_results(folder: Path, runs: list[FoldRun], config: Config, prepared: P
                 tables.append(novel_table(run, names, states))
         else:
             save_bundle(bundle_from_run(run, states), folder / "model")
+            save_run_images(run, folder / "model")
     if tables:
         ScoreTable.concatenate(tables).frame.to_parquet(folder / "scores.parquet")

@@ -16,10 +16,16 @@ import torch
 
 from hierclf.bundle.directory import load_bundle, load_card
 from hierclf.bundle.score_table_file import load_score_table
+from hierclf.bundle.training_images_file import load_training_images
 from hierclf.predict import predict_images
 from tests.memory import PEAK_MEMORY
 from tests.pickles import Bomb
 from tests.tiny_models import MODEL_FILES, pictures, save_tiny_model, sign, tiny_bundle
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    "score_table.parquet": load_score_table,
+    "training_images.parquet": load_training_images,
+}
 
 
 @pytest.fixture
@@ -66,7 +72,7 @@ def test_a_pickle_under_any_files_name_does_not_run(
             np.save(file, np.array([Bomb(target)]), allow_pickle=True)
     if name != "bundle.json":
         sign(model)  # past the checksums, to whatever reads the file
-    message(model, load_score_table if name == "score_table.parquet" else load_bundle)
+    message(model, READERS.get(name, load_bundle))
     assert not target.exists()
 
 
@@ -79,11 +85,13 @@ from pathlib import Path
 from hierclf.bundle.directory import load_bundle
 from hierclf.predict import predict_images
 from hierclf.bundle.score_table_file import load_score_table
+from hierclf.bundle.training_images_file import load_training_images
 seen = []
 sys.addaudithook(lambda event, args: event == "pickle.find_class" and seen.append(args))
 model, image = Path(sys.argv[1]), Path(sys.argv[2])
 predict_images(load_bundle(model), [("1", image.read_bytes())])
 load_score_table(model)
+load_training_images(model)
 assert not seen, seen
 import pickle
 pickle.loads(pickle.dumps(Path))
@@ -280,7 +288,7 @@ def test_a_prediction_that_is_no_number_is_refused(
 def test_a_pipe_in_a_files_place_is_not_waited_for(model: Path, name: str) -> None:
     (model / name).unlink()
     os.mkfifo(model / name)
-    message(model, load_score_table if name == "score_table.parquet" else load_bundle)
+    message(model, READERS.get(name, load_bundle))
 
 
 def test_a_file_that_is_not_listed_is_refused(model: Path) -> None:

@@ -131,7 +131,7 @@ def test_an_explanation_survives_json_and_an_unreadable_image_keeps_its_place(
 def test_without_a_score_table_terms_are_ordered_by_what_they_add(tmp_path: Path) -> None:
     save_bundle(tiny_bundle(FUSED), tmp_path)
     bare = load_bundle(tmp_path)
-    (missing,) = read_background(bare).missing
+    missing, _ = read_background(bare).missing
     assert "has no score_table.parquet" in missing
     assert "\n" not in missing
     terms = level_of(next(explain_images(bare, pictures(1))), "sub")["terms"]

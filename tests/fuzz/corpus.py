@@ -16,7 +16,7 @@ from tests.tiny_models import HIERARCHY, SIZE, picture, save_tiny_model, tiny_bu
 
 MODEL_FILES = (
     *("bundle.json", "thresholds.json", "score_table.parquet"),
-    *("model.safetensors", "scores.safetensors"),
+    *("model.safetensors", "scores.safetensors", "training_images.parquet"),
 )
 
 
@@ -76,7 +76,7 @@ def models(folder: Path) -> list[dict[str, bytes]]:
         {name: (folder / kind / name).read_bytes() for name in names}
         for kind, names in (
             ("tiny", MODEL_FILES),
-            ("whole", [name for name in MODEL_FILES if name != "score_table.parquet"]),
+            ("whole", [name for name in MODEL_FILES if not name.endswith(".parquet")]),
         )
     ]
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from hierclf.bundle.directory import load_bundle, load_card
 from hierclf.bundle.score_table_file import load_score_table
+from hierclf.bundle.training_images_file import load_training_images
 from hierclf.data.image_files import list_images
 from hierclf.data.images import decode, read_rgb
 from hierclf.data.novel import open_novel
@@ -77,13 +78,14 @@ def model_target(folder: Path) -> Target:
             sign(place)
 
     def take(place: Path) -> bool:
+        readers = (load_card, load_score_table, load_training_images, _load_and_predict)
         refusals = []
-        for read in (load_card, load_score_table, _load_and_predict):
+        for read in readers:
             try:
                 read(place)
             except ValueError as error:
                 refusals.append(error)
-        if len(refusals) == 3:
+        if len(refusals) == len(readers):
             raise refusals[0]
         return True
 

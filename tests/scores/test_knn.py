@@ -10,6 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 from hierclf.hierarchy import Level
 from hierclf.scores import fit_knn, rows, score_knn
 from hierclf.scores.base import logits_of
+from hierclf.scores.knn import nearest_in_bank
 from hierclf.scores.nnguide import fit_guide, score_guide
 from tests.drawn_scores import drawn, far
 
@@ -26,6 +27,19 @@ def test_knn_agrees_with_sklearn(k: int, monkeypatch: pytest.MonkeyPatch) -> Non
     ours = score_knn(fit_knn(train, np.zeros(200, dtype=int), k=k), test)
     assert ours.dtype == np.float32
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 5, 300])
+def test_the_nearest_in_the_bank_are_those_of_sklearn(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, test = draw_features(200), draw_features(33, seed=1)
+    monkeypatch.setattr(rows, "CHUNK_CELLS", 200 * 7)  # 33 images in chunks of 7
+    theirs = NearestNeighbors(n_neighbors=min(count, 200), metric="cosine").fit(train)
+    distances, nearest = theirs.kneighbors(test)
+    found, own = nearest_in_bank(fit_knn(train, np.zeros(200, dtype=int)), test, count)
+    np.testing.assert_allclose(own, distances, atol=1e-6)
+    assert (found == nearest).mean() > 0.99  # rounding may exchange two that are equally far
 
 
 def test_knn_of_zeros_is_far_and_of_a_bank_image_is_near() -> None:
