@@ -22,7 +22,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 @app.command()
 def tune(
-    data: Annotated[str | None, Option(help="folder, Parquet file, or demo")] = None,
+    data: Annotated[str | None, Option(help="folder, table of images, or demo")] = None,
     config: Annotated[Path | None, Option(help="YAML file, or cpu, demo or paper")] = None,
     set_: Annotated[list[str] | None, Option("--set", help="section.key=value")] = None,
     name: Annotated[str | None, Option(help="name of the run and of its folder")] = None,
@@ -42,6 +42,14 @@ def tune(
         "results"
     ),
     seed: Annotated[int | None, Option(min=0)] = None,
+    columns: Annotated[
+        str | None,
+        Option(help="columns of a table of image files: image=COLUMN,super=COLUMN,sub=COLUMN"),
+    ] = None,
+    hierarchy: Annotated[
+        Path | None,
+        Option(help="a table sub,super, for data that name sub-classes only"),
+    ] = None,
     group_by: Annotated[
         str | None,
         Option(
@@ -71,6 +79,8 @@ def tune(
                 gpus,
                 mlflow_uri,
                 seed,
+                columns,
+                hierarchy,
                 group_by,
                 novel,
             )
@@ -89,6 +99,8 @@ def tune(
             name=name,
             trials=trials,
             seed=seed,
+            columns=columns,
+            hierarchy=hierarchy,
             group_by=group_by,
             novel=novel,
             time_budget=time_budget,

@@ -26,6 +26,20 @@ Truncated = Annotated[
 ZipEncoding = Annotated[
     str | None, typer.Option(help="Of names in zips that are not marked as UTF-8, such as cp932.")
 ]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        help="What the columns of a table of image files hold, as image=X,super=Y,sub=Z (also "
+        "group= and split=); by default their names tell.",
+    ),
+]
+Hierarchy = Annotated[
+    str | None,
+    typer.Option(
+        help="A table sub,super that gives each sub-class its super-class, for data that name "
+        "sub-classes only; by default hierarchy.csv beside them."
+    ),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show errors with their traceback.")]
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 

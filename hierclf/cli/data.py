@@ -5,17 +5,19 @@ from typing import Annotated
 
 import typer
 
-from hierclf.cli.app import Command, Debug, ZipEncoding, app, say
+from hierclf.cli.app import Columns, Command, Debug, Hierarchy, ZipEncoding, app, say
 
 PANEL = "Data"
 
 
 @app.command(cls=Command, rich_help_panel=PANEL)
 def check(
-    path: Annotated[str, typer.Argument(help="A folder, a .parquet file, or demo.")],
+    path: Annotated[str, typer.Argument(help="A folder, a table of images, or demo.")],
     read_images: Annotated[
         bool, typer.Option("--read-images", help="Decode every image, too.")
     ] = False,
+    columns: Columns = None,
+    hierarchy: Hierarchy = None,
     zip_encoding: ZipEncoding = None,
     debug: Debug = False,
 ) -> None:
@@ -27,7 +29,9 @@ def check(
     from hierclf.data.sources import inspect_source
     from hierclf.progress import progress
 
-    source, problems = inspect_source(path, zip_encoding=zip_encoding)
+    source, problems = inspect_source(
+        path, zip_encoding=zip_encoding, columns=columns, hierarchy=hierarchy
+    )
     if source is not None and read_images:
         with progress("reading images") as report:
             problems = [*problems, *read_problems(source, progress=report)]

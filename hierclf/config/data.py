@@ -13,7 +13,7 @@ class DataConfig(Strict):
     """Where the images are and how they are stored once decoded."""
 
     path: str = "demo"
-    """A folder, a Parquet file, or `demo` / `demo:SEED`."""
+    """A folder, a table (CSV, TSV, JSON lines or Parquet), or `demo` / `demo:SEED`."""
 
     @field_validator("path")
     @classmethod
@@ -24,6 +24,12 @@ class DataConfig(Strict):
             raise ValueError(f"path must be UTF-8 text, but got {path!a}") from None
         return path
 
+    columns: str | None = None
+    """The columns of a table of image files, as `image=COLUMN,super=COLUMN,sub=COLUMN` (also
+    `group` and `split`); those that are not given are known by their names."""
+    hierarchy: str | None = None
+    """A table that gives each sub-class its super-class (`sub,super`), for data that name
+    sub-classes only; by default hierarchy.csv beside the data."""
     size: Annotated[int, Field(ge=16, le=1024)] | None = None
     """Side of the decoded images in pixels; None keeps the size that all images share."""
     max_bad_share: Annotated[float, Field(ge=0, le=1)] = 0.01

@@ -36,16 +36,23 @@ def read_header(path: Path) -> list[str]:
 
 
 def read_csv(
-    path: Path, columns: Sequence[str], problems: list[Problem]
+    path: Path, columns: Sequence[str], problems: list[Problem], *, name: str | None = None
 ) -> list[tuple[str, list[str]]]:
     """The named columns of a CSV as (where, stripped cells), without empty lines.
 
     UTF-8, or UTF-16 with its mark. Cells are separated by the one of , ; tab | that the header has
-    most of. Names of columns count in any case. A row of another length than the header is a
-    problem: a separator without quotes would have moved its cells.
+    most of, those of a .tsv by tabs. Names of columns count in any case. A row of another length
+    than the header is a problem: a separator without quotes would have moved its cells.
+
+    Args:
+        path: the file.
+        columns: names in lower case.
+        problems: the list to add to.
+        name: the file's name in messages; by default its own.
     """
+    name = name or path.name
     if not path.is_file():
-        problems.append(Problem(path.name, "no such file", True))
+        problems.append(Problem(name, "no such file", True))
         return []
     try:
         with _lines(path) as lines:
@@ -53,21 +60,21 @@ def read_csv(
             rows = [(number, cells) for number, cells in lines if any(cells)]
     except UnicodeDecodeError as error:
         what = f"is not UTF-8 text ({error.reason}); save it as UTF-8"
-        problems.append(Problem(path.name, what, True))
+        problems.append(Problem(name, what, True))
         return []
     except csv.Error as error:
-        problems.append(Problem(path.name, f"is not a CSV file: {error}", True))
+        problems.append(Problem(name, f"is not a CSV file: {error}", True))
         return []
-    absent = [name for name in columns if name not in header]
+    absent = [column for column in columns if column not in header]
     if absent:
         there = " ".join(", ".join(header).split())
         what = f"column {absent[0]!r} is missing; its columns are {there}"
-        problems.append(Problem(f"{path.name} row 1", what, True))
+        problems.append(Problem(f"{name} row 1", what, True))
         return []
     found: list[tuple[str, list[str]]] = []
-    positions = [header.index(name) for name in columns]
+    positions = [header.index(column) for column in columns]
     for number, cells in _without_row_names(rows, len(header)):
-        where = f"{path.name} row {number}"
+        where = f"{name} row {number}"
         if len(cells) == len(header):
             found.append((where, [cells[position].strip() for position in positions]))
         else:
@@ -87,6 +94,8 @@ def _lines(path: Path) -> Iterator[Iterator[_Line]]:
         if separator is None:
             file.seek(0)
         delimiter = separator[1] if separator else max(_DELIMITERS, key=first.count)
+        if path.suffix.lower() == ".tsv" and separator is None:
+            delimiter = "\t"
         reader = csv.reader(file, delimiter=delimiter)
         number = 1 + (separator is not None)
         header = [cell.strip().lower() for cell in next(reader, [])]
@@ -139,25 +148,3 @@ def read_mapping(path: Path, problems: list[Problem]) -> ClassNames:
     if not names and len(problems) == before:
         problems.append(Problem(path.name, "names no class", True))
     return ClassNames(names, novel[0] if novel else max(used, default=-1) + 1, bool(novel))
-
-
-def label_ids(
-    where: str, texts: Sequence[str], levels: Sequence[ClassNames], problems: list[Problem]
-) -> tuple[int, int] | None:
-    """The (super, sub) ids of a row's label cells, or None after naming each problem."""
-    ids: list[int] = []
-    for kind, text, level in zip(("superclass", "subclass"), texts, levels, strict=True):
-        value = parse_integer(text)
-        if not text:
-            problems.append(Problem(where, f"the {kind} label is empty", True))
-        elif value is None:
-            problems.append(Problem(where, f"{kind} label {text!r} is not an integer", True))
-        elif value == level.novel_id:
-            what = f"{kind} label {value} is 'novel', which training data must not hold"
-            problems.append(Problem(where, what, True))
-        elif value not in level.names:
-            what = f"{kind} label {value} is not in the mapping"
-            problems.append(Problem(where, what, True))
-        else:
-            ids.append(value)
-    return (ids[0], ids[1]) if len(ids) == 2 else None

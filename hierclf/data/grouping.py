@@ -1,8 +1,8 @@
 """Images that belong together, and images that a user keeps for validation.
 
 A table may have a column `group`: the images of one burst, animal, patient, camera or place, which
-every train / validation split keeps on one side. A column `split` (train or val) names the
-validation images themselves.
+every train / validation split keeps on one side. A column `split` (train, val or test) names the
+validation images themselves; test images are left out before.
 
 Shape legend: N images.
 """
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from hierclf.counts import counted
 from hierclf.data.listing import Problem, Row
+from hierclf.data.splits import TRAIN, VAL, split_of
 
 GROUP, SPLIT = "group", "split"
-_IS_VAL = {"train": False, "training": False, "val": True, "valid": True, "validation": True}
 
 
 def row_groups(rows: Sequence[Row]) -> NDArray[np.int64] | None:
@@ -32,7 +32,7 @@ def row_is_val(rows: Sequence[Row]) -> NDArray[np.bool_] | None:
     """Whether each row's split is val, bool [N]; None where the table has no such column."""
     if not rows or rows[0].split is None:
         return None
-    return np.array([_IS_VAL.get((row.split or "").lower(), False) for row in rows])
+    return np.array([split_of(row.split or "") == VAL for row in rows])
 
 
 def groups_by_name(names: Sequence[str], pattern: str) -> NDArray[np.int64]:
@@ -78,16 +78,16 @@ def check_rows(rows: Sequence[Row], sub_names: Mapping[int, str], problems: list
 
 
 def _cell_problems(rows: Sequence[Row]) -> list[Problem]:
-    """Empty cells of the column `group`, and cells of `split` other than train or val."""
+    """Empty cells of the column `group`, and cells of `split` that name no split."""
     problems = []
     empty = [row.where for row in rows if row.group == ""]
     if empty:
         what = counted(len(empty), "cell is empty", "cells are empty")
         what += f" (first: {empty[0]}); every image needs a group"
         problems.append(Problem(f"column {GROUP!r}", what, True))
-    odd = [row for row in rows if row.split is not None and row.split.lower() not in _IS_VAL]
+    odd = [r for r in rows if r.split is not None and split_of(r.split) not in (TRAIN, VAL)]
     if odd:
-        what = f"every cell must be train or val, but {odd[0].where} holds {odd[0].split!r}"
+        what = f"every cell must be train, val or test, but {odd[0].where} holds {odd[0].split!r}"
         if len(odd) > 1:
             what += f" (and {counted(len(odd) - 1, 'more is neither', 'more are neither')})"
         problems.append(Problem(f"column {SPLIT!r}", what, True))

@@ -4,16 +4,16 @@ Only the label and name columns are read at once. Image bytes are read by row gr
 asked for, and few groups stay in memory.
 """
 
-from collections.abc import Sequence
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hierclf.data.csv_tables import label_ids, parse_integer, read_mapping
+from hierclf.data.classes import Labelled, class_rows, find_levels
 from hierclf.data.grouping import GROUP, SPLIT
-from hierclf.data.listing import ClassNames, Listing, Problem, Row
+from hierclf.data.listing import Listing, Problem
 from hierclf.data.parquet_images import ParquetImages, is_text
 from hierclf.data.parquet_table import (
     ParquetTable,
@@ -24,7 +24,7 @@ from hierclf.data.parquet_table import (
     parquet_files,
     read_parquet,
 )
-from hierclf.hierarchy import is_novel_name
+from hierclf.data.splits import without_test
 
 TEXT_LABELS = ("superclass", "subclass")
 ID_LABELS = ("superclass_index", "subclass_index")
@@ -51,14 +51,14 @@ def list_parquet(path: Path, problems: list[Problem]) -> Listing | None:
         problems.append(Problem(path.name, "no images at all", True))
         return None
     text = labels == TEXT_LABELS
-    cells = [[cell_text(cell) for cell in table.cells[column]] for column in labels]
-    levels = _levels(path, cells, text, problems)
+    labelled = without_test(_labelled(table, labels, problems), problems)
+    levels = find_levels(path, labelled, problems, by_name=text)
     reader = table.reader()
     stamps = [(file.stat().st_size, file.stat().st_mtime_ns) for file in table.files]
     return Listing(
-        rows=_rows(table, cells, levels, text, problems),
-        super_level=levels[0],
-        sub_level=levels[1],
+        rows=class_rows(labelled, levels, problems),
+        super_level=levels[0].classes,
+        sub_level=levels[1].classes,
         read=reader.read,
         stamp=lambda place: [*stamps[place.file], *place],
         parquet=lambda places: ParquetImages(
@@ -104,49 +104,17 @@ def _label_columns(
     return labels
 
 
-def _levels(
-    path: Path, cells: Sequence[Sequence[str]], text: bool, problems: list[Problem]
-) -> tuple[ClassNames, ClassNames]:
-    """Classes from the mapping files, or else from the values that occur, in sorted order."""
-    levels = []
-    for kind, values in zip(("superclass", "subclass"), cells, strict=True):
-        mapping = path / f"{kind}_mapping.csv"
-        if not text and path.is_dir() and mapping.is_file():
-            levels.append(read_mapping(mapping, problems))
-        elif text:
-            names = sorted(name for name in set(values) - {""} if not is_novel_name(name))
-            levels.append(ClassNames(dict(enumerate(names)), len(names)))
-        else:
-            ids = {parse_integer(value) for value in set(values)} - {None}
-            known = {i: str(i) for i in sorted(i for i in ids if i is not None)}
-            levels.append(ClassNames(known, max(known, default=-1) + 1))
-    return levels[0], levels[1]
-
-
-def _rows(
-    table: ParquetTable,
-    cells: Sequence[Sequence[str]],
-    levels: tuple[ClassNames, ClassNames],
-    text: bool,
-    problems: list[Problem],
-) -> list[Row]:
-    division = [
-        [cell_text(cell) for cell in table.cells[column]] if column in table.cells else None
+def _labelled(
+    table: ParquetTable, labels: tuple[str, str], problems: list[Problem]
+) -> list[Labelled]:
+    supers, subs = ([cell_text(cell) for cell in table.cells[column]] for column in labels)
+    groups, splits = (
+        map(cell_text, table.cells[column]) if column in table.cells else repeat(None)
         for column in (GROUP, SPLIT)
-    ]
+    )
     names = image_names(table.names, problems)
-    ids = [{name: i for i, name in level.names.items()} for level in levels]
-    rows = []
-    for i, (where, name, place) in enumerate(zip(table.where, names, table.places, strict=True)):
-        texts = [column[i] for column in cells]
-        if text:
-            # Text becomes the id that its level gave it, so that one check serves both kinds.
-            texts = [
-                str(level.novel_id) if is_novel_name(t) else t and str(of[t])
-                for t, of, level in zip(texts, ids, levels, strict=True)
-            ]
-        found = label_ids(where, texts, levels, problems)
-        if found is not None:
-            groups = (None if column is None else column[i] for column in division)
-            rows.append(Row(where, name, *found, place, "", *groups))
-    return rows
+    columns = zip(table.where, names, zip(supers, subs, strict=True), table.places, strict=True)
+    return [
+        Labelled(*row, group=group, split=split)
+        for row, group, split in zip(columns, groups, splits, strict=False)
+    ]

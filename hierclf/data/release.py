@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
-from hierclf.counts import counted
-from hierclf.data.csv_tables import label_ids, read_csv, read_header, read_mapping
-from hierclf.data.file_names import LEAVES, is_absolute, is_hidden, leaves
-from hierclf.data.grouping import GROUP, SPLIT
-from hierclf.data.image_store import Entry, ImageStore
-from hierclf.data.listing import Listing, Problem, Row
+from hierclf.data.classes import ClassLevel
+from hierclf.data.columns import IMAGE, SUB, SUPER
+from hierclf.data.csv_tables import read_header, read_mapping
+from hierclf.data.file_names import is_hidden
+from hierclf.data.hierarchy_file import HIERARCHY
+from hierclf.data.image_store import ImageStore
+from hierclf.data.labelled_tables import Part, list_rows, read_parts
+from hierclf.data.listing import Listing, Problem
+from hierclf.data.splits import without_test
 
 COLUMNS = ("image", "superclass_index", "subclass_index")
 PREFERRED_CSV = "train_data.csv"
@@ -18,37 +21,15 @@ def list_release(
     root: Path, problems: list[Problem], *, zip_encoding: str | None = None
 ) -> Listing | None:
     """Read the table and the mappings, and find each image."""
-    levels = (
-        read_mapping(root / SUPER_MAPPING, problems),
-        read_mapping(root / SUB_MAPPING, problems),
-    )
+    mappings = [read_mapping(root / name, problems) for name in (SUPER_MAPPING, SUB_MAPPING)]
     table = _choose_csv(root, problems)
-    if table is None or not all(level.names for level in levels):
+    if table is None or not all(mapping.names for mapping in mappings):
         return None
     store = ImageStore(root, problems, zip_encoding=zip_encoding)
-    rows = []
-    absolute: list[str] = []
-    extra = [column for column in (GROUP, SPLIT) if column in read_header(table)]
-    for where, (image, *cells) in read_csv(table, [*COLUMNS, *extra], problems):
-        ids = label_ids(where, cells[:2], levels, problems)
-        entry = _locate(store, where, image, problems)
-        if ids is None or entry is None:
-            continue
-        if is_absolute(image):
-            absolute.append(image)
-        missing = entry if isinstance(entry, str) else ""
-        key, division = None if missing else entry, dict(zip(extra, cells[2:], strict=True))
-        groups = division.get(GROUP), division.get(SPLIT)
-        rows.append(Row(where, image, *ids, key, missing, *groups))
-    if absolute:
-        what = counted(
-            len(absolute),
-            "image is named by an absolute path: the folder was searched for the path's end",
-            "images are named by absolute paths: the folder was searched for the paths' ends",
-        )
-        what += f" (first: {absolute[0]!r})"
-        problems.append(Problem(table.name, what, False))
-    return Listing(rows, *levels, read=store.read, stamp=lambda entry: list(entry.stamp))
+    named = dict(zip((IMAGE, SUPER, SUB), COLUMNS, strict=True))
+    labelled = without_test(read_parts([Part(table)], named, problems, store=store), problems)
+    levels = [ClassLevel(mapping, by_name=False) for mapping in mappings]
+    return list_rows(labelled, levels, store, problems, table=table.name)
 
 
 def has_table(root: Path) -> bool:
@@ -63,7 +44,7 @@ def has_mapping(root: Path) -> bool:
 
 def csv_files(root: Path) -> list[Path]:
     """The CSV files of a folder, sorted, without mappings and hidden files."""
-    mappings = (SUPER_MAPPING, SUB_MAPPING)
+    mappings = (SUPER_MAPPING, SUB_MAPPING, HIERARCHY)
     files = (file for file in root.glob("*.csv") if not is_hidden(file.name))
     return sorted(file for file in files if file.name not in mappings)
 
@@ -89,21 +70,3 @@ def _choose_csv(root: Path, problems: list[Problem]) -> Path | None:
         what = f"no CSV has the columns {', '.join(COLUMNS)}"
     problems.append(Problem(root.name, what, True))
     return None
-
-
-def _locate(
-    store: ImageStore, where: str, image: str, problems: list[Problem]
-) -> Entry | str | None:
-    """The file of a CSV row; the reason why it is missing; or None after adding a problem."""
-    reason = "the image name is empty" if not image else ""
-    entry: Entry | str = ""
-    if not reason and leaves(image):
-        reason = f"image {image!r}: {LEAVES}"
-    elif not reason:
-        entry = store.locate(image)
-        if isinstance(entry, Entry) and entry.unsafe:
-            reason = f"image {image!r}: {entry.unsafe}"
-    if reason:
-        problems.append(Problem(where, reason, True))
-        return None
-    return entry

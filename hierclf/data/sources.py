@@ -3,7 +3,10 @@
 - Release layout: a folder with one CSV of the columns image, superclass_index and subclass_index
   (train_data.csv where there are several), superclass_mapping.csv, subclass_mapping.csv, and the
   images in a zip or loose, nested or not.
-- Folder tree: super/sub/image.jpg, or train/super/sub/image.jpg beside val and test.
+- Tables of image files and labels (names or ids): CSV, TSV, JSON lines or Parquet; one, or one for
+  each split; also as metadata.* in a Hugging Face imagefolder.
+- Folder tree: super/sub/image.jpg, or sub/image.jpg with hierarchy.csv; also below train, val and
+  test.
 - Parquet: a file, or a folder of files, with image bytes and two label columns.
 - `demo` or `demo:SEED`: the built-in set. A folder of that name is `./demo`.
 
@@ -12,25 +15,23 @@ Everything wrong with the data is found in one pass and listed with row numbers.
 
 import hashlib
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
 from hierclf.data.alike_names import settle_alike
-from hierclf.data.archives import WAY_OUT, is_other_archive
+from hierclf.data.columns import parse_columns
 from hierclf.data.demo import demo_source
 from hierclf.data.encoded import with_jpeg_end
 from hierclf.data.grouping import check_rows, row_groups, row_is_val
+from hierclf.data.layouts import TableOptions, list_layout
 from hierclf.data.listing import (
     Listing,
     Problem,
     Row,
     settle,
 )
-from hierclf.data.parquet import has_image_labels, list_parquet
-from hierclf.data.parquet_table import has_images, parquet_files
-from hierclf.data.release import csv_files, has_mapping, has_table, list_release
 from hierclf.data.source import Source
-from hierclf.data.tree import has_class_folders, list_tree
 from hierclf.hierarchy import Hierarchy
 
 
@@ -45,15 +46,21 @@ def open_source(
     normalise_names: bool = False,
     zip_encoding: str | None = None,
     keep_truncated: bool = False,
+    columns: str | None = None,
+    hierarchy: str | None = None,
 ) -> Source:
     """Open training data.
 
     Args:
-        path: "demo", "demo:SEED", a folder or a .parquet file.
+        path: "demo", "demo:SEED", a folder, or a table: CSV, TSV, JSON lines or Parquet.
         normalise_names: merge classes whose names differ only in case, spaces or the form of
             letters.
         zip_encoding: the encoding of names in zips that are not marked as UTF-8.
         keep_truncated: read JPEG files that end early, and fill the missing part.
+        columns: the columns of a table, as "image=COLUMN,super=COLUMN,sub=COLUMN"; those that are
+            not given are known by their names.
+        hierarchy: a table that gives each sub-class its super-class; None takes hierarchy.csv
+            beside the data where there is one.
 
     Raises:
         ValueError: the first fatal problem, in one line, and how many more there are.
@@ -63,11 +70,15 @@ def open_source(
         normalise_names=normalise_names,
         zip_encoding=zip_encoding,
         keep_truncated=keep_truncated,
+        columns=columns,
+        hierarchy=hierarchy,
     )
     if source is not None:
         return source
     fatal = [problem for problem in problems if problem.fatal]
-    more = f" (and {len(fatal) - 1} more: `hierclf check {path}` lists them)"
+    given = [path, *(["--columns", columns] if columns else [])]
+    given += ["--hierarchy", hierarchy] if hierarchy else []
+    more = f" (and {len(fatal) - 1} more: `hierclf check {shlex.join(given)}` lists them)"
     place = "" if fatal[0].where == path else f"{fatal[0].where}: "
     raise ValueError(f"{path}: {place}{fatal[0].what}{more if len(fatal) > 1 else ''}")
 
@@ -78,6 +89,8 @@ def inspect_source(
     normalise_names: bool = False,
     zip_encoding: str | None = None,
     keep_truncated: bool = False,
+    columns: str | None = None,
+    hierarchy: str | None = None,
 ) -> tuple[Source | None, list[Problem]]:
     """Read a source and list every problem; the source is None if one of them is fatal.
 
@@ -86,16 +99,17 @@ def inspect_source(
     if is_demo(path):
         return _demo(path)
     problems: list[Problem] = []
+    options = TableOptions(parse_columns(columns), hierarchy, zip_encoding)
     try:
-        listing = _list(path, problems, zip_encoding)
+        listing = list_layout(path, problems, options)
         if listing is None:
             return None, problems
         listing = settle_alike(listing, problems, merge=normalise_names)
-        rows, hierarchy = settle(listing, problems)
+        rows, known = settle(listing, problems)
         check_rows(rows, listing.sub_level.names, problems)
-        if hierarchy is None or any(problem.fatal for problem in problems):
+        if known is None or any(problem.fatal for problem in problems):
             return None, problems
-        source = _source(path, listing, rows, hierarchy, problems)
+        source = _source(path, listing, rows, known, problems)
         return (_with_truncated(source) if keep_truncated else source), problems
     except OSError as error:
         where = str(error.filename or path)
@@ -110,39 +124,6 @@ def _demo(path: str) -> tuple[Source | None, list[Problem]]:
         return None, [Problem(path, what, True)]
     source = demo_source(int(seed), "train")
     return source, source.problems
-
-
-def _list(path: str, problems: list[Problem], zip_encoding: str | None) -> Listing | None:
-    """Recognise the format and read its table."""
-    root = Path(path).expanduser()
-    if not root.exists():
-        problems.append(Problem(path, "no such file or folder", True))
-        return None
-    if root.is_file():
-        if root.suffix.lower() == ".parquet":
-            return list_parquet(root, problems)
-        what = "is neither a folder nor a .parquet file (a zip belongs in a folder with its CSVs)"
-        if root.suffix.lower() != ".zip" and is_other_archive(root):
-            what = WAY_OUT
-        problems.append(Problem(path, what, True))
-        return None
-    parquet = parquet_files(root)
-    if has_table(root) and has_mapping(root):
-        return list_release(root, problems, zip_encoding=zip_encoding)
-    if not has_table(root) and any(has_image_labels(root, file) for file in parquet):
-        return list_parquet(root, problems)
-    tables = csv_files(root)
-    if has_class_folders(root):
-        for file in (*tables, *parquet):
-            what = "not a table of images and labels with its mappings; left out, the class folders"
-            problems.append(Problem(file.name, f"{what} are read", False))
-        return list_tree(root, problems)
-    # An incomplete layout is read nevertheless: the reader reports what is missing.
-    if not tables and any(map(has_images, parquet)):
-        return list_parquet(root, problems)
-    if tables or has_mapping(root):
-        return list_release(root, problems, zip_encoding=zip_encoding)
-    return list_parquet(root, problems) if parquet else list_tree(root, problems)
 
 
 def _source(

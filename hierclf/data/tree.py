@@ -1,6 +1,5 @@
 """Folder trees of images: super/sub/image, whole or divided into train, val and test."""
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -8,7 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hierclf.counts import counted
+from hierclf.data.classes import Labelled, class_rows, level_of
 from hierclf.data.folders import DANGLING, Entry, links_out, walk_files
+from hierclf.data.hierarchy_file import HIERARCHY, Parents, hierarchy_lines
 from hierclf.data.image_kind import (
     FORMATS,
     has_image_ending,
@@ -17,15 +18,9 @@ from hierclf.data.image_kind import (
     missing_plugin,
 )
 from hierclf.data.image_store import is_loose_image, loose_head, read_loose
-from hierclf.data.listing import ClassNames, Listing, Problem, Row
+from hierclf.data.listing import Listing, Problem
+from hierclf.data.splits import TEST, VAL, split_of, test_left_out
 from hierclf.hierarchy import is_novel_name
-
-_SPLIT_OF = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
-    **dict.fromkeys(("test", "testing", "holdout"), "test"),
-}
-_SPLIT_NAME = re.compile(r"[\W\d_]*([a-z]+?)[\W_]*(?:set|data|images)?[\W\d_]*")
 
 
 class _Image(NamedTuple):
@@ -35,22 +30,23 @@ class _Image(NamedTuple):
     split: str | None = None
 
 
-def _split_of(folder: str) -> str | None:
-    """The split that a folder's name means: `train` for Training, train_set, 01-train-images."""
-    found = _SPLIT_NAME.fullmatch(folder.lower())
-    return _SPLIT_OF.get(found[1]) if found else None
-
-
-def list_tree(root: Path, problems: list[Problem]) -> Listing | None:
+def list_tree(
+    root: Path, problems: list[Problem], parents: Parents | None = None
+) -> Listing | None:
     """Read a tree super/sub/image, or train/super/sub/image beside val and test.
 
     Images below `val` are the user's validation images; those below `test` are left out.
+
+    Args:
+        root: the folder.
+        problems: the list to add to.
+        parents: gives their super-classes to folders of one level, sub/image.
     """
     entries = _images(root, problems)
     if splits := _top_splits(entries):
-        found = _from_splits(entries, splits, problems)
+        found = _from_splits(entries, splits, problems, parents)
     else:
-        found = _from_classes(entries, problems)
+        found = _from_classes(entries, problems, parents)
     if not found:
         if not any(problem.fatal for problem in problems):
             what = "no images at all: neither CSVs, nor Parquet files, nor folders super/sub/image "
@@ -108,54 +104,73 @@ def _top_splits(entries: Sequence[Entry]) -> dict[str, str]:
     there is no other folder.
     """
     tops = {entry.path.split("/")[0] for entry in entries if "/" in entry.path}
-    splits = {top: split for top in sorted(tops) if (split := _split_of(top))}
+    splits = {top: split for top in sorted(tops) if (split := split_of(top))}
     kinds = set(splits.values())
     return splits if "train" in kinds and (len(kinds) > 1 or len(splits) == len(tops)) else {}
 
 
 def _from_splits(
-    entries: Sequence[Entry], splits: dict[str, str], problems: list[Problem]
+    entries: Sequence[Entry],
+    splits: dict[str, str],
+    problems: list[Problem],
+    parents: Parents | None,
 ) -> list[_Image]:
-    found: list[_Image] = []
+    inside: list[tuple[Entry, list[str], str]] = []
     test: Counter[str] = Counter()
     elsewhere: Counter[str] = Counter()
-    has_val = "val" in splits.values()
     for entry in entries:
-        *folders, _ = entry.path.split("/")
-        top, *classes = folders or [""]
-        if splits.get(top) == "test":
-            test[top] += 1
-        elif top not in splits or len(classes) != 2:
+        top, *classes = entry.path.split("/")[:-1] or [""]
+        if top not in splits:
             elsewhere[top or "."] += 1
+        elif splits[top] == TEST:
+            test[top] += 1
         else:
+            inside.append((entry, classes, top))
+    problems += [test_left_out(folder, count) for folder, count in sorted(test.items())]
+    levels = _class_levels([classes for _, classes, _ in inside], parents)
+    has_val = VAL in splits.values()
+    found = []
+    for entry, classes, top in inside:
+        if len(classes) == levels:
             split = splits[top] if has_val else None
-            found.append(_Image(classes[0], classes[1], entry, split))
-    for folder, count in sorted(test.items()):
-        what = f"{counted(count, 'test image')}, for `hierclf evaluate`; left out"
-        problems.append(Problem(folder, what, False))
-    problems += _outside(elsewhere, "split/super/sub")
+            found.append(_Image(classes[0] if levels == 2 else "", classes[-1], entry, split))
+        else:
+            elsewhere[top] += 1
+    problems += _outside(elsewhere, "split/super/sub" if levels == 2 else "split/sub")
     if not found:
         names = ", ".join(splits)
         what = (
             f"the folders {names} are splits, but the classes below them have only one level; "
-            "two are needed (train/super/sub/image)"
+            f"two are needed (train/super/sub/image), or {HIERARCHY} beside {names} "
+            f"{hierarchy_lines(classes[0] for _, classes, _ in inside if len(classes) == 1)}"
         )
         problems.append(Problem(names, what, True))
-    return found
+    return found if levels == 2 else _with_parents(found, parents, problems)
 
 
-def _from_classes(entries: Sequence[Entry], problems: list[Problem]) -> list[_Image]:
+def _from_classes(
+    entries: Sequence[Entry], problems: list[Problem], parents: Parents | None
+) -> list[_Image]:
     found: list[_Image] = []
     elsewhere: Counter[str] = Counter()
+    levels = _class_levels([entry.path.split("/")[:-1] for entry in entries], parents)
     for entry in entries:
-        *folders, _ = entry.path.split("/")
-        if len(folders) == 2:
-            found.append(_Image(folders[0], folders[1], entry))
+        folders = entry.path.split("/")[:-1]
+        if len(folders) == levels:
+            found.append(_Image(folders[0] if levels == 2 else "", folders[-1], entry))
         else:
             elsewhere["/".join(folders) or "."] += 1
-    problems += _outside(elsewhere, "super/sub")
+    flat = sorted(folder for folder in elsewhere if "/" not in folder and folder != ".")
+    if not found and len(flat) > 1:
+        what = "its folders are one level of classes, but two are needed (super/sub/image), or "
+        what += f"{HIERARCHY} beside them {hierarchy_lines(flat)}"
+        problems.append(Problem(", ".join(flat[:3]) + ", ..." * (len(flat) > 3), what, True))
+        return []
+    problems += _outside(elsewhere, "super/sub" if levels == 2 else "sub")
+    if levels == 1:
+        return _with_parents(found, parents, problems)
     subs = {image.sub_name for image in found}
-    kinds = {_split_of(sub) for sub in subs}
+    kinds = {split_of(sub) for sub in subs}
     if "train" in kinds and None not in kinds:
         what = (
             "the folders below the classes are splits; put them above two levels of classes "
@@ -163,6 +178,30 @@ def _from_classes(entries: Sequence[Entry], problems: list[Problem]) -> list[_Im
         )
         problems.append(Problem(", ".join(sorted(subs)), what, True))
     return found
+
+
+def _class_levels(folders: Sequence[Sequence[str]], parents: Parents | None) -> int:
+    """How many levels of classes the folders of images are: one only if a file names the other."""
+    flat = parents is not None and not any(len(classes) == 2 for classes in folders)
+    return 1 if flat else 2
+
+
+def _with_parents(
+    found: Sequence[_Image], parents: Parents | None, problems: list[Problem]
+) -> list[_Image]:
+    """The images with the super-class of each; a problem for each folder that has none."""
+    assert parents is not None
+    subs = sorted({image.sub_name for image in found})
+    super_of = {sub: parents.find(sub) for sub in subs}
+    problems += [
+        Problem(f"folder {sub!r}", f"is not in {parents.name}{parents.alike(sub)}", True)
+        for sub, super_name in super_of.items()
+        if super_name is None
+    ]
+    if unused := parents.unused(subs):
+        what = counted(len(unused), "sub-class has no folder", "sub-classes have no folder")
+        problems.append(Problem(parents.name, f"{what} (first: {unused[0]!r})", False))
+    return [image._replace(super_name=super_of[image.sub_name] or "") for image in found]
 
 
 def _outside(counts: Counter[str], layout: str) -> list[Problem]:
@@ -201,7 +240,7 @@ def _hint(root: Path, entries: Sequence[Entry]) -> str:
     tops = {parts[0] for parts in folders if parts}
     if not folders or any(len(parts) != 3 for parts in folders):
         return ""
-    if all(_split_of(parts[2]) for parts in folders):
+    if all(split_of(parts[2]) for parts in folders):
         return "; put the folders train, val, test above the classes"
     return f"; is the data set {root / tops.pop()}?" if len(tops) == 1 else ""
 
@@ -212,7 +251,8 @@ def _listing(root: Path, found: Sequence[_Image], problems: list[Problem]) -> Li
     for image in found:
         parents[image.sub_name].add(image.super_name)
     names = {name for image in found for name in (image.super_name, image.sub_name)}
-    for name in sorted(filter(is_novel_name, names)):
+    novel = set(filter(is_novel_name, names))
+    for name in sorted(novel):
         what = "a class is named 'novel', which training data must not hold"
         problems.append(Problem(f"folder {name!r}", what, True))
 
@@ -223,22 +263,22 @@ def _listing(root: Path, found: Sequence[_Image], problems: list[Problem]) -> Li
         several = len(parents[image.sub_name]) > 1
         return f"{image.super_name}/{image.sub_name}" if several else image.sub_name
 
-    super_ids = {name: i for i, name in enumerate(sorted({image.super_name for image in found}))}
-    sub_ids = {name: i for i, name in enumerate(sorted({full(image) for image in found}))}
+    labelled = [
+        Labelled(
+            image.entry.path,
+            image.entry.path,
+            (image.super_name, full(image)),
+            image.entry,
+            split=image.split,
+        )
+        for image in found
+        if image.super_name and not {image.super_name, image.sub_name} & novel
+    ]
+    levels = [level_of({row.labels[i] for row in labelled}, by_name=True) for i in (0, 1)]
     return Listing(
-        rows=[
-            Row(
-                image.entry.path,
-                image.entry.path,
-                super_ids[image.super_name],
-                sub_ids[full(image)],
-                image.entry,
-                split=image.split,
-            )
-            for image in found
-        ],
-        super_level=ClassNames({i: name for name, i in super_ids.items()}, len(super_ids)),
-        sub_level=ClassNames({i: name for name, i in sub_ids.items()}, len(sub_ids)),
+        rows=class_rows(labelled, levels, problems),
+        super_level=levels[0].classes,
+        sub_level=levels[1].classes,
         read=partial(read_loose, root),
         stamp=lambda entry: list(entry.stamp),
     )

@@ -115,6 +115,8 @@ def configured_source(config: Config) -> Source:
         normalise_names=data.normalise_names,
         zip_encoding=data.zip_encoding,
         keep_truncated=data.truncated == "keep",
+        columns=data.columns,
+        hierarchy=data.hierarchy,
     )
 
 

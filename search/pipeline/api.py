@@ -46,6 +46,8 @@ def run(
     name: str | None = None,
     trials: int | None = None,
     seed: int | None = None,
+    columns: str | None = None,
+    hierarchy: str | Path | None = None,
     group_by: str | None = None,
     novel: str | Path | None = None,
     time_budget: float | None = None,
@@ -63,13 +65,19 @@ def run(
     at the end, and handles SIGINT and SIGTERM meanwhile.
 
     Args:
-        data: a folder, a Parquet file, or "demo"; None takes the configuration's.
+        data: a folder, a table (CSV, TSV, JSON lines or Parquet), or "demo"; None takes
+            the configuration's.
         config: a YAML file or the name of a recipe; None takes "demo" for the demo set and "paper"
             for other data.
         overrides: changes to the configuration, each as "section.key=value".
         name: of the run and of its folder; None names it after the current time.
         trials: number of trials of the search; None takes the configuration's.
         seed: None takes the configuration's.
+        columns: the columns of a table of image files, such as
+            "image=file,super=genus,sub=species"; those that are not given are known by
+            their names. None takes the configuration's.
+        hierarchy: a table that gives each sub-class its super-class, for data that name
+            sub-classes only; None takes the configuration's, or hierarchy.csv beside the data.
         group_by: a regular expression; images whose names share what its first group matches (or
             all of it) stay on one side of every split. None takes the configuration's.
         novel: images of classes that are not known, to choose and judge thresholds by: a folder, a
@@ -107,6 +115,8 @@ def run(
         "data.path": None if data is None else str(data),
         "search.trials": trials,
         "seed": seed,
+        "data.columns": columns,
+        "data.hierarchy": None if hierarchy is None else str(hierarchy),
         "data.group_by": group_by,
         "data.novel": None if novel is None else str(novel),
     }

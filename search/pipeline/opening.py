@@ -151,8 +151,10 @@ def _absolute(config: Config) -> Config:
     data, model = config.data, config.model
     if not is_demo(data.path) and Path(data.path).exists():
         data = data.model_copy(update={"path": str(Path(data.path).resolve())})
-    if data.novel is not None and Path(data.novel).exists():
-        data = data.model_copy(update={"novel": str(Path(data.novel).resolve())})
+    for name in ("novel", "hierarchy"):
+        path = getattr(data, name)
+        if path is not None and Path(path).exists():
+            data = data.model_copy(update={name: str(Path(path).resolve())})
     model = model.model_copy(update={"weights": _absolute_weights(model.weights)})
     search, space = config.search, dict(config.search.space)
     if isinstance(varied := space.get("model.weights"), Choices):

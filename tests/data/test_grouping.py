@@ -93,9 +93,9 @@ def test_other_groups_are_other_data_and_no_groups_are_the_same_as_ever(tmp_path
             "all its images are in one group, which leaves nothing to validate on",
         ),
         (
-            {"split": ["train", "test", "train", "val", "", "val"]},
+            {"split": ["train", "odd", "train", "val", "", "val"]},
             "column 'split'",
-            "every cell must be train or val, but train_data.csv row 3 holds 'test' "
+            "every cell must be train, val or test, but train_data.csv row 3 holds 'odd' "
             "(and 1 more is neither)",
         ),
         (

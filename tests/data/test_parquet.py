@@ -171,7 +171,7 @@ def test_a_column_in_some_files_only_is_named(tmp_path: Path) -> None:
         ({"subclass": ["owl", "owl", "hen", "hen", "pug", "Novel"]}, "is 'novel'"),
         ({"subclass": ["owl", "owl", "hen", "owl", "owl", "pug"]}, "'owl' is under super-class"),
         ({"subclass": [0, 0, 1, 1, 2, 2]}, "column 'subclass' must hold text, but holds int64"),
-        ({"image": ["text"] * 6}, "a column of image bytes is missing"),
+        ({"image": ["text"] * 6}, "named images cannot be found"),
         ({"image": [b"x"] * 6, "superclass": ["bird"] * 6}, "the super head needs at least 2"),
     ],
 )

@@ -122,8 +122,8 @@ def test_a_tree_class_of_one_image_is_fatal(tmp_path: Path) -> None:
     assert "at least 2 images" in only_fatal(tree(tmp_path, TREE[:-1])).what
 
 
-@pytest.mark.parametrize("images", [[], ["cat/1.png", "dog/2.png"]])
-def test_a_folder_without_two_levels_has_no_images(tmp_path: Path, images: list[str]) -> None:
+@pytest.mark.parametrize("images", [[], ["1.png", "2.png"], ["cat/1.png", "cat/2.png"]])
+def test_a_folder_without_classes_has_no_images(tmp_path: Path, images: list[str]) -> None:
     assert "no images at all" in only_fatal(tree(tmp_path, images)).what
 
 

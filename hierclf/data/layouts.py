@@ -1,0 +1,123 @@
+"""Which layout a path holds: the release, a tree, Parquet, or tables of image files and labels."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hierclf.data.archives import WAY_OUT, is_other_archive
+from hierclf.data.classes import find_levels
+from hierclf.data.hierarchy_file import Parents, hierarchy_file, read_parents
+from hierclf.data.image_store import ImageStore
+from hierclf.data.labelled_tables import Part, list_rows, read_parts
+from hierclf.data.listing import Listing, Problem
+from hierclf.data.parquet import has_image_labels, list_parquet
+from hierclf.data.parquet_table import has_images, parquet_files
+from hierclf.data.release import csv_files, has_mapping, has_table, list_release
+from hierclf.data.splits import without_test
+from hierclf.data.table_files import is_table, table_columns
+from hierclf.data.table_search import METADATA, find_parts, tables_of, without_test_parts
+from hierclf.data.tree import has_class_folders, list_tree
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """How a user says what tables hold.
+
+    Attributes:
+        columns: by role, as `columns.parse_columns` gives them; others are known by name.
+        hierarchy: the file that gives each sub-class its super-class; None looks for
+            hierarchy.csv beside the data.
+        zip_encoding: the encoding of names in zips that are not marked as UTF-8.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    hierarchy: str | None = None
+    zip_encoding: str | None = None
+
+
+def list_layout(path: str, problems: list[Problem], options: TableOptions) -> Listing | None:
+    """Recognise the layout of labelled images and read its table; None after a fatal problem.
+
+    Args:
+        path: a folder or a file.
+        problems: the list to add to.
+        options: what the user says of tables.
+    """
+    root = Path(path).expanduser()
+    if not root.exists():
+        problems.append(Problem(path, "no such file or folder", True))
+        return None
+    folder = root if root.is_dir() else root.parent
+    file = hierarchy_file(folder, options.hierarchy)
+    parents = None if file is None else read_parents(file, problems)
+    if file is not None and parents is None:
+        return None
+    if root.is_file():
+        return _list_file(root, problems, options, parents)
+    return _list_folder(root, problems, options, parents)
+
+
+def _list_file(
+    root: Path, problems: list[Problem], options: TableOptions, parents: Parents | None
+) -> Listing | None:
+    if root.suffix.lower() == ".parquet" and (has_images(root) or not table_columns(root)):
+        return list_parquet(root, problems)
+    if is_table(root):
+        return _list_tables(root.parent, [Part(root)], problems, options, parents)
+    what = "is neither a folder nor a .parquet file (a zip belongs in a folder with its CSVs)"
+    if root.suffix.lower() != ".zip" and is_other_archive(root):
+        what = WAY_OUT
+    problems.append(Problem(str(root), what, True))
+    return None
+
+
+def _list_folder(
+    root: Path, problems: list[Problem], options: TableOptions, parents: Parents | None
+) -> Listing | None:
+    parquet, is_release = parquet_files(root), has_table(root) and not options.columns
+    if is_release and has_mapping(root):
+        return list_release(root, problems, zip_encoding=options.zip_encoding)
+    if not is_release and any(has_image_labels(root, file) for file in parquet):
+        return list_parquet(root, problems)
+    has_classes = has_class_folders(root)
+    named, needs_super = options.columns, parents is None
+    before = len(problems)
+    parts = find_parts(root, named, problems, needs_super=needs_super)
+    # Class folders say as much as a table that is not named for it.
+    if parts and (not has_classes or named or parts[0].file.name.lower() in METADATA):
+        return _list_tables(root, parts, problems, options, parents)
+    tables = csv_files(root)
+    if has_classes:
+        del problems[before:]
+        for file in (*tables, *parquet):
+            what = "not a table of images and labels with its mappings; left out, the class folders"
+            if any(part.file == file for part in parts):
+                what = f"left out; give it in place of {root} to read it: now the class folders"
+            problems.append(Problem(file.name, f"{what} are read", False))
+        return list_tree(root, problems, parents)
+    if len(problems) > before:
+        return None
+    # An incomplete layout is read nevertheless: the reader reports what is missing.
+    if not tables and any(map(has_images, parquet)):
+        return list_parquet(root, problems)
+    if is_release or has_mapping(root):
+        return list_release(root, problems, zip_encoding=options.zip_encoding)
+    if others := tables_of(root):
+        return _list_tables(root, [Part(file) for file in others], problems, options, parents)
+    return list_parquet(root, problems) if parquet else list_tree(root, problems, parents)
+
+
+def _list_tables(
+    root: Path,
+    parts: Sequence[Part],
+    problems: list[Problem],
+    options: TableOptions,
+    parents: Parents | None,
+) -> Listing | None:
+    parts = without_test_parts(parts, problems)
+    store = ImageStore(root, problems, zip_encoding=options.zip_encoding)
+    named = options.columns
+    labelled = read_parts(parts, named, problems, store=store, parents=parents)
+    labelled = without_test(labelled, problems)
+    levels = find_levels(root, labelled, problems)
+    return list_rows(labelled, levels, store, problems, table=parts[0].file.name)
