@@ -3,7 +3,7 @@
 Shape legend: B images of a batch, H x W size of the decoded images.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Any
@@ -23,12 +23,15 @@ from hierclf.hierarchy import LEVELS
 from hierclf.nets.inference import images_at_a_time, pick_device
 from hierclf.nets.preprocessing import center_view
 from hierclf.nets.two_heads import Outputs, known_outputs, score_inputs
-from hierclf.rules.answers import COLUMNS, answer_rows
+from hierclf.rules.answers import COLUMNS, Judged, judge, judged_rows
 from hierclf.scores import SCORES, ScoreInputs, score_columns
 
 # Encoded bytes, or a function that returns them or decoded pixels, uint8 [H, W, 3]. The function is
 # called in another thread, one batch ahead.
 Encoded = bytes | Callable[[], bytes | NDArray[np.uint8]]
+
+Further = Callable[[ScoreInputs, Judged], Mapping[str, Any]]
+"""Adds columns to a batch's rows, made of the network's outputs and what the rule made of them."""
 
 
 def predict_images(
@@ -70,6 +73,7 @@ def predict_batches(
     batch_size: int = 64,
     device: torch.device | None = None,
     skip_unreadable: bool = False,
+    further: Further | None = None,
 ) -> Iterator[tuple[pd.DataFrame, list[tuple[str, str]]]]:
     """Like `predict_images`, one table per batch, so that memory does not grow with the images.
 
@@ -79,6 +83,7 @@ def predict_batches(
         batch_size: images per batch.
         device: by default a GPU where there is one.
         skip_unreadable: list unreadable images instead of raising.
+        further: gives columns that follow those of `predict_images`.
 
     Yields:
         The table of a batch, and (name, reason) of each image in it that could not be read.
@@ -91,7 +96,7 @@ def predict_batches(
         if unreadable and not skip_unreadable:
             name, reason = unreadable[0]
             raise ValueError(f"{name} must be a readable image: {reason}")
-        rows = _no_rows() if inputs is None else bundle_answers(bundle, names, inputs)
+        rows = _no_rows() if inputs is None else bundle_answers(bundle, names, inputs, further)
         yield pd.DataFrame(rows), unreadable
 
 
@@ -219,26 +224,25 @@ def fitted_pixels(encoded: Encoded, preprocessing: Preprocessing) -> NDArray[np.
     return fit_to(image, preprocessing.height, preprocessing.width)
 
 
-def bundle_answers(bundle: Bundle, names: Sequence[str], inputs: ScoreInputs) -> dict[str, Any]:
+def bundle_answers(
+    bundle: Bundle, names: Sequence[str], inputs: ScoreInputs, further: Further | None = None
+) -> dict[str, Any]:
     """The columns of `predict_images`, in order, each of length B.
 
     Args:
         bundle: a model with thresholds.
         names: of B images.
         inputs: from `network_outputs`.
+        further: gives columns that follow.
 
     Raises:
         ValueError: a number that is not finite; names the image.
     """
     assert bundle.rule is not None
-    return answer_rows(
-        names,
-        inputs,
-        hierarchy=bundle.hierarchy,
-        states=bundle.states,
-        rule=bundle.rule,
-        calibration=bundle.calibration,
-    )
+    hierarchy = bundle.hierarchy
+    judged = judge(inputs, hierarchy=hierarchy, states=bundle.states, rule=bundle.rule)
+    rows = judged_rows(names, inputs, judged, hierarchy=hierarchy, calibration=bundle.calibration)
+    return rows if further is None else {**rows, **further(inputs, judged)}
 
 
 @torch.inference_mode()

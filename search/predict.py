@@ -32,6 +32,7 @@ def predict(
     form: Annotated[
         Literal["table", "submission"], Option("--format", help="all columns, or the two indices")
     ] = "table",
+    explain: Annotated[bool, Option("--explain", help="add columns that say why")] = False,
     batch_size: Annotated[int, Option(min=1)] = 64,
     device: Annotated[str, Option(help="cpu, cuda, cuda:1, ...")] = "auto",
     truncated: Truncated = "refuse",
@@ -47,10 +48,10 @@ def predict(
     """Classify images with a registered model, as `hierclf predict` does with a directory."""
     with one_line_errors("predict.py", debug=debug):
         require_search_packages()
-        if ray and (form != "table" or device != "auto"):
+        if ray and (form != "table" or device != "auto" or explain):
             raise ValueError(
                 "--ray writes all columns, on the devices that Ray sees: beside it, give neither "
-                "--format nor --device"
+                "--format nor --explain nor --device"
             )
         if address is not None and not ray:
             raise ValueError(f"--address needs --ray, but got --address {address} without it")
@@ -69,6 +70,7 @@ def predict(
                 images,
                 out,
                 form=form,
+                explain=explain,
                 batch_size=batch_size,
                 device=device,
                 truncated=truncated,

@@ -1,6 +1,7 @@
 """Commands about predictions: predict, explain, serve, evaluate."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,6 +23,13 @@ def predict(
         Literal["table", "submission"],
         typer.Option("--format", help="All columns, or just image and the two indices."),
     ] = "table",
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="Add columns: what decided and by how much, nearest classes and training image.",
+        ),
+    ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "auto",
     truncated: Truncated = "refuse",
@@ -36,15 +44,19 @@ def predict(
     from hierclf.progress import progress
 
     check_out_file("--out", out, endings=TABLE_ENDINGS)
+    if explain and form != "table":
+        raise ValueError(f"--explain needs --format table, but got --format {form}")
     # Before torch is imported: a wrong path shows at once.
     keep = truncated == "keep"
     files = list_images(images, zip_encoding=zip_encoding, keep_truncated=keep)
     from hierclf.bundle.directory import load_bundle
     from hierclf.commands.predict_files import predict_to_file
     from hierclf.commands.tally import print_tally
+    from hierclf.explanations.background import read_background
     from hierclf.nets.inference import pick_device
 
     bundle = load_bundle(model)
+    background = read_background(bundle) if explain else None
     with progress("predicting") as report:
         tally = predict_to_file(
             bundle,
@@ -54,7 +66,10 @@ def predict(
             batch_size=batch_size,
             device=pick_device(device),
             progress=report,
+            background=background,
         )
+    for what in background.missing if background else ():
+        print(visible(f"missing: {what}"), file=sys.stderr)
     print_tally(tally, out)
     print("next, where the labels are known:")
     say("hierclf", "evaluate", out, "LABELS.csv", "--model", model)

@@ -13,6 +13,9 @@ import torch
 from hierclf.bundle.directory import Bundle
 from hierclf.commands.tally import Tally
 from hierclf.data.image_files import ImageFiles, natural_key
+from hierclf.explanations.background import Background
+from hierclf.explanations.columns import COLUMNS as EXPLAINING
+from hierclf.explanations.columns import explaining
 from hierclf.io.atomic import TABLE_ENDINGS, check_out_file, draft_of
 from hierclf.predict import predict_batches
 from hierclf.progress import Progress
@@ -28,6 +31,10 @@ _SCHEMA = pa.schema(
     + [pa.field(name, pa.int64()) for name in COLUMNS[1:3]]
     + [pa.field(name, pa.string()) for name in COLUMNS[3:5]]
     + [pa.field(name, pa.float32()) for name in COLUMNS[5:]]
+    + [
+        pa.field(name, pa.float32() if name.endswith("_margin") else pa.string())
+        for name in EXPLAINING
+    ]
 )
 
 
@@ -41,6 +48,7 @@ def predict_to_file(
     device: torch.device | None = None,
     progress: Progress | None = None,
     may_be_empty: bool = False,
+    background: Background | None = None,
 ) -> Tally:
     """Predict all readable images; the file is written atomically.
 
@@ -54,6 +62,7 @@ def predict_to_file(
         device: by default a GPU where there is one.
         progress: called as (done, total).
         may_be_empty: whether it is no error if none of these images is readable.
+        background: compared with it, `explaining` adds its columns to a `table`.
 
     Returns:
         Counts, and the unreadable images.
@@ -65,9 +74,15 @@ def predict_to_file(
     tally, done = Tally(left_out=images.left_out), 0
     sort = form == "submission" and list(images.names) != sorted(images.names, key=natural_key)
     batches = predict_batches(
-        bundle, images, batch_size=batch_size, device=device, skip_unreadable=True
+        bundle,
+        images,
+        batch_size=batch_size,
+        device=device,
+        skip_unreadable=True,
+        further=None if background is None else explaining(bundle, background),
     )
-    with _writer(out, SUBMISSION if form == "submission" else COLUMNS, sort=sort) as write:
+    columns = COLUMNS if background is None else (*COLUMNS, *EXPLAINING)
+    with _writer(out, SUBMISSION if form == "submission" else columns, sort=sort) as write:
         for table, unreadable in batches:
             tally.unreadable += unreadable
             done += len(table) + len(unreadable)

@@ -1,6 +1,10 @@
-"""From images to explanations."""
+"""From images to explanations.
 
-from collections.abc import Iterable, Iterator
+Shape legend: B images of a batch.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
 
 import torch
 
@@ -10,6 +14,7 @@ from hierclf.explanations.form import Explanation
 from hierclf.explanations.levels import explain_batch
 from hierclf.explanations.neighbours import find_neighbours
 from hierclf.predict import Encoded, output_batches
+from hierclf.scores import ScoreInputs
 
 
 def explain_images(
@@ -49,30 +54,52 @@ def _explained(
     batch_size: int,
     device: torch.device | None,
 ) -> Iterator[Explanation]:
-    names: list[str] = []  # names may repeat, numbers do not
+    names: dict[str, str] = {}  # names may repeat, numbers do not
+    numbers = map(str, count())
 
     def numbered() -> Iterator[tuple[str, Encoded]]:
-        for name, encoded in images:
-            names.append(name)
-            yield str(len(names) - 1), encoded
+        for number, (name, encoded) in zip(numbers, images, strict=False):
+            names[number] = name
+            yield number, encoded
 
     batches = output_batches(bundle, numbered(), batch_size=batch_size, device=device)
-    for numbers, inputs, unreadable in batches:
-        found = {int(n): _unreadable(names[int(n)], reason) for n, reason in unreadable}
+    for readable, inputs, unreadable in batches:
+        found = {number: _unreadable(names[number], reason) for number, reason in unreadable}
         if inputs is not None:
-            own = [names[int(number)] for number in numbers]
-            explained = explain_batch(bundle, own, inputs, background)
-            neighbours = find_neighbours(bundle, inputs.features, background)
-            for number, name, levels, near in zip(numbers, own, explained, neighbours, strict=True):
-                found[int(number)] = {
-                    "image": name,
-                    "error": None,
-                    "super": levels["super"],
-                    "sub": levels["sub"],
-                    "neighbours": near,
-                }
-        for position in sorted(found):
-            yield found[position]
+            own = [names[number] for number in readable]
+            explained = explain_outputs(bundle, own, inputs, background)
+            found |= dict(zip(readable, explained, strict=True))
+        for number in sorted(found, key=int):
+            del names[number]
+            yield found[number]
+
+
+def explain_outputs(
+    bundle: Bundle, names: Sequence[str], inputs: ScoreInputs, background: Background
+) -> list[Explanation]:
+    """Explain the answers for B images that have passed the network.
+
+    Args:
+        bundle: a model with thresholds.
+        names: of the images.
+        inputs: their features and logits, from `network_outputs`.
+        background: what to compare with.
+
+    Raises:
+        ValueError: a number that is not finite; names the image.
+    """
+    explained = explain_batch(bundle, names, inputs, background)
+    neighbours = find_neighbours(bundle, inputs.features, background)
+    return [
+        {
+            "image": name,
+            "error": None,
+            "super": levels["super"],
+            "sub": levels["sub"],
+            "neighbours": near,
+        }
+        for name, levels, near in zip(names, explained, neighbours, strict=True)
+    ]
 
 
 def _unreadable(name: str, reason: str) -> Explanation:
