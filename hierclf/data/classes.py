@@ -54,7 +54,7 @@ def find_levels(
     """
     levels = []
     for position, kind in enumerate(KINDS):
-        values = {image.labels[position] for image in labelled}
+        values = {image.labels[position] for image in labelled if not image.refused}
         names = not holds_ids(values) if by_name is None else by_name
         mapping = folder / f"{kind}_mapping.csv"
         if not by_name and mapping.is_file():
@@ -96,11 +96,13 @@ def class_rows(
     finders = [_Finder(kind, level) for kind, level in zip(KINDS, levels, strict=True)]
     rows = []
     for image in labelled:
+        if image.refused:
+            problems.append(Problem(image.where, image.refused, True))
+            continue
         found = [f.find(text) for f, text in zip(finders, image.labels, strict=True)]
-        reasons = [reason for reason in (*found, image.refused) if isinstance(reason, str)]
-        problems += [Problem(image.where, reason, True) for reason in reasons if reason]
+        problems += [Problem(image.where, what, True) for what in found if isinstance(what, str)]
         super_id, sub_id = found
-        if image.refused or isinstance(super_id, str) or isinstance(sub_id, str):
+        if isinstance(super_id, str) or isinstance(sub_id, str):
             continue
         key = None if image.missing else image.key
         division = image.missing, image.group, image.split

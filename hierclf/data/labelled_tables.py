@@ -11,7 +11,7 @@ from typing import NamedTuple
 from hierclf.counts import counted
 from hierclf.data.classes import ClassLevel, Labelled, class_rows
 from hierclf.data.columns import IMAGE, SUB, SUPER, find_columns
-from hierclf.data.file_names import LEAVES, is_absolute, leaves
+from hierclf.data.file_names import LEAVES, is_absolute, leaves, loose_form
 from hierclf.data.grouping import GROUP, SPLIT
 from hierclf.data.hierarchy_file import Parents
 from hierclf.data.image_store import Entry, ImageStore
@@ -102,7 +102,7 @@ def _read_part(
     for place, cells in read_table(part.file, list(columns.values()), problems, name=name):
         cell = dict(zip(columns, cells, strict=True))
         labelled = _labelled(place, cell, part, parents)
-        found.append(labelled if store is None else _located(labelled, cell[IMAGE], store))
+        found.append(labelled if store is None else _located(labelled, part.prefix, store))
     return found
 
 
@@ -128,7 +128,7 @@ def _labelled(where: str, cell: Mapping[str, str], part: Part, parents: Parents 
     )
 
 
-def _located(labelled: Labelled, name: str, store: ImageStore) -> Labelled:
+def _located(labelled: Labelled, prefix: str, store: ImageStore) -> Labelled:
     """The same with its file, or the reason why there is none."""
     if labelled.refused:
         return labelled
@@ -136,7 +136,10 @@ def _located(labelled: Labelled, name: str, store: ImageStore) -> Labelled:
     if not isinstance(entry, Entry):
         return labelled._replace(missing=entry)
     if entry.unsafe:
-        return labelled._replace(refused=f"image {name!r}: {entry.unsafe}")
+        return labelled._replace(refused=f"image {labelled.image!r}: {entry.unsafe}")
+    # Found by its last part alone, an image of one split would be taken for another's.
+    if f"/{loose_form(prefix)}" not in f"/{loose_form(entry.path)}":
+        return labelled._replace(missing=f"image {labelled.image!r} is not in {prefix}")
     return labelled._replace(key=entry)
 
 

@@ -15,7 +15,13 @@ from hierclf.data.parquet_table import has_images, parquet_files
 from hierclf.data.release import csv_files, has_mapping, has_table, list_release
 from hierclf.data.splits import without_test
 from hierclf.data.table_files import is_table, table_columns
-from hierclf.data.table_search import METADATA, find_parts, tables_of, without_test_parts
+from hierclf.data.table_search import (
+    METADATA,
+    find_parts,
+    parts_of_splits,
+    tables_of,
+    without_test_parts,
+)
 from hierclf.data.tree import has_class_folders, list_tree
 
 
@@ -102,8 +108,8 @@ def _list_folder(
         return list_parquet(root, problems)
     if is_release or has_mapping(root):
         return list_release(root, problems, zip_encoding=options.zip_encoding)
-    if others := tables_of(root):
-        return _list_tables(root, [Part(file) for file in others], problems, options, parents)
+    if others := parts_of_splits(root) or [Part(file) for file in tables_of(root)]:
+        return _list_tables(root, others, problems, options, parents)
     return list_parquet(root, problems) if parquet else list_tree(root, problems, parents)
 
 

@@ -54,7 +54,7 @@ def find_parts(
         # The release layout, whose ids need their mappings.
         return bool(named) or any(columns.get(role) != ids[role] for role in ids)
 
-    if parts := _in_split_folders(root):
+    if parts := parts_of_splits(root):
         return parts if all(fits(part.file) for part in parts if part.split != TEST) else []
     fitting = [file for file in tables_of(root) if fits(file)]
     fitting = [file for file in fitting if file.name.lower() in METADATA] or fitting
@@ -68,6 +68,16 @@ def find_parts(
     return []
 
 
+def parts_of_splits(root: Path) -> list[Part]:
+    """The metadata files of split folders, such as train/metadata.csv, whatever their columns."""
+    parts = []
+    for folder in sorted(root.iterdir()):
+        if folder.is_dir() and not is_hidden(folder.name) and (split := split_of(folder.name)):
+            tables = [file for file in tables_of(folder) if file.name.lower() in METADATA]
+            parts += [Part(file, f"{folder.name}/", split) for file in tables]
+    return parts if TRAIN in {part.split for part in parts} else []
+
+
 def without_test_parts(parts: Sequence[Part], problems: list[Problem]) -> list[Part]:
     """The tables to train on; splits are kept only where one is for validation."""
     for part in parts:
@@ -77,15 +87,6 @@ def without_test_parts(parts: Sequence[Part], problems: list[Problem]) -> list[P
     kept = [part for part in parts if part.split != TEST]
     has_val = any(part.split == VAL for part in kept)
     return kept if has_val else [part._replace(split=None) for part in kept]
-
-
-def _in_split_folders(root: Path) -> list[Part]:
-    parts = []
-    for folder in sorted(root.iterdir()):
-        if folder.is_dir() and not is_hidden(folder.name) and (split := split_of(folder.name)):
-            tables = [file for file in tables_of(folder) if file.name.lower() in METADATA]
-            parts += [Part(file, f"{folder.name}/", split) for file in tables]
-    return parts if TRAIN in {part.split for part in parts} else []
 
 
 def _one_of_each_split(tables: Sequence[Path]) -> list[Part]:
