@@ -84,7 +84,10 @@ BELOW = {
         "reports",
     },
     "runtime": {"", "io", "data", "scores", "rules"},
-    "serving": {"", "io", "data", "nets", "scores", "rules", "bundle", "predict", "runtime"},
+    "serving": {
+        *("", "io", "data", "nets", "scores", "rules", "bundle", "predict", "explanations"),
+        "runtime",
+    },
     "commands": {
         *("", "io", "data", "scores", "metrics", "nets", "rules", "bundle", "predict"),
         *("runtime", "explanations"),

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from hierclf.errors import one_line
 from hierclf.rules.answers import COLUMNS
 from hierclf.serving.batching import Batcher
-from hierclf.serving.engines import Engine
+from hierclf.serving.engines import Asked, Engine
 from hierclf.serving.limits import Admission, Limits
 from hierclf.serving.metrics import Metrics
 from hierclf.serving.requests import Sent, read_images
@@ -32,6 +32,8 @@ hierclf: which super-class, which sub-class, and is it something that training n
   curl -F image=@photo.jpg {address}/predict
   curl --data-binary @photo.jpg {address}/predict
   curl --json '{{"images": ["BASE64", ...]}}' {address}/predict
+
+  POST /predict?explain=true  says why, too{unless}
 
   GET /model    classes, thresholds, what they promise, versions
   GET /health   the server answers
@@ -128,7 +130,10 @@ class _Service:
     async def page(self, request: Request) -> Response:
         host, port = request.scope.get("server") or ("127.0.0.1", 8000)
         host = f"[{host}]" if ":" in host else host
-        text = _PAGE.format(address=f"http://{host}:{port}")
+        text = _PAGE.format(
+            address=f"http://{host}:{port}",
+            unless="" if self.engine.explain else " (not of this model: it is an exported one)",
+        )
         return PlainTextResponse(text, headers=_HEADERS)
 
     async def health(self, request: Request) -> Response:
@@ -147,8 +152,9 @@ class _Service:
 
     async def predict(self, request: Request) -> Response:
         with self.admission.admitted():
+            explain = self._wants_explanations(request)
             images = await read_images(request, self.limits, self.pool)
-            rows = await asyncio.gather(*map(self._row, images))
+            rows = await asyncio.gather(*(self._row(image, explain) for image in images))
         for row in rows:
             self.metrics.images.labels(_result(row)).inc()
         if all(row["error"] is not None for row in rows):
@@ -157,15 +163,29 @@ class _Service:
             return _answer({"error": what, "predictions": rows}, 422)
         return _answer({"predictions": rows})
 
-    async def _row(self, sent: Sent) -> dict[str, Any]:
+    def _wants_explanations(self, request: Request) -> bool:
+        value = request.query_params.get("explain", "false")
+        if value not in ("true", "false"):
+            what = f"explain must be true or false, but got {value[:40]!r}"
+            raise HTTPException(400, what)
+        if value == "true" and self.engine.explain is None:
+            what = "an exported model gives no explanations; serve the model directory for them"
+            raise HTTPException(400, what)
+        return value == "true"
+
+    async def _row(self, sent: Sent, explain: bool) -> dict[str, Any]:
         """The columns of `hierclf predict`, whether novel at either level, and the error."""
         loop, names = asyncio.get_running_loop(), self.engine.hierarchy
-        decoded = loop.run_in_executor(self.pool, lambda: self.engine.pixels(sent.data()))
+        decoded = loop.run_in_executor(
+            self.pool, lambda: Asked(self.engine.pixels(sent.data()), explain)
+        )
         try:
             row = await self.batcher.predict(decoded)
         except ValueError as error:
             columns = dict.fromkeys((*COLUMNS[1:], "super_novel", "sub_novel"))
             return {"image": sent.name, **columns, "error": one_line(error)}
+        explanation = row.pop("explanation", None)
+        row = row | {"explanation": explanation} if explain else row
         return {
             "image": sent.name,
             **row,

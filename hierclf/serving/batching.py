@@ -3,41 +3,39 @@
 A single client never waits: while nothing else is being decoded, an image passes at once. While
 the network works, those that arrive gather, and are the next batch.
 
-Shape legend: B images of a batch, H x W size of what the network takes.
+Shape legend: B images of a batch.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Generic, NamedTuple, TypeVar
 
 Row = dict[str, Any]
-Pixels = NDArray[np.uint8]
+Item = TypeVar("Item")
+"""An image that was decoded, and what is asked about it."""
 WAIT_S = 0.005
 """The longest time for which a batch waits for images that are being decoded."""
 
 
 class _Waiting(NamedTuple):
-    pixels: Pixels
+    item: Any
     row: asyncio.Future[Row]
 
 
-class Batcher:
+class Batcher(Generic[Item]):
     """Turns calls for one image each into calls for batches. Used in one event loop.
 
     Args:
-        answer: from B times uint8 [H, W, 3] to B rows; called in a thread of its own, one batch at
-            a time. A ValueError is about a single image.
+        answer: from B items to B rows; called in a thread of its own, one batch at a time. An
+            error is about a single one.
         batch_size: the largest B.
         on_batch: told of the size of each batch.
     """
 
     def __init__(
         self,
-        answer: Callable[[Sequence[Pixels]], list[Row]],
+        answer: Callable[[Sequence[Item]], list[Row]],
         *,
         batch_size: int,
         on_batch: Callable[[int], None] = lambda size: None,
@@ -48,21 +46,21 @@ class Batcher:
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
         self._decoding = 0
 
-    async def predict(self, decoded: Awaitable[Pixels]) -> Row:
+    async def predict(self, decoded: Awaitable[Item]) -> Row:
         """The row of one image.
 
         Args:
-            decoded: its pixels, once they are decoded.
+            decoded: gives it once it is decoded.
 
         Raises:
             ValueError: the image could not be decoded, or has no finite answer.
         """
         self._decoding += 1
         try:
-            pixels = await decoded
+            item = await decoded
         finally:
             self._decoding -= 1
-        waiting = _Waiting(pixels, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(item, asyncio.get_running_loop().create_future())
         self._queue.put_nowait(waiting)
         return await waiting.row
 
@@ -73,7 +71,7 @@ class Batcher:
             while True:
                 batch = await self._gathered()
                 self._on_batch(len(batch))
-                results = await loop.run_in_executor(thread, self._rows, [w.pixels for w in batch])
+                results = await loop.run_in_executor(thread, self._rows, [w.item for w in batch])
                 for waiting, result in zip(batch, results, strict=True):
                     if waiting.row.done():  # its request was cancelled
                         continue
@@ -99,11 +97,11 @@ class Batcher:
                 break
         return batch
 
-    def _rows(self, images: list[Pixels]) -> list[Row | Exception]:
+    def _rows(self, items: list[Item]) -> list[Row | Exception]:
         """One result per image: an error of one image must not become that of others."""
         try:
-            return list(self._answer(images))
+            return list(self._answer(items))
         except Exception as error:
-            if len(images) == 1:
+            if len(items) == 1:
                 return [error]
-            return [row for image in images for row in self._rows([image])]
+            return [row for item in items for row in self._rows([item])]

@@ -6,6 +6,7 @@ Shape legend: B images of a batch, H x W size of the pixels that a model's batch
 """
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +26,18 @@ Pixels = NDArray[np.uint8]
 _EXPORTED = "export.json"  # hierclf.runtime.files needs onnxruntime
 
 
+class Asked(NamedTuple):
+    """An image in work.
+
+    Attributes:
+        pixels: uint8 [H, W, 3], from `Engine.pixels`.
+        explain: whether an explanation is wanted.
+    """
+
+    pixels: Pixels
+    explain: bool = False
+
+
 class Engine(NamedTuple):
     """A model that is ready to answer.
 
@@ -35,6 +48,8 @@ class Engine(NamedTuple):
             time.
         columns: from names and outputs to the columns of `hierclf predict`; ValueError for a number
             that is not finite.
+        explain: from names and outputs to an explanation of both levels for each image; None where
+            the model has none to give.
         hierarchy: the known classes and the novel ids.
         rule: scores and thresholds.
         promised: accuracies to expect of the rule, by name, each with expected, low and high; None
@@ -46,24 +61,31 @@ class Engine(NamedTuple):
     pixels: Callable[[bytes], Pixels]
     outputs: Callable[[Pixels], ScoreInputs]
     columns: Callable[[Sequence[str], ScoreInputs], Mapping[str, Any]]
+    explain: Callable[[Sequence[str], ScoreInputs], Sequence[Mapping[Any, Any]]] | None
     hierarchy: Hierarchy
     rule: Rule
     promised: dict[str, Any] | None
     versions: dict[str, str]
     written_with: dict[str, str]
 
-    def rows(self, images: Sequence[Pixels]) -> list[dict[str, Any]]:
+    def rows(self, asked: Sequence[Asked]) -> list[dict[str, Any]]:
         """Plain JSON values, one row per image: the columns of `hierclf predict` without `image`.
 
         A number that is not finite is None: the novelty probability of a model without calibration.
+        The rows of a batch in which somebody wants it have an `explanation`, too.
         """
-        names = [f"image {number}" for number in range(len(images))]
-        columns = self.columns(names, self.outputs(np.stack(images)))
+        names = [f"image {number}" for number in range(len(asked))]
+        inputs = self.outputs(np.stack([pixels for pixels, _ in asked]))
+        columns = self.columns(names, inputs)
         plain = [np.asarray(columns[name]).tolist() for name in COLUMNS[1:]]
-        return [
+        rows = [
             {name: _json_value(value) for name, value in zip(COLUMNS[1:], row, strict=True)}
             for row in zip(*plain, strict=True)
         ]
+        if self.explain is not None and any(explain for _, explain in asked):
+            for row, explanation in zip(rows, self.explain(names, inputs), strict=True):
+                row["explanation"] = explanation
+        return rows
 
     def description(self) -> dict[str, Any]:
         """What `GET /model` says."""
@@ -94,6 +116,7 @@ class Engine(NamedTuple):
             "novel": novel,
             "thresholds": self.rule.to_dict(),
             "promised": self.promised,
+            "explains": self.explain is not None,
             "versions": self.versions,
             "written_with": self.written_with,
         }
@@ -121,6 +144,8 @@ def open_engine(model: Path, device: str = "auto") -> Engine:
 
 def _trained(model: Path, device: str) -> Engine:
     from hierclf.bundle.directory import load_bundle
+    from hierclf.explanations.background import read_background
+    from hierclf.explanations.levels import explain_batch
     from hierclf.nets.inference import pick_device
     from hierclf.predict import bundle_answers, fitted_pixels, network_outputs
 
@@ -128,10 +153,14 @@ def _trained(model: Path, device: str) -> Engine:
     if bundle.rule is None:
         raise ValueError(f"{model} must hold thresholds.json, but has none")
     bundle.inference_net.to(where)
+    background = read_background(bundle)
+    for what in background.missing:
+        warnings.warn(f"explanations: {what}", stacklevel=2)
     return Engine(
         pixels=lambda data: fitted_pixels(data, bundle.preprocessing),
         outputs=lambda images: network_outputs(bundle, images, where),
         columns=lambda names, inputs: bundle_answers(bundle, names, inputs),
+        explain=lambda names, inputs: explain_batch(bundle, names, inputs, background),
         hierarchy=bundle.hierarchy,
         rule=bundle.rule,
         promised=_promised(model, bundle.rule),
@@ -152,6 +181,7 @@ def _exported(model: Path, device: str) -> Engine:
         pixels=lambda data: center_view(decode(data), parts.preprocessing),
         outputs=predictor.outputs,
         columns=predictor.answers,
+        explain=None,
         hierarchy=parts.hierarchy,
         rule=parts.rule,
         promised=None,

@@ -128,6 +128,40 @@ def test_names_of_files_may_hold_any_bytes(port: int) -> None:
         assert [row["image"] for row in reply.json["predictions"]] == [back]
 
 
+def test_explanations_are_the_models_own_and_given_to_those_who_ask(model: Path) -> None:
+    own = hierclf.load(model, device="cpu").explain([data for _, data in IMAGES])
+    with running(model) as port, ThreadPoolExecutor(16) as clients:
+
+        def asked(item: tuple[int, bytes]) -> Any:
+            number, data = item
+            path = "/predict?explain=true" if number % 2 else "/predict"
+            return ask(port, "POST", path, data).json["predictions"][0]
+
+        rows = list(clients.map(asked, enumerate(data for _, data in IMAGES)))
+        torn = ask(port, "POST", "/predict?explain=true", b"none").json["predictions"][0]
+        wrong = ask(port, "POST", "/predict?explain=maybe", IMAGES[0][1])
+    assert torn["error"] is not None
+    assert (wrong.status, wrong.error) == (400, "explain must be true or false, but got 'maybe'")
+    for number, (row, whole) in enumerate(zip(rows, own, strict=True)):
+        assert ("explanation" in row) == bool(number % 2)
+        for level in ("super", "sub"):
+            if number % 2:
+                found: Any = row["explanation"][level]
+                expected: Any = dict(whole)[level]
+                assert found["decision"] == row[f"{level}class"] == expected["decision"]
+                assert found["remarks"] == expected["remarks"]
+                assert [t["name"] for t in found["terms"]] == [t["name"] for t in expected["terms"]]
+                assert found["margin"] == pytest.approx(expected["margin"], rel=1e-3, abs=1e-5)
+
+
+def test_an_exported_model_says_that_it_gives_no_explanations(exported: Path) -> None:
+    with running(exported) as port:
+        reply = ask(port, "POST", "/predict?explain=true", IMAGES[0][1])
+        assert (reply.status, "serve the model directory" in reply.error) == (400, True)
+        assert ask(port, "GET", "/model").json["explains"] is False
+        assert ask(port, "POST", "/predict?explain=false", IMAGES[0][1]).status == 200
+
+
 def test_addresses_and_paths_are_neither_fetched_nor_opened(port: int, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(encode(picture(0)))
