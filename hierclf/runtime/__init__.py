@@ -7,6 +7,11 @@
 code that the model's own predictions use.
 """
 
+import os
+
+# onnxruntime 1.32 for Linux begins to collect telemetry when it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 from hierclf.runtime.predictor import Predictor, load
 
 __all__ = ["Predictor", "load"]

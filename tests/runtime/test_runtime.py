@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -121,6 +122,21 @@ def test_numpy_onnxruntime_and_pillow_suffice(exported: Path, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     (row,) = load(exported).predict([tmp_path / "a.png"])
     assert json.loads(done.stdout) == row | {"image": "a.png"}
+
+
+def test_onnxruntime_keeps_no_telemetry(exported: Path, tmp_path: Path) -> None:
+    """It would write what it is going to send into the user's home."""
+    code = "import sys; from hierclf.runtime import load; load(sys.argv[1])"
+    home = tmp_path / "home"
+    home.mkdir()
+    own = {n: v for n, v in os.environ.items() if n not in ("ORT_DISABLE_TELEMETRY", "HOME")}
+    subprocess.run(
+        [sys.executable, "-c", code, exported],
+        env=own | {"HOME": str(home), "XDG_CACHE_HOME": str(home), "PYTHONPATH": str(ROOT)},
+        timeout=120,
+        check=True,
+    )
+    assert not list(home.rglob("*onnxruntime*"))
 
 
 def test_the_command_exports_and_says_what_to_type(tmp_path: Path) -> None:
