@@ -35,6 +35,7 @@ from search.runtime.progress import console, headline, print_command
 from search.runtime.signals import ended_by_signals
 from search.tracking import store
 from search.tracking.entries import Abandon
+from search.tracking.store_errors import patiently
 
 EXPERIMENT = "hierclf"
 LAST_REPORTS_S = 10.0
@@ -204,5 +205,5 @@ def _run_stages(run: Run, started: float) -> None:
         *(folder.summary, folder.plots, folder.report),
     )
     kept = [file for file in files if file.exists()]
-    store.patiently(store.finish_search, run.mlflow_uri, run.parent_run_id, metrics, kept)
+    patiently(store.finish_search, run.mlflow_uri, run.parent_run_id, metrics, kept)
     print_summary(run, summary, held_out, registered)

@@ -34,8 +34,8 @@ from search.pipeline.threshold_stage import (
     promised_value,
     reporting_rows,
 )
-from search.tracking import store
 from search.tracking.registry import register_model
+from search.tracking.store_errors import PATIENCE_S, patiently
 from search.tuning.experiment import (
     METRIC,
     KeepBest,
@@ -156,14 +156,14 @@ def register_stage(run: Run, held_out: HeldOut) -> str:
         may_move = run.take_over and done["champion"] != done["version"]
         if done["rule"] == sha256_of(run.folder.model / RULE_FILE) and not may_move:
             return str(done["message"])
-    if waiting := run.outbox().wait(store.PATIENCE_S):
+    if waiting := run.outbox().wait(PATIENCE_S):
         entries = counted(waiting, "entry waits", "entries wait")
         raise ValueError(
             f"MLflow's store must answer by the end of a run, but {entries} in "
             f"{run.folder.outbox}; the model is in {run.folder.model}, and --resume continues"
         )
-    store.patiently(log_thresholds, run, held_out)
-    registered = store.patiently(
+    patiently(log_thresholds, run, held_out)
+    registered = patiently(
         register_model,
         run.mlflow_uri,
         run.parent_run_id,

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hierclf.io.atomic import draft_of
-from search.tracking import store
 from search.tracking.entries import Entry, from_line, to_line
+from search.tracking.store_errors import passing, plain
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Outbox:
                 self._deliver(entry)
             except Exception as error:  # of any kind: tracking must never end a search
                 self._warn(error)
-                if store.passing(error):
+                if passing(error):
                     self._pause()
                     continue
             with self._changed:
@@ -87,7 +87,7 @@ class Outbox:
 
     def _warn(self, error: Exception) -> None:
         if not self._warned:
-            text = store.plain(str(error) or type(error).__name__)
+            text = plain(str(error) or type(error).__name__)
             logger.warning("MLflow: the search continues and retries later: %s", text)
             self._warned = True
 

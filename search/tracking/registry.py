@@ -19,7 +19,8 @@ from hierclf.bundle.rule_file import RULE_FILE
 from hierclf.io.digest import sha256_of
 from search.tracking.address import local_path
 from search.tracking.champion import DATA, OBJECTIVE, choose_champion
-from search.tracking.store import MlflowClient, connect, plain_errors
+from search.tracking.store import MlflowClient, connect
+from search.tracking.store_errors import plain_errors
 
 # MLflow's pyfunc and models take a second to import: hence the imports inside functions.
 

@@ -34,7 +34,7 @@ class TrialRuns:
         """Apply an entry.
 
         Raises:
-            StoreErrors: the store failed; see `store.StoreErrors`.
+            StoreErrors: the store failed; see `store_errors`.
         """
         client = self._client = self._client or store.connect(self._place.uri)
         match entry:
