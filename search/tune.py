@@ -38,6 +38,9 @@ def tune(
     mlflow_uri: Annotated[
         str | None, Option(help="an MLflow server; default: a local store")
     ] = None,
+    registered_model: Annotated[
+        str | None, Option(help="name in MLflow's registry; default: hierclf")
+    ] = None,
     results: Annotated[Path, Option(help="folder of runs and of the local store")] = Path(
         "results"
     ),
@@ -78,6 +81,7 @@ def tune(
                 time_budget,
                 gpus,
                 mlflow_uri,
+                registered_model,
                 seed,
                 columns,
                 hierarchy,
@@ -109,6 +113,7 @@ def tune(
             workers_per_trial=workers_per_trial,
             address=address,
             mlflow_uri=mlflow_uri,
+            registered_model=registered_model or "hierclf",
             results=results,
             take_over=take_over,
         )

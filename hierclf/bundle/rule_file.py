@@ -3,19 +3,22 @@
 {"super_score": ..., "super_tau": ..., "sub_score": ..., "sub_tau": ..., "calibration": {...}}
 """
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from hierclf.bundle.checksums import replaced
 from hierclf.hierarchy import LEVELS
-from hierclf.io.atomic import read_json_object, write_json_object
+from hierclf.io.atomic import draft_of, read_json_object, write_json_object
 from hierclf.rules.calibration import Calibration
 from hierclf.rules.rule import Rule
 from hierclf.scores.renamed import current_names
 from hierclf.scores.sums import score_terms
 
 RULE_FILE = "thresholds.json"
+FORMER_RULE_FILE = "thresholds.former.json"
+"""The thresholds before the last change; nothing but an undo reads them."""
 
 
 class RuleFile(NamedTuple):
@@ -26,7 +29,7 @@ class RuleFile(NamedTuple):
 
 
 def save_rule(directory: Path, rule: Rule, calibration: Calibration | None = None) -> None:
-    """Write or replace the thresholds of a model directory, atomically.
+    """Write or replace the thresholds of a model directory, atomically; the former ones are kept.
 
     Args:
         directory: a model directory.
@@ -36,22 +39,26 @@ def save_rule(directory: Path, rule: Rule, calibration: Calibration | None = Non
     Raises:
         ValueError: not a model directory.
     """
+    if (directory / RULE_FILE).is_file():
+        with draft_of(directory / FORMER_RULE_FILE) as draft:
+            shutil.copy(directory / RULE_FILE, draft)
     extra = {} if calibration is None else {"calibration": calibration.to_dict()}
     with replaced(directory, RULE_FILE) as temporary:
         write_json_object(temporary, {**rule.to_dict(), **extra})
 
 
-def load_rule(directory: Path, scores: Sequence[str]) -> RuleFile:
+def load_rule(directory: Path, scores: Sequence[str], *, name: str = RULE_FILE) -> RuleFile:
     """Read `thresholds.json`, if there is one.
 
     Args:
         directory: a model directory.
         scores: names of the model's scores.
+        name: of the file, `FORMER_RULE_FILE` for the thresholds before the last change.
 
     Raises:
         ValueError: a malformed file, or a score that is not among `scores`.
     """
-    path = directory / RULE_FILE
+    path = directory / name
     if not path.is_file():
         return RuleFile(None, None)
     content = read_json_object(path)

@@ -9,6 +9,7 @@ from hierclf.cli.app import Command, Debug, app, say
 from hierclf.io.atomic import read_json_object
 
 PANEL = "Models"
+_NO_CHOICE = ("balanced", None, None, None, None, False)
 
 
 @app.command(cls=Command, rich_help_panel=PANEL)
@@ -38,6 +39,9 @@ def thresholds(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be chosen; write nothing.")
     ] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Put back the thresholds before the last change.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Choose a model's thresholds again, for another goal or as given.
@@ -46,6 +50,11 @@ def thresholds(
     """
     from hierclf.rules.goals import Goal
 
+    if undo:
+        if (goal, novel_rate, seen, super_tau, sub_tau, dry_run) != _NO_CHOICE:
+            raise ValueError("--undo must be given alone, but got other options beside it")
+        _undo(model)
+        return
     wanted = Goal(goal, novel_rate=novel_rate, seen=seen)  # before torch is imported
     if (super_tau is None) != (sub_tau is None) or (super_tau is not None and goal != "balanced"):
         raise ValueError(
@@ -79,10 +88,7 @@ def thresholds(
     if dry_run:
         print(f"dry run: {model / 'thresholds.json'} is as it was")
         return
-    print(f"wrote {model / 'thresholds.json'}")
-    _print_registration(model)
-    print("next:")
-    say("hierclf", "predict", model, "IMAGES", "--out", "predictions.csv")
+    _print_written(model)
 
 
 @app.command(cls=Command, rich_help_panel=PANEL)
@@ -120,6 +126,21 @@ def export(
     print(f"wrote {folder}; its outputs are the model's to {difference:.1g} on random images")
     print("next:")
     say("python", "-m", "hierclf.runtime", folder, "IMAGES")
+
+
+def _undo(model: Path) -> None:
+    from hierclf.commands.thresholds import check_not_in_use, rule_in_words, undo_thresholds
+
+    check_not_in_use(model)
+    print(rule_in_words(undo_thresholds(model)))
+    _print_written(model)
+
+
+def _print_written(model: Path) -> None:
+    print(f"wrote {model / 'thresholds.json'}; --undo puts back the former thresholds")
+    _print_registration(model)
+    print("next:")
+    say("hierclf", "predict", model, "IMAGES", "--out", "predictions.csv")
 
 
 def _print_registration(model: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hierclf.bundle.directory import Card, load_card
+from hierclf.bundle.rule_file import FORMER_RULE_FILE, load_rule, save_rule
 from hierclf.bundle.score_table_file import load_score_table
 from hierclf.hierarchy import LEVELS
 from hierclf.rules.calibration import Calibration, calibrate_rule
@@ -102,13 +103,30 @@ def move_thresholds(directory: Path, super_tau: float, sub_tau: float) -> Choice
     return Choice(BALANCED, rule, _calibration(card, table, rule), card.rule, expected)
 
 
+def undo_thresholds(directory: Path) -> Rule:
+    """Put back the thresholds that the last change replaced; a second call brings them back.
+
+    Returns:
+        The rule that the model directory has now.
+
+    Raises:
+        ValueError: no former thresholds, or ones that are malformed.
+    """
+    card = load_card(directory)
+    former = load_rule(directory, card.scores, name=FORMER_RULE_FILE)
+    if former.rule is None:
+        raise ValueError(
+            f"--undo needs the thresholds before the last change, but {directory} has no "
+            f"{FORMER_RULE_FILE}: they were never changed"
+        )
+    save_rule(directory, former.rule, former.calibration)
+    return former.rule
+
+
 def choice_notes(choice: Choice) -> list[str]:
     """What the table of figures does not show: the rule in words, and the goal's own figure."""
     rule, goal = choice.rule, choice.goal
-    notes = [
-        f"{rule.super.score} > {rule.super.tau:.6g} is a novel super-class, "
-        f"{rule.sub.score} > {rule.sub.tau:.6g} a novel sub-class"
-    ]
+    notes = [rule_in_words(rule)]
     figures = choice.expected.figures
     for level in LEVELS:
         seen, overall = figures[f"{level}_seen"], figures[f"{level}_overall"]
@@ -125,6 +143,14 @@ def choice_notes(choice: Choice) -> list[str]:
                 "for more"
             )
     return notes
+
+
+def rule_in_words(rule: Rule) -> str:
+    """The rule in one line."""
+    return (
+        f"{rule.super.score} > {rule.super.tau:.6g} is a novel super-class, "
+        f"{rule.sub.score} > {rule.sub.tau:.6g} a novel sub-class"
+    )
 
 
 def _calibration(card: Card, table: ScoreTable, rule: Rule) -> Calibration | None:

@@ -9,7 +9,7 @@ from hierclf.counts import counted
 from hierclf.metrics.text import percent
 from hierclf.rules.promise import DEFAULT_MIX, Figure, Mix, Promise
 
-_ROWS = {
+PROMISE_ROWS = {
     "super_seen_known": "super-class, known sub-class",
     "super_seen_near": "  new sub-class of a known one",
     "super_unseen": "  new super-class: novel",
@@ -19,6 +19,7 @@ _ROWS = {
     "sub_unseen_far": "  new, new super-class: novel",
     "sub_harmonic": "  harmonic mean",
 }
+"""Figures of a promise in the order of its tables, and what their images are of."""
 
 
 def promise_table(promise: Promise, others: Mapping[str, Promise] | None = None) -> Table:
@@ -36,7 +37,7 @@ def promise_table(promise: Promise, others: Mapping[str, Promise] | None = None)
     table.add_column("90 % interval", justify="right", no_wrap=True)
     for title in others or {}:
         table.add_column(title, justify="right")
-    for key, title in _ROWS.items():
+    for key, title in PROMISE_ROWS.items():
         figure = promise[key]
         ends = "-" if figure is None else f"{100 * figure.low:.0f} to {100 * figure.high:.0f}"
         more = [_expected(other[key]) for other in (others or {}).values()]

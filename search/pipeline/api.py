@@ -56,6 +56,7 @@ def run(
     workers_per_trial: int = 1,
     address: str | None = None,
     mlflow_uri: str | None = None,
+    registered_model: str = "hierclf",
     results: str | Path = "results",
     take_over: bool = False,
 ) -> RunResult:
@@ -90,6 +91,7 @@ def run(
         workers_per_trial: data-parallel workers per trial on CPUs.
         address: a running Ray cluster, such as "auto"; None starts Ray on this machine.
         mlflow_uri: an MLflow server or database; None uses an SQLite store in `results`.
+        registered_model: name of the model in MLflow's registry; the best version is its champion.
         results: folder of all runs and of the local MLflow store.
         take_over: let the new model take the champion alias from one on other data.
 
@@ -109,6 +111,7 @@ def run(
         workers_per_trial=workers_per_trial,
         address=address,
         mlflow_uri=mlflow_uri,
+        registered_model=registered_model,
         take_over=take_over,
     )
     given = {

@@ -10,6 +10,8 @@ from hierclf.config.space import short_names
 from hierclf.counts import counted
 from hierclf.data.cache import default_cache_dir
 from hierclf.training.folds import CALIBRATION
+from hierclf.training.prepare import Prepared
+from search.pipeline.card import described
 from search.pipeline.confirmation import confirm_stage
 from search.pipeline.judged import unjudged_levels
 from search.pipeline.opening import existing_run, new_run, removed_on_error
@@ -121,6 +123,14 @@ def _prepare(
         {"data_fingerprint": prepared.cache.content},
         resume=resumed,
     )
+    store.log_data(
+        uri,
+        parent,
+        Path(config.data.path).name or "data",
+        source=config.data.path,
+        fingerprint=prepared.cache.content,
+        profile=_profile(prepared),
+    )
     run = Run(
         name=folder.path.name,
         folder=folder,
@@ -133,10 +143,21 @@ def _prepare(
         mlflow_uri=uri,
         experiment_id=experiment_id,
         parent_run_id=parent,
+        registered_model=options.registered_model,
         take_over=options.take_over,
     )
     print_unjudged(run)
     return run
+
+
+def _profile(prepared: Prepared) -> dict[str, int]:
+    hierarchy = prepared.cache.hierarchy
+    return {
+        "images": len(prepared.cache.images),
+        "super_classes": hierarchy.n_super,
+        "sub_classes": hierarchy.n_sub,
+        "unreadable": len(prepared.cache.quarantine),
+    }
 
 
 def print_unjudged(run: Run) -> None:
@@ -205,5 +226,12 @@ def _run_stages(run: Run, started: float) -> None:
         *(folder.summary, folder.plots, folder.report),
     )
     kept = [file for file in files if file.exists()]
-    patiently(store.finish_search, run.mlflow_uri, run.parent_run_id, metrics, kept)
+    patiently(
+        store.finish_search,
+        run.mlflow_uri,
+        run.parent_run_id,
+        metrics,
+        kept,
+        description=described(run, held_out),
+    )
     print_summary(run, summary, held_out, registered)

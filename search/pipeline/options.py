@@ -1,10 +1,14 @@
 """Options of a run besides what is searched: resources, time, where metrics go."""
 
+import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from hierclf.io.atomic import read_json_object
+
+# MLflow itself refuses slashes and colons only, but the name also stands in addresses and commands.
+_MODEL_NAME = re.compile(r"[\w .-]{1,100}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +23,7 @@ class RunOptions:
         workers_per_trial: data-parallel workers per trial on CPUs.
         address: a running Ray cluster, such as `auto`; None starts Ray on this machine.
         mlflow_uri: an MLflow server or database; None uses the SQLite store in the results folder.
+        registered_model: name in MLflow's registry.
         take_over: take the champion alias from a model that was trained on other data.
 
     Raises:
@@ -31,6 +36,7 @@ class RunOptions:
     workers_per_trial: int = 1
     address: str | None = None
     mlflow_uri: str | None = None
+    registered_model: str = "hierclf"
     take_over: bool = False
 
     def __post_init__(self) -> None:
@@ -47,6 +53,12 @@ class RunOptions:
         if self.workers_per_trial < 1:
             raise ValueError(
                 f"--workers-per-trial must be at least 1, but got {self.workers_per_trial}"
+            )
+
+        if not _MODEL_NAME.fullmatch(self.registered_model):
+            raise ValueError(
+                "--registered-model must be 1 to 100 letters, digits, spaces, dots, hyphens or "
+                f"underscores, but got {self.registered_model!r}"
             )
 
     def to_dict(self) -> dict[str, Any]:

@@ -23,6 +23,7 @@ class Run:
         cache_dir: folder of decoded images and features.
         time_budget_s: for the search's trials; None sets no limit.
         parent_run_id: the search's own run in MLflow.
+        registered_model: name in MLflow's registry.
         take_over: take the champion alias from a model on other data.
     """
 
@@ -37,6 +38,7 @@ class Run:
     mlflow_uri: str
     experiment_id: str
     parent_run_id: str
+    registered_model: str
     take_over: bool
 
     def job(self, stage: str, *, folds: list[str], epochs: int, results: bool) -> Job:

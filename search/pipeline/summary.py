@@ -27,6 +27,7 @@ from search.pipeline.run_folder import RunFolder, read_json
 from search.pipeline.threshold_stage import HeldOut
 from search.pipeline.training_stages import Best
 from search.runtime.progress import console, duration, print_command
+from search.tracking.pages import run_page
 
 _OTHERS = {"paper": "paper 0.7/0.5", "never_novel": "never novel"}
 _VERSIONS = ("hierclf", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy", "pandas")
@@ -100,6 +101,7 @@ def print_summary(run: Run, summary: dict[str, Any], held_out: HeldOut, register
         console.print(f"open in a browser: {_short(run.folder.report)}")
     console.print("\nnext:")
     print_command("mlflow", "ui", "--backend-store-uri", _ui_uri(run.mlflow_uri))
+    console.print(f"  {run_page(*run.place)}", soft_wrap=True, highlight=False)
     model = _short(run.folder.model)
     print_command("hierclf", "predict", model, "IMAGES", "--out", "predictions.csv")
 

@@ -25,6 +25,7 @@ from hierclf.rules.calibration import calibrate_rule
 from hierclf.rules.rule import Rule
 from hierclf.rules.score_table import ScoreTable
 from hierclf.training.folds import REFIT
+from search.pipeline.card import described
 from search.pipeline.run import Run, search_folds
 from search.pipeline.run_folder import read_json
 from search.pipeline.threshold_stage import (
@@ -171,6 +172,8 @@ def register_stage(run: Run, held_out: HeldOut) -> str:
         _encoded(_first(run.prepared.cache.images)),
         objective=promised_value(held_out),
         fingerprint=run.prepared.cache.content,
+        description=described(run, held_out),
+        name=run.registered_model,
         take_over=run.take_over,
     )
     run.folder.write_json(run.folder.registered, registered._asdict())

@@ -74,6 +74,7 @@ def register_model(
     *,
     objective: float,
     fingerprint: str,
+    description: str = "",
     take_over: bool = False,
     name: str = "hierclf",
     alias: str = "champion",
@@ -90,6 +91,7 @@ def register_model(
         example: one encoded image, which is stored, and predicted once as a test.
         objective: open-set objective on held-out classes; higher is better.
         fingerprint: fingerprint of the data, `ImageCache.content`.
+        description: of the version, in Markdown.
         take_over: take the alias from a champion on other data; see `choose_champion`.
         name: name of the registered model.
         alias: alias of the version to deploy.
@@ -114,6 +116,7 @@ def register_model(
                     name, source, run_id=parent_run_id, tags=tags, model_id=model_id
                 )
             new = str(version.version)
+        client.update_model_version(name, new, description)
         champion, message = choose_champion(client, name, alias, new, take_over=take_over)
         client.set_registered_model_alias(name, alias, champion)
     return Registered(new, champion, rule, message)

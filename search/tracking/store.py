@@ -5,6 +5,7 @@ threshold search. Runs are found by their tags, so that a resumed search continu
 All calls go through `connect(uri)` and leave the process-wide tracking URI unchanged.
 """
 
+import json
 import logging
 import math
 import time
@@ -14,12 +15,17 @@ from typing import Any
 
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
 from hierclf.io.atomic import locked
 from search.tracking.address import check_address, local_path
+from search.tracking.pages import comparison
 from search.tracking.store_errors import plain_errors
 
+_DIGEST = 32
+"""Characters of a data set's digest; MLflow takes up to 36."""
+_COMPARED = 100
+"""The most trials that a link compares."""
 _TALKATIVE = (
     "alembic.runtime.migration",
     "89d4b8295536_create_latest_metrics_table_py",
@@ -94,6 +100,31 @@ def start_search(
     return run_id
 
 
+def log_data(
+    uri: str, run_id: str, name: str, *, source: str, fingerprint: str, profile: Mapping[str, int]
+) -> None:
+    """Log the data set of a search as the input of its run; a second call changes nothing.
+
+    Args:
+        uri: address of the store.
+        run_id: id of the search's run.
+        name: short name of the data set, as MLflow's table of runs shows it.
+        source: where the data are.
+        fingerprint: hash of the data's content, in hex.
+        profile: counts that describe the data.
+    """
+    data = Dataset(
+        name=name,
+        digest=fingerprint[:_DIGEST],
+        source_type="local",
+        source=json.dumps({"uri": source}),
+        profile=json.dumps(profile),
+    )
+    training = [InputTag("mlflow.data.context", "training")]
+    with plain_errors(uri):
+        connect(uri).log_inputs(run_id, [DatasetInput(data, training)])
+
+
 def log_thresholds(
     uri: str,
     parent_run_id: str,
@@ -139,10 +170,26 @@ def finish_search(
     run_id: str,
     metrics: Mapping[str, float],
     artifacts: Iterable[Path],
+    *,
+    description: str = "",
 ) -> None:
-    """Log final metrics and files (or folders) on the parent run, and set it to FINISHED."""
+    """Log final metrics and files (or folders) on the parent run, and set it to FINISHED.
+
+    Args:
+        uri: address of the store.
+        run_id: id of the search's run.
+        metrics: logged at step 0.
+        artifacts: files and folders.
+        description: Markdown; the run's page shows it above a link that compares the trials.
+    """
     with plain_errors(uri):
         client = connect(uri)
+        experiment_id = client.get_run(run_id).info.experiment_id
+        rule = f"tags.mlflow.parentRunId = '{run_id}' and tags.`hierclf.stage` = 'search'"
+        trials = client.search_runs([experiment_id], rule, max_results=_COMPARED)
+        link = comparison(experiment_id, [trial.info.run_id for trial in trials])
+        note = f"{description}\n\n{link}".strip()
+        log(client, run_id, tags={"mlflow.note.content": note})
         log(client, run_id, metrics=at_step(metrics, step=0, timestamp=milliseconds()))
         _log_files(client, run_id, artifacts)
         client.set_terminated(run_id, "FINISHED")

@@ -83,7 +83,7 @@ class TrialLogger(LoggerCallback):
         self.outbox.put(
             Log(
                 **self._trial(trial),
-                metrics=_measurements(result),
+                metrics=_measurements(result, first=self._metric),
                 step=int(result.get("epoch", result.get("training_iteration", 0))),
                 timestamp=int(result.get("timestamp", time.time())) * 1000,
             )
@@ -128,17 +128,22 @@ class TrialLogger(LoggerCallback):
         """The fields of `entries.Trial`."""
         params = store.flatten(trial.config, ".")
         number = (trial.experiment_tag or trial.trial_id).split("_")[0]
+        name = f"{self._stage} {number:0>3}"  # names sort as numbers do
         return {
             "trial_id": trial.trial_id,
             "stage": self._stage,
-            "name": f"{self._stage} {number}",
+            "name": name,
             "params": {key: str(value) for key, value in params.items()},
         }
 
 
-def _measurements(result: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of a result as a flat mapping; MLflow groups metrics by the slash."""
+def _measurements(result: Mapping[str, Any], *, first: str) -> dict[str, float]:
+    """The numbers of a result as a flat mapping; MLflow groups metrics by the slash.
+
+    MLflow keeps their order, and its plots open on the metric `first`.
+    """
     flat = store.flatten({k: v for k, v in result.items() if k != "config"}, "/")
+    flat = {first: flat.get(first)} | flat
     return {
         key: float(value)
         for key, value in flat.items()

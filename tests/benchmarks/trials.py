@@ -163,6 +163,7 @@ def search_32_frozen_s(device: torch.device) -> Rounds:
             mlflow_uri=store.uri,
             experiment_id=store.experiment_id,
             parent_run_id=store.parent,
+            registered_model="hierclf",
             take_over=False,
         )
         took = seconds(lambda: search_stage(run))

@@ -87,6 +87,24 @@ def test_thresholds_stay_while_the_search_of_the_model_is_at_work(model: Path) -
     assert load_card(model).rule != before
 
 
+def test_undo_puts_back_the_former_thresholds_and_a_second_one_the_later(model: Path) -> None:
+    file = model / "thresholds.json"
+    first = json.loads(file.read_text())
+    assert "were never changed" in error_of("thresholds", model, "--undo")
+    run("thresholds", model, "--super-tau", "0.9", "--sub-tau", "0.8")
+    later = json.loads(file.read_text())
+    assert later["super_tau"] == 0.9
+    assert "--undo puts back" in run("thresholds", model, "--undo").stdout
+    assert json.loads(file.read_text()) == first
+    assert load_bundle(model).rule == load_card(model).rule  # its checksum is listed
+    run("thresholds", model, "--undo")
+    assert json.loads(file.read_text()) == later
+    assert "given alone" in error_of("thresholds", model, "--undo", "--dry-run")
+    (model / "thresholds.former.json").write_text('{"super_tau": "x"}')
+    error_of("thresholds", model, "--undo")
+    assert json.loads(file.read_text()) == later
+
+
 def test_rows_that_may_not_report_choose_but_are_in_no_figure(model: Path) -> None:
     table = tiny_table()
     report = ((table["fold"] != "sub0") & (TINY_PARTS[table["sub_label"]] != 0)).to_numpy()
@@ -132,7 +150,7 @@ def test_the_command_shows_the_figures_and_replaces_the_thresholds(model: Path) 
     assert f"wrote {model / 'thresholds.json'}" in result.stdout
     assert f"hierclf predict {model} IMAGES --out predictions.csv" in result.stdout
     after = {path: path.read_bytes() for path in model.iterdir()}
-    assert after.keys() == files.keys()
+    assert after.keys() == {*files, model / "thresholds.former.json"}
     changed = {path.name for path in files if files[path] != after[path]}
     assert changed == {"thresholds.json", "bundle.json"}  # its checksum stands in the latter
 

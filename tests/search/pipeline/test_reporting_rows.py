@@ -43,6 +43,7 @@ def run_with(novel: NovelImages | None = None) -> Run:
         mlflow_uri="",
         experiment_id="",
         parent_run_id="",
+        registered_model="hierclf",
         take_over=False,
     )
 

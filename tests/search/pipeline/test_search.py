@@ -187,6 +187,12 @@ def test_mlflow_has_a_run_for_every_trial_of_every_stage(place: Place, run: Path
     assert parent.data.params["search.trials"] == "3"
     held_out = read_json(run / "summary.json")["held_out"]["chosen"]
     assert parent.data.metrics["held_out.sub_seen"] == held_out["sub_seen"]["expected"]
+    note = parent.data.tags["mlflow.note.content"]
+    assert f"| sub-class, known | {100 * held_out['sub_seen']['expected']:.1f} |" in note
+    for child in children:
+        compared = child.data.tags.get("hierclf.stage") == "search"
+        assert (child.info.run_id in note) == compared
+    assert [given.dataset.name for given in parent.inputs.dataset_inputs] == ["demo"]
 
 
 def test_a_trials_run_has_its_history(place: Place, run: Path) -> None:
@@ -207,9 +213,9 @@ def test_the_search_begins_with_the_papers_values_then_its_own(place: Place, run
         for child in children
         if child.data.tags.get("hierclf.stage") == "search"
     }
-    assert tried["search 1"] == [1e-4, 1e-4, 1.0]
-    assert tried["search 2"] == [2e-3, 1e-4, 0.2]
-    assert set(tried) == {"search 1", "search 2", "search 3"}
+    assert tried["search 001"] == [1e-4, 1e-4, 1.0]
+    assert tried["search 002"] == [2e-3, 1e-4, 0.2]
+    assert set(tried) == {"search 001", "search 002", "search 003"}
 
 
 def test_the_model_is_registered_as_champion(place: Place, run: Path) -> None:

@@ -81,7 +81,12 @@ def registered(
         here = tmp_path_factory.mktemp("here")
         patch.chdir(here)
         done = register_model(
-            *mlflow_place, model_dir, encoded(0), objective=0.5, fingerprint="data a"
+            *mlflow_place,
+            model_dir,
+            encoded(0),
+            objective=0.5,
+            fingerprint="data a",
+            description="| a | *card* |",
         )
     assert not list(here.iterdir())  # such as MLflow's default store
     return done
@@ -101,6 +106,7 @@ def test_the_registered_model_resolves_to_the_same_model_directory(
             assert (local / name).read_bytes() == (model_dir / name).read_bytes()
     version = store.connect(mlflow_place[0]).get_model_version("hierclf", "1")
     assert version.run_id == mlflow_place[1]
+    assert version.description == "| a | *card* |"
     rule = sha256_of(model_dir / "thresholds.json")
     tags = {"held_out_objective": "0.5", "data_fingerprint": "data a", "rule": rule}
     assert version.tags == tags

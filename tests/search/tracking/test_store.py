@@ -1,11 +1,13 @@
 """Runs in a real SQLite store, looked at through MLflow's own client."""
 
 import contextlib
+import json
 import math
 import os
 import sqlite3
 import time
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pandas as pd
 import pytest
@@ -133,6 +135,37 @@ def test_the_threshold_search_is_a_child_with_its_history_table_and_files(
     best = client.get_metric_history(run_id, "best_objective")
     assert [(m.step, m.value) for m in best] == [(0, 0.2), (1, 0.7), (3, 0.7)]
     assert {file.path for file in client.list_artifacts(run_id)} == {"curve.png", "trials.json"}
+
+
+def test_the_data_set_is_an_input_of_the_search_once(uri: str, experiment_id: str) -> None:
+    run_id = store.start_search(uri, experiment_id, "s", {}, {})
+    for _ in range(2):
+        store.log_data(
+            uri, run_id, "pets", source="/data/pets", fingerprint="ab" * 32, profile={"images": 7}
+        )
+    inputs = store.connect(uri).get_run(run_id).inputs
+    assert inputs is not None
+    (given,) = inputs.dataset_inputs
+    assert (given.dataset.name, given.dataset.digest) == ("pets", "ab" * 16)
+    assert json.loads(given.dataset.profile or "") == {"images": 7}
+    assert json.loads(given.dataset.source) == {"uri": "/data/pets"}
+
+
+def test_the_page_of_a_finished_search_links_to_a_comparison_of_its_trials(
+    uri: str, experiment_id: str
+) -> None:
+    client = store.connect(uri)
+    parent = store.start_search(uri, experiment_id, "s", {}, {})
+    trials = []
+    for stage in ("search", "search", "confirm"):
+        tags = {"mlflow.parentRunId": parent, "hierclf.stage": stage}
+        trials.append(client.create_run(experiment_id, tags=tags).info.run_id)
+    store.finish_search(uri, parent, {}, [], description="what it is")
+    text, _, link = client.get_run(parent).data.tags["mlflow.note.content"].partition("\n\n")
+    assert text == "what it is"
+    query = parse_qs(link.removeprefix("[Compare the trials](#/compare-runs?").removesuffix(")"))
+    assert set(json.loads(query["runs"][0])) == set(trials[:2])
+    assert json.loads(query["experiments"][0]) == [experiment_id]
 
 
 def test_the_end_of_a_search_has_figures_files_and_folders(

@@ -64,18 +64,18 @@ def test_a_result_becomes_metrics_at_its_epoch_without_tunes_bookkeeping(
         "pid": 3,
         "done": False,
         "config": {"lr": 0.1},
-        "objective": np.float32(0.5),
         "super": {"seen": 1},
+        "objective": np.float32(0.5),
         "note": "text",
     }
     logger.log_trial_start(stand_in())
     logger.log_trial_result(1, stand_in(), result)
     run = runs(mlflow_place, logger)["t1"]
     assert run.data.params == {"lr": "0.1"}
-    assert run.data.metrics == {"objective": 0.5, "super/seen": 1.0}
+    assert list(run.data.metrics.items()) == [("objective", 0.5), ("super/seen", 1.0)]
     (point,) = store.connect(mlflow_place[0]).get_metric_history(run.info.run_id, "objective")
     assert (point.step, point.timestamp) == (7, 5000)
-    assert run.info.run_name == "search 1"
+    assert run.info.run_name == "search 001"
     assert run.data.tags["hierclf.stage"] == "search"
 
 
