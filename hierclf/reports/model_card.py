@@ -60,7 +60,9 @@ def model_card(facts: Facts) -> str:
         "",
         *(_no_promise() if facts.promise is None else _promise(facts.promise, facts.notes)),
         "",
-        f"    {facts.command}",
+        "```",
+        facts.command,
+        "```",
     ]
     return "\n".join(lines) + "\n"
 

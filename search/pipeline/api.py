@@ -68,8 +68,7 @@ def run(
     Args:
         data: a folder, a table (CSV, TSV, JSON lines or Parquet), or "demo"; None takes
             the configuration's.
-        config: a YAML file or the name of a recipe; None takes "demo" for the demo set and "paper"
-            for other data.
+        config: a YAML file or the name of a recipe; None takes `default_recipe`.
         overrides: changes to the configuration, each as "section.key=value".
         name: of the run and of its folder; None names it after the current time.
         trials: number of trials of the search; None takes the configuration's.
@@ -123,14 +122,34 @@ def run(
         "data.group_by": group_by,
         "data.novel": None if novel is None else str(novel),
     }
-    if config is None:
-        config = "demo" if data is None or is_demo(str(data)) else "paper"
+    chosen = default_recipe(data, gpus=gpus, address=address) if config is None else config
     values = {key: value for key, value in given.items() if value is not None}
-    settings = load_config(config, overrides, values=values)
+    settings = load_config(chosen, overrides, values=values)
     from search.pipeline.job import run_job
 
+    if config is None and chosen == "cpu":
+        print("no GPU: --config cpu, a frozen backbone; --config paper trains the whole network")
     folder = run_job(settings, name=name, results=Path(results), options=options)
     return _result(folder)
+
+
+def default_recipe(data: str | Path | None, *, gpus: int | None, address: str | None) -> str:
+    """The recipe that suits data and machine: demo for the demo set, paper or cpu for others.
+
+    On a cluster, which may have GPUs where this machine has none, it is paper unless `gpus` is 0.
+
+    Args:
+        data: as for `run`.
+        gpus: as for `run`.
+        address: as for `run`.
+    """
+    if data is None or is_demo(str(data)):
+        return "demo"
+    if gpus is None and address is None:
+        import torch
+
+        gpus = torch.cuda.device_count()
+    return "cpu" if gpus == 0 else "paper"
 
 
 def resume(

@@ -180,7 +180,7 @@ def finish_search(
         run_id: id of the search's run.
         metrics: logged at step 0.
         artifacts: files and folders.
-        description: Markdown; the run's page shows it above a link that compares the trials.
+        description: Markdown; the run's page shows it below a link that compares the trials.
     """
     with plain_errors(uri):
         client = connect(uri)
@@ -188,7 +188,7 @@ def finish_search(
         rule = f"tags.mlflow.parentRunId = '{run_id}' and tags.`hierclf.stage` = 'search'"
         trials = client.search_runs([experiment_id], rule, max_results=_COMPARED)
         link = comparison(experiment_id, [trial.info.run_id for trial in trials])
-        note = f"{description}\n\n{link}".strip()
+        note = f"{link}\n\n{description}".strip()
         log(client, run_id, tags={"mlflow.note.content": note})
         log(client, run_id, metrics=at_step(metrics, step=0, timestamp=milliseconds()))
         _log_files(client, run_id, artifacts)

@@ -39,7 +39,7 @@ def test_a_card_has_the_promise_with_its_intervals_the_rule_and_the_command() ->
     assert "2 super-classes (bird, dog), 4 sub-classes" in text
     assert "`msp > 0.25`" in text
     assert "`knn > 1.5`" in text
-    assert "\n    predict IMAGES\n" in text
+    assert "\n```\npredict IMAGES\n```\n" in text
 
 
 def test_a_card_promises_nothing_of_thresholds_that_the_search_did_not_choose() -> None:

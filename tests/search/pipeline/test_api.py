@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import search
+from search.pipeline.api import default_recipe
 
 
 def test_the_package_offers_its_names_and_no_others() -> None:
@@ -34,6 +35,19 @@ def test_wrong_arguments_are_refused_before_a_folder_is_made(tmp_path: Path) -> 
     with pytest.raises(ValueError, match="--gpus must be at least 0"):
         search.run("demo", gpus=-1, results=tmp_path / "results")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_data_without_a_recipe_get_the_one_that_suits_the_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert default_recipe(None, gpus=None, address=None) == "demo"
+    assert default_recipe("demo:3", gpus=4, address=None) == "demo"
+    assert default_recipe("pets", gpus=0, address="auto") == "cpu"
+    assert default_recipe("pets", gpus=None, address="auto") == "paper"
+    assert default_recipe("pets", gpus=2, address=None) == "paper"
+    for n_gpus, recipe in ((0, "cpu"), (1, "paper")):
+        monkeypatch.setattr("torch.cuda.device_count", lambda n=n_gpus: n)
+        assert default_recipe("pets", gpus=None, address=None) == recipe
 
 
 @pytest.mark.slow

@@ -161,7 +161,7 @@ def test_the_page_of_a_finished_search_links_to_a_comparison_of_its_trials(
         tags = {"mlflow.parentRunId": parent, "hierclf.stage": stage}
         trials.append(client.create_run(experiment_id, tags=tags).info.run_id)
     store.finish_search(uri, parent, {}, [], description="what it is")
-    text, _, link = client.get_run(parent).data.tags["mlflow.note.content"].partition("\n\n")
+    link, _, text = client.get_run(parent).data.tags["mlflow.note.content"].partition("\n\n")
     assert text == "what it is"
     query = parse_qs(link.removeprefix("[Compare the trials](#/compare-runs?").removesuffix(")"))
     assert set(json.loads(query["runs"][0])) == set(trials[:2])
