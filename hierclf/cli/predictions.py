@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from hierclf.cli.app import Command, Debug, Truncated, ZipEncoding, app, say
+from hierclf.cli.app import Columns, Command, Debug, Hierarchy, Truncated, ZipEncoding, app, say
 from hierclf.errors import visible
 from hierclf.io.atomic import TABLE_ENDINGS, check_out_file, draft_of
 
@@ -72,7 +72,7 @@ def predict(
         print(visible(f"missing: {what}"), file=sys.stderr)
     print_tally(tally, out)
     print("next, where the labels are known:")
-    say("hierclf", "evaluate", out, "LABELS.csv", "--model", model)
+    say("hierclf", "evaluate", out, "LABELS", "--model", model)
 
 
 @app.command(cls=Command, rich_help_panel=PANEL)
@@ -150,7 +150,8 @@ def serve(
 def evaluate(
     predictions: Annotated[Path, typer.Argument(help="What `hierclf predict` wrote.")],
     labels: Annotated[
-        Path, typer.Argument(help="A table of image, superclass_index, subclass_index.")
+        Path,
+        typer.Argument(help="A table of images and classes, names or ids, or class folders."),
     ],
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the figures to this file, too.")
@@ -162,6 +163,8 @@ def evaluate(
             "superclass_mapping.csv and subclass_mapping.csv beside LABELS."
         ),
     ] = None,
+    columns: Columns = None,
+    hierarchy: Hierarchy = None,
     debug: Debug = False,
 ) -> None:
     """Compare predictions with labels: accuracy of known (seen) and novel (unseen) classes."""
@@ -172,7 +175,7 @@ def evaluate(
 
     if json_file is not None:
         check_out_file("--json", json_file, endings=(".json",))
-    result = evaluate(predictions, labels, model=model)
+    result = evaluate(predictions, labels, model=model, columns=columns, hierarchy=hierarchy)
     if json_file is not None:  # before anything is printed: `| head` may end that
         with draft_of(json_file) as draft:
             draft.write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")

@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hierclf.commands.prediction_tables import ids_of_mappings, ids_of_model, read_classes
+from hierclf.commands.label_tables import match_names, read_labels
+from hierclf.commands.prediction_tables import (
+    ids_of_mappings,
+    ids_of_model,
+    parents_of_model,
+    read_classes,
+)
 from hierclf.hierarchy import NOVEL, Level
 from hierclf.metrics.accuracy import constant_predictions, six_accuracies
 
@@ -31,6 +37,7 @@ class Evaluation:
         counts: images of each part, by the keys of `accuracies` without the harmonic means.
         missing: labelled images without a prediction; they count as wrong.
         unlabelled: predicted images without a label; they are ignored.
+        new_classes: names in the labels that are no known classes; they count as novel.
     """
 
     accuracies: dict[str, float | None]
@@ -39,6 +46,7 @@ class Evaluation:
     counts: dict[str, int]
     missing: list[str]
     unlabelled: list[str]
+    new_classes: list[str]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -49,31 +57,51 @@ class Evaluation:
             "counts": self.counts,
             "missing": len(self.missing),
             "unlabelled": len(self.unlabelled),
+            "new_classes": self.new_classes,
         }
 
 
-def evaluate(predictions: Path, labels: Path, *, model: Path | None = None) -> Evaluation:
+def evaluate(
+    predictions: Path,
+    labels: Path,
+    *,
+    model: Path | None = None,
+    columns: str | None = None,
+    hierarchy: str | None = None,
+) -> Evaluation:
     """Join predictions and labels by image name and compute accuracies.
 
     Args:
         predictions: .csv or .parquet with image, superclass_index and subclass_index; further
             columns are ignored.
-        labels: the same. An image of a novel class has the novel id.
-        model: model directory whose hierarchy gives known and novel ids; by default the mapping
-            files beside `labels` do, which must have a row `novel`.
+        labels: any layout of labelled images, by names or ids: see `label_tables.read_labels`. An
+            image of a novel class has the novel id, or a name that is no known class's.
+        model: model directory whose hierarchy gives known classes and novel ids; by default the
+            mapping files beside `labels` do, which must have a row `novel`.
+        columns: the columns of a table of labels; those that are not given are known by name.
+        hierarchy: a table that gives further sub-classes their super-class.
 
     Raises:
         ValueError: a file that is missing or malformed, an image that appears twice, an id that is
             neither a known class nor novel, or no image in common.
     """
-    ids = ids_of_mappings(labels.parent) if model is None else ids_of_model(model)
-    truth, predicted = read_classes(labels, ids), read_classes(predictions, ids)
-    if not truth.keys() & predicted.keys():
+    folder = labels if labels.is_dir() else labels.parent
+    ids = ids_of_mappings(folder) if model is None else ids_of_model(model)
+    parents = None if model is None else parents_of_model(model)
+    truth, new_classes = read_labels(
+        labels, ids, parents=parents, columns=columns, hierarchy=hierarchy
+    )
+    predicted = read_classes(predictions, ids)
+    match = match_names(truth, predicted)
+    if not match:
         names = f"{next(iter(truth))!r} there, {next(iter(predicted))!r} here"
         raise ValueError(f"{predictions} must name images of {labels}, but names none ({names})")
     true_super, true_sub = _columns(truth.values())
     nothing = (_NO_PREDICTION, _NO_PREDICTION)
-    pred_super, pred_sub = _columns(predicted.get(image, nothing) for image in truth)
+    pred_super, pred_sub = _columns(
+        predicted[match[image]] if image in match else nothing for image in truth
+    )
+    labelled = set(match.values())
     constants = constant_predictions(
         true_super, true_sub, true_super.clip(min=0), true_sub.clip(min=0)
     )
@@ -82,8 +110,9 @@ def evaluate(predictions: Path, labels: Path, *, model: Path | None = None) -> E
         always_novel=constants["always_novel"],
         never_novel=constants["never_novel"],
         counts=_counts("super", true_super) | _counts("sub", true_sub),
-        missing=[image for image in truth if image not in predicted],
-        unlabelled=[image for image in predicted if image not in truth],
+        missing=[image for image in truth if image not in match],
+        unlabelled=[image for image in predicted if image not in labelled],
+        new_classes=new_classes,
     )
 
 

@@ -3,6 +3,7 @@
 from rich.table import Table
 
 from hierclf.commands.evaluate import Evaluation
+from hierclf.counts import counted
 from hierclf.hierarchy import LEVELS
 from hierclf.metrics.accuracy import PARTS
 from hierclf.metrics.text import percent
@@ -27,7 +28,7 @@ def evaluation_table(result: Evaluation) -> Table:
 
 
 def evaluation_notes(result: Evaluation) -> list[str]:
-    """Images with a label or a prediction only, one line each."""
+    """Images with a label or a prediction only, and classes that are not known; one line each."""
     notes = []
     if result.missing:
         images = _some_names(result.missing)
@@ -35,6 +36,9 @@ def evaluation_notes(result: Evaluation) -> list[str]:
     if result.unlabelled:
         images = _some_names(result.unlabelled)
         notes.append(f"{len(result.unlabelled)} predicted images without label, left out: {images}")
+    if result.new_classes:
+        count = counted(len(result.new_classes), "class is", "classes are")
+        notes.append(f"{count} none of the model's, novel: {_some_names(result.new_classes)}")
     return notes
 
 

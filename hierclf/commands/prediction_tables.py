@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hierclf.data.csv_tables import parse_integer, read_csv, read_mapping
+from hierclf.data.file_names import loose_form
+from hierclf.data.hierarchy_file import Parents
 from hierclf.data.listing import ClassNames, Problem
 from hierclf.data.release import COLUMNS, SUB_MAPPING, SUPER_MAPPING
 from hierclf.errors import one_line
@@ -51,6 +53,20 @@ def ids_of_mappings(folder: Path) -> LevelIds:
             "not; or name the model directory with --model"
         )
     return _ids_of_mapping(folder / SUPER_MAPPING), _ids_of_mapping(folder / SUB_MAPPING)
+
+
+def parents_of_model(model: Path) -> Parents:
+    """The super-class of each sub-class of a model directory.
+
+    Raises:
+        ValueError: not a model directory.
+    """
+    from hierclf.bundle.directory import load_hierarchy  # imports torch
+
+    known = load_hierarchy(model)
+    names = {loose_form(name): name for name in known.sub_names}
+    supers = [known.super_names[parent] for parent in known.sub_to_super]
+    return Parents("the model", dict(zip(names, supers, strict=True)), names)
 
 
 def read_classes(path: Path, ids: LevelIds) -> dict[str, tuple[int, int]]:

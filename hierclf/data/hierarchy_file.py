@@ -13,6 +13,7 @@ from hierclf.data.columns import SUB, SUPER, listed_columns, role_columns
 from hierclf.data.file_names import loose_form
 from hierclf.data.listing import Problem
 from hierclf.data.table_files import read_table, table_columns
+from hierclf.hierarchy import NOVEL_NAME, is_novel_name
 
 HIERARCHY = "hierarchy.csv"
 
@@ -31,8 +32,13 @@ class Parents(NamedTuple):
     subs: dict[str, str]
 
     def find(self, sub: str) -> str | None:
-        """The super-class of a sub-class; None where the file does not name it."""
-        return self.super_of.get(loose_form(sub))
+        """The super-class of a sub-class; None if the file does not name it, novel of novel."""
+        return NOVEL_NAME if is_novel_name(sub) else self.super_of.get(loose_form(sub))
+
+    def over(self, others: "Parents") -> "Parents":
+        """Both together under the name of the others; these count where they differ."""
+        super_of = {**others.super_of, **self.super_of}
+        return Parents(others.name, super_of, {**others.subs, **self.subs})
 
     def alike(self, sub: str) -> str:
         """A question for a name that the file does not hold but for a slip; empty where none is."""

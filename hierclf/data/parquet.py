@@ -4,6 +4,7 @@ Only the label and name columns are read at once. Image bytes are read by row gr
 asked for, and few groups stay in memory.
 """
 
+from collections.abc import Sequence
 from itertools import repeat
 from pathlib import Path
 
@@ -43,8 +44,7 @@ def list_parquet(path: Path, problems: list[Problem]) -> Listing | None:
     integer labels; without them an id is its own name and novel is the largest id + 1.
     """
     files = _files(path, problems)
-    table = read_parquet(path, files, (*TEXT_LABELS, *ID_LABELS, GROUP, SPLIT), problems)
-    labels = None if table is None else _label_columns(path, table, problems)
+    table, labels = _read(path, files, problems)
     if table is None or labels is None:
         return None
     if not table.places:
@@ -67,6 +67,26 @@ def list_parquet(path: Path, problems: list[Problem]) -> Listing | None:
             np.array(places, dtype=np.int64),
         ),
     )
+
+
+def labelled_parquet(path: Path, problems: list[Problem]) -> tuple[list[Labelled], bool]:
+    """The images of one Parquet file, or of a folder's, and whether their labels are names.
+
+    In a folder with files named test*, only those are read.
+    """
+    files = [path] if path.is_file() else parquet_files(path)
+    test = [file for file in files if file.name.startswith("test")]
+    table, labels = _read(path, test or files, problems)
+    if table is None or labels is None:
+        return [], False
+    return _labelled(table, labels, problems), labels == TEXT_LABELS
+
+
+def _read(
+    path: Path, files: Sequence[Path], problems: list[Problem]
+) -> tuple[ParquetTable | None, tuple[str, str] | None]:
+    table = read_parquet(path, files, (*TEXT_LABELS, *ID_LABELS, GROUP, SPLIT), problems)
+    return table, None if table is None else _label_columns(path, table, problems)
 
 
 def _files(path: Path, problems: list[Problem]) -> list[Path]:

@@ -1,7 +1,7 @@
 """Folder trees of images: super/sub/image, whole or divided into train, val and test."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,8 @@ from hierclf.data.image_kind import (
 )
 from hierclf.data.image_store import is_loose_image, loose_head, read_loose
 from hierclf.data.listing import Listing, Problem
-from hierclf.data.splits import TEST, VAL, split_of, test_left_out
+from hierclf.data.splits import TEST, TRAIN, VAL, split_of, test_left_out
+from hierclf.data.tree_hints import place_hint, same_below_all
 from hierclf.hierarchy import is_novel_name
 
 
@@ -42,18 +43,20 @@ def list_tree(
         problems: the list to add to.
         parents: gives their super-classes to folders of one level, sub/image.
     """
-    entries = _images(root, problems)
-    if splits := _top_splits(entries):
-        found = _from_splits(entries, splits, problems, parents)
-    else:
-        found = _from_classes(entries, problems, parents)
-    if not found:
-        if not any(problem.fatal for problem in problems):
-            what = "no images at all: neither CSVs, nor Parquet files, nor folders super/sub/image "
-            what += f"({', '.join(FORMATS)})"
-            problems.append(Problem(root.name, what + _hint(root, entries), True))
-        return None
-    return _listing(root, found, problems)
+    found = _find(root, problems, parents)
+    return _listing(root, found, problems) if found else None
+
+
+def labelled_tree(root: Path, problems: list[Problem], parents: Parents | None) -> list[Labelled]:
+    """The images of a tree with the names of their classes: the test images, if it has splits.
+
+    Arguments as `list_tree`.
+    """
+    return [
+        Labelled(image.entry.path, image.entry.path, (image.super_name, image.sub_name))
+        for image in _find(root, problems, parents, of_splits=(TEST,))
+        if image.super_name  # or its folder is a problem already
+    ]
 
 
 def has_class_folders(root: Path) -> bool:
@@ -62,6 +65,26 @@ def has_class_folders(root: Path) -> bool:
         entry.path.count("/") >= 2 and not entry.unsafe and is_loose_image(root, entry)
         for entry in walk_files(root, root)
     )
+
+
+def _find(
+    root: Path,
+    problems: list[Problem],
+    parents: Parents | None,
+    of_splits: Sequence[str] = (TRAIN, VAL),
+) -> list[_Image]:
+    """The images below class folders; empty after a problem that says what is wrong."""
+    entries = _images(root, problems)
+    splits = _top_splits(entries)
+    if splits and set(of_splits) & set(splits.values()):
+        found = _from_splits(entries, splits, problems, parents, of_splits)
+    else:
+        found = _from_classes(entries, problems, parents)
+    if not found and not any(problem.fatal for problem in problems):
+        what = "no images at all: neither CSVs, nor Parquet files, nor folders super/sub/image "
+        what += f"({', '.join(FORMATS)})" + place_hint(root, [entry.path for entry in entries])
+        problems.append(Problem(root.name, what, True))
+    return found
 
 
 def _images(root: Path, problems: list[Problem]) -> list[Entry]:
@@ -114,19 +137,21 @@ def _from_splits(
     splits: dict[str, str],
     problems: list[Problem],
     parents: Parents | None,
+    of_splits: Sequence[str],
 ) -> list[_Image]:
     inside: list[tuple[Entry, list[str], str]] = []
-    test: Counter[str] = Counter()
+    other_splits: Counter[str] = Counter()
     elsewhere: Counter[str] = Counter()
     for entry in entries:
         top, *classes = entry.path.split("/")[:-1] or [""]
         if top not in splits:
             elsewhere[top or "."] += 1
-        elif splits[top] == TEST:
-            test[top] += 1
+        elif splits[top] not in of_splits:
+            other_splits[top] += 1
         else:
             inside.append((entry, classes, top))
-    problems += [test_left_out(folder, count) for folder, count in sorted(test.items())]
+    if TEST not in of_splits:
+        problems += [test_left_out(folder, n) for folder, n in sorted(other_splits.items())]
     levels = _class_levels([classes for _, classes, _ in inside], parents)
     has_val = VAL in splits.values()
     found = []
@@ -212,39 +237,6 @@ def _outside(counts: Counter[str], layout: str) -> list[Problem]:
     ]
 
 
-def _same_below_all(found: Sequence[_Image]) -> Problem | None:
-    """A warning if all super-classes hold the same sub-classes, as splits and folds do."""
-    below: dict[str, set[str]] = defaultdict(set)
-    for image in found:
-        below[image.super_name].add(image.sub_name)
-    first, *others = below.values()
-    if not others or any(names != first for names in others):
-        return None
-    what = (
-        f"all {len(below)} hold the same sub-classes ({_some(first)}); if they are "
-        "splits or folds, put two levels of classes below folders train, val and test"
-    )
-    return Problem(f"super-classes {_some(below)}", what, False)
-
-
-def _some(names: Iterable[str]) -> str:
-    first, *others = sorted(names)
-    return ", ".join([repr(first), *map(repr, others[:2])]) + (", ..." if others[2:] else "")
-
-
-def _hint(root: Path, entries: Sequence[Entry]) -> str:
-    """Advice for files in deeper folders, and for splits below the classes."""
-    if parquet := next(root.rglob("*.parquet"), None):
-        return f"; is the data set {parquet.parent}, with its Parquet files?"
-    folders = [entry.path.split("/")[:-1] for entry in entries]
-    tops = {parts[0] for parts in folders if parts}
-    if not folders or any(len(parts) != 3 for parts in folders):
-        return ""
-    if all(split_of(parts[2]) for parts in folders):
-        return "; put the folders train, val, test above the classes"
-    return f"; is the data set {root / tops.pop()}?" if len(tops) == 1 else ""
-
-
 def _listing(root: Path, found: Sequence[_Image], problems: list[Problem]) -> Listing:
     """Number the classes in sorted order; name sub-classes super/sub if their names repeat."""
     parents: dict[str, set[str]] = defaultdict(set)
@@ -256,7 +248,7 @@ def _listing(root: Path, found: Sequence[_Image], problems: list[Problem]) -> Li
         what = "a class is named 'novel', which training data must not hold"
         problems.append(Problem(f"folder {name!r}", what, True))
 
-    if problem := _same_below_all(found):
+    if problem := same_below_all([(image.super_name, image.sub_name) for image in found]):
         problems.append(problem)
 
     def full(image: _Image) -> str:

@@ -148,7 +148,7 @@ def test_an_image_twice_is_refused_with_both_rows(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"'1\.jpg' is in out\.csv row 2 and in out\.csv row 4"):
         run(folder, [("1.jpg", 0, 0), ("2.jpg", 0, 0), ("1.jpg", 0, 1)])
     write(folder / "labels.csv", [*LABELS, LABELS[0]])
-    with pytest.raises(ValueError, match=r"labels\.csv: every image must appear once"):
+    with pytest.raises(ValueError, match=r"labels\.csv row 7: every image must appear once"):
         run(folder, PREDICTIONS)
 
 

@@ -51,7 +51,7 @@ def test_predict_writes_every_column_in_natural_order(
         f"12 images predicted: {known} known, {novel_super} of a novel super-class, "
         f"{novel_sub} of a novel sub-class"
     ) in result.stdout
-    assert f"hierclf evaluate {tmp_path}/out.csv LABELS.csv --model {model}" in result.stdout
+    assert f"hierclf evaluate {tmp_path}/out.csv LABELS --model {model}" in result.stdout
 
 
 def test_parquet_and_csv_hold_the_same(
