@@ -1,11 +1,14 @@
 """Claims about the command `hierclf`: what it writes, says and refuses."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 from typer import rich_utils
 from typer.testing import CliRunner
 
@@ -118,3 +121,16 @@ def test_the_real_command_prints_one_line_and_help_imports_no_torch(tmp_path: Pa
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
     )
     assert loaded.stdout == "[]\n"
+
+
+def test_the_schema_accepts_every_recipe_and_refuses_unknown_keys(tmp_path: Path) -> None:
+    written = run("schema", tmp_path / "hierclf.json")
+    assert "# yaml-language-server: $schema=hierclf.json" in written.stdout.splitlines()
+    validator = jsonschema.Draft202012Validator(json.loads((tmp_path / "hierclf.json").read_text()))
+    recipes = sorted((ROOT / "configs").glob("*.yaml"))
+    assert recipes
+    for recipe in recipes:
+        validator.validate(yaml.safe_load(recipe.read_text()))
+    for wrong in ("modle: {}", "train: {lr: 0}", "search: {space: {train.lr: 1}}"):
+        assert not validator.is_valid(yaml.safe_load(wrong))
+    assert "must end in .json" in error_of("schema", tmp_path / "hierclf.yaml")

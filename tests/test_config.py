@@ -163,3 +163,12 @@ def test_values_are_taken_as_they_are_and_win() -> None:
 def test_a_path_that_is_no_text_is_refused() -> None:
     with pytest.raises(ValueError, match=r"data\.path: path must be UTF-8 text, but got .*udcff"):
         load_config(None, values={"data.path": "/data/\udcff"})
+
+
+def test_every_key_is_described_in_the_schema() -> None:
+    schema = Config.model_json_schema()
+    fields = {"Config": schema["properties"]}
+    fields |= {name: section["properties"] for name, section in schema["$defs"].items()}
+    for section, keys in fields.items():
+        for key, field in keys.items():
+            assert field.get("description") or "$ref" in field, (section, key)

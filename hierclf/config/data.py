@@ -84,5 +84,6 @@ class FoldConfig(Strict):
     mixed: Annotated[int, Field(ge=0)] = 0
     """Folds that each hide one whole super-class and a share of the sub-classes of the others."""
     mixed_share: Annotated[float, Field(gt=0, lt=1)] = 0.4
-    """That share."""
+    """The share of the sub-classes that a mixed fold hides."""
     val_fraction: Annotated[float, Field(gt=0, lt=0.9)] = 0.15
+    """The share of the images of known classes that is kept for validation."""

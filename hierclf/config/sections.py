@@ -58,17 +58,23 @@ class TrainConfig(Strict):
     """One training run. lr, weight_decay and strength are what the search varies."""
 
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 30
+    """Passes over the training images."""
     batch_size: Annotated[int, Field(ge=2)] = 64
     """Images a step over all workers of a trial."""
     eval_batch_size: Annotated[int, Field(ge=1)] = 128
+    """Images at a time in evaluation."""
     lr: Positive = 1e-4
+    """Learning rate of AdamW at the start; it falls along a cosine."""
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    """Weight decay of AdamW."""
     strength: Annotated[float, Field(ge=0, le=3)] = 1.0
     """Augmentation strength: 0 is none, 1 is the paper's recipe."""
     sub_weight: Positive = 1.0
     """Weight of the sub-class loss in the sum."""
     clip_norm: Positive | None = None
+    """The largest norm of the gradient; None for no limit."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """`auto`: bf16 on a GPU (fp16 on older ones), fp32 on a CPU."""
     compile: bool = False
     """Train a network compiled by torch.compile: pays for long runs, after a minute or so."""
     views: Annotated[int, Field(ge=0, le=64)] = 4
@@ -89,6 +95,7 @@ class SearchConfig(Strict):
     grace_epochs: Annotated[int, Field(ge=1)] = 3
     """Epochs that every trial runs before early stopping may end it."""
     reduction_factor: Annotated[int, Field(ge=2)] = 3
+    """Early stopping keeps about one trial in this many at each of its steps."""
 
     @model_validator(mode="before")
     @classmethod
@@ -116,11 +123,12 @@ class SearchConfig(Strict):
 
 
 class ThresholdConfig(Strict):
-    """The search for score and tau of each head."""
+    """The search for the score and the threshold of each level."""
 
     scores: tuple[str, ...] = ("msp", "max_logit", "energy", "knn", "mahalanobis")
     """Names of scores to choose among; msp always, since the paper's rule is compared with."""
     trials: Annotated[int, Field(ge=1)] = 200
+    """Pairs of thresholds that are tried."""
     sampler: Literal["tpe", "gp"] = "tpe"
     """`gp`, a Gaussian process, takes minutes where `tpe` takes seconds."""
     goal: Kind = "balanced"
@@ -163,6 +171,7 @@ class Config(Strict):
     search: SearchConfig = SearchConfig()
     thresholds: ThresholdConfig = ThresholdConfig()
     seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of folds, trials, weights and batches."""
 
     @model_validator(mode="after")
     def _streamed_is_trained_whole(self) -> "Config":

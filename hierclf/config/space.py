@@ -13,16 +13,23 @@ Scalar = bool | int | float | str | None
 
 
 class Strict(BaseModel):
-    """Base of all sections: immutable, no unknown keys, no NaN and no infinity."""
+    """Base of all sections: immutable, no unknown keys, no NaN and no infinity.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    The text below a field is its description in the schema and in the documentation.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class Interval(Strict):
     """A closed interval of numbers; whole numbers where the configuration's value is one."""
 
     low: float
+    """The smallest value to try."""
     high: float
+    """The largest value to try."""
     log: bool = False
     """Search the logarithm of the value."""
     step: float | None = None
@@ -53,6 +60,7 @@ class Choices(Strict):
     """Alternatives without an order."""
 
     choices: tuple[Scalar, ...]
+    """Two values or more, all different."""
 
     @model_validator(mode="after")
     def _differ(self) -> "Choices":
