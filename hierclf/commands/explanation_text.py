@@ -32,11 +32,13 @@ def explanation_text(explanation: Explanation) -> str:
 def _level(title: str, level: LevelExplanation) -> Iterator[str]:
     places = _places(level)
     margin, chance = level["margin"], level["novel_probability"]
-    side = "above the threshold" if margin > 0.0 else "below the threshold"
+    side, says = ("above", "novel") if margin > 0.0 else ("below", "known")
+    if says == "known" and level["decision"] != level["nearest"]:
+        says = "known by itself"
     yield f"  {title}: {level['decision']}"
     yield (
-        f"    score {level['score']:.{places}f}, {abs(margin):.{places}f} {side} "
-        f"{level['threshold']:.{places}f}: {'novel' if margin > 0.0 else 'known'}"
+        f"    score {level['score']:.{places}f}, {abs(margin):.{places}f} {side} the threshold "
+        f"{level['threshold']:.{places}f}: {says}"
     )
     if chance is not None:
         yield f"    probability of novelty {percent(chance)}, if half of all images are novel"

@@ -75,8 +75,8 @@ def elsewhere_remark(best: KnownClass, parent: str, nearest: str) -> str:
     """
     return (
         f"{best['name']} is the most probable of all sub-classes ({percent(best['probability'])}), "
-        f"but belongs to {parent}: only sub-classes of the most probable super-class, {nearest}, "
-        "may be the answer."
+        f"but belongs to {parent}: a known sub-class is the answer or the nearest one only if it "
+        f"belongs to the most probable super-class, {nearest}."
     )
 
 

@@ -53,6 +53,16 @@ def test_text_names_every_image_level_term_and_fits_into_80_columns(folder: Path
     assert all(len(line) <= 80 for line in text.splitlines() if line.startswith(" "))
 
 
+def test_a_sub_class_that_is_novel_by_its_super_class_is_known_by_itself(tmp_path: Path) -> None:
+    save_tiny_model(tmp_path / "model", Rule(LevelRule("msp", -1.0), LevelRule("knn", 9.0)))
+    (tmp_path / "0.png").write_bytes(pictures(1)[0][1])
+    text = run("explain", tmp_path / "model", tmp_path / "0.png").stdout
+    assert f"{tmp_path}/0.png: novel / novel\n" in text
+    assert " above the threshold -1.00: novel\n" in text
+    assert " below the threshold 9.00: known by itself\n" in text
+    assert "The sub-class is novel because the super-class is" in text
+
+
 def test_an_unreadable_image_is_one_line_and_the_others_are_explained(
     folder: Path, tmp_path: Path
 ) -> None:
