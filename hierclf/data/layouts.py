@@ -14,7 +14,7 @@ from hierclf.data.parquet import has_image_labels, list_parquet
 from hierclf.data.parquet_table import has_images, parquet_files
 from hierclf.data.release import csv_files, has_mapping, has_table, list_release
 from hierclf.data.splits import without_test
-from hierclf.data.table_files import is_table, table_columns
+from hierclf.data.table_files import TABLE_ENDINGS, is_table, table_columns
 from hierclf.data.table_search import (
     METADATA,
     find_parts,
@@ -55,12 +55,18 @@ def list_layout(path: str, problems: list[Problem], options: TableOptions) -> Li
         return None
     folder = root if root.is_dir() else root.parent
     file = hierarchy_file(folder, options.hierarchy)
-    parents = None if file is None else read_parents(file, problems)
-    if file is not None and parents is None:
+    bad: list[Problem] = []
+    parents = None if file is None else read_parents(file, bad)
+    if bad and options.hierarchy is not None:
+        problems += bad
         return None
-    if root.is_file():
-        return _list_file(root, problems, options, parents)
-    return _list_folder(root, problems, options, parents)
+    parents = None if bad else parents
+    find = _list_file if root.is_file() else _list_folder
+    listing = find(root, problems, options, parents)
+    # Data that name both levels need no such file, whatever a file of that name holds.
+    needed = listing is None or any(problem.fatal for problem in problems)
+    problems[:0] = [problem._replace(fatal=needed) for problem in bad]
+    return listing
 
 
 def _list_file(
@@ -93,6 +99,9 @@ def _list_folder(
     if parts and (not has_classes or named or parts[0].file.name.lower() in METADATA):
         return _list_tables(root, parts, problems, options, parents)
     tables = csv_files(root)
+    if named and len(problems) == before:
+        _without_columns(root, problems, options, parents)
+        return None
     if has_classes:
         del problems[before:]
         for file in (*tables, *parquet):
@@ -111,6 +120,17 @@ def _list_folder(
     if others := parts_of_splits(root) or [Part(file) for file in tables_of(root)]:
         return _list_tables(root, others, problems, options, parents)
     return list_parquet(root, problems) if parquet else list_tree(root, problems, parents)
+
+
+def _without_columns(
+    root: Path, problems: list[Problem], options: TableOptions, parents: Parents | None
+) -> None:
+    """Say why no table has the columns that the user named."""
+    if tables := parts_of_splits(root) or [Part(file) for file in tables_of(root)]:
+        read_parts(tables, options.columns, problems, parents=parents)
+    else:
+        what = "--columns names the columns of a table, but no table of images is there "
+        problems.append(Problem(root.name, f"{what}({', '.join(TABLE_ENDINGS)})", True))
 
 
 def _list_tables(

@@ -2,8 +2,9 @@
 
 - A folder: images in it are not labelled; those in `name/` are of the class `name`, a super-class
   where that is a known one and a sub-class otherwise; those in `super/sub/` have both labels.
-- A CSV file, or a folder with one, of a column `image` and any of superclass, subclass,
-  superclass_index and subclass_index. Names and ids are those of the known classes; others are new.
+- A CSV, TSV or JSON lines file, or a folder with a CSV, of a column `image` and any of superclass,
+  subclass, superclass_index and subclass_index. Names and ids are those of the known classes;
+  others are new.
 - A Parquet file, or a folder of them, with image bytes and any of these columns.
 
 An empty label is no label; the name `novel` and the novel id mean a new class without a name.
@@ -22,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hierclf.data.csv_tables import parse_integer, read_csv, read_header
+from hierclf.data.csv_tables import parse_integer, read_header
 from hierclf.data.encoded import with_jpeg_end
 from hierclf.data.file_names import LEAVES, leaves
 from hierclf.data.folders import Entry, links_out, walk_files
@@ -33,6 +34,7 @@ from hierclf.data.listing import Problem
 from hierclf.data.parquet_table import cell_text, image_names, parquet_files, read_parquet
 from hierclf.data.release import csv_files
 from hierclf.data.source import Source
+from hierclf.data.table_files import TABLE_ENDINGS, is_table, read_table, table_columns
 from hierclf.hierarchy import NOVEL, NOVEL_NAME, UNLABELLED, Hierarchy, is_novel_name
 
 COLUMNS = ("superclass", "subclass", "superclass_index", "subclass_index")
@@ -171,9 +173,10 @@ def _list(path: Path, hierarchy: Hierarchy, problems: list[Problem]) -> _Rows | 
     if path.is_file():
         if path.suffix.lower() == ".parquet":
             return _from_parquet(path, [path], hierarchy, problems)
-        if path.suffix.lower() == ".csv":
-            return _from_csv(path, hierarchy, problems)
-        problems.append(Problem(path.name, "must be a folder, a .csv or a .parquet file", True))
+        if is_table(path):
+            return _from_table(path, hierarchy, problems)
+        what = f"must be a folder or a table ({', '.join(TABLE_ENDINGS)})"
+        problems.append(Problem(path.name, what, True))
         return None
     tables = [file for file in csv_files(path) if "image" in read_header(file)]
     if len(tables) > 1:
@@ -181,7 +184,7 @@ def _list(path: Path, hierarchy: Hierarchy, problems: list[Problem]) -> _Rows | 
         problems.append(Problem(path.name, f"name one of its CSV files ({names})", True))
         return None
     if tables:
-        return _from_csv(tables[0], hierarchy, problems)
+        return _from_table(tables[0], hierarchy, problems)
     if files := parquet_files(path):
         return _from_parquet(path, files, hierarchy, problems)
     return _from_folder(path, hierarchy, problems)
@@ -211,12 +214,12 @@ def _from_folder(root: Path, hierarchy: Hierarchy, problems: list[Problem]) -> _
     return _Rows(rows, partial(read_loose, root), _stamp)
 
 
-def _from_csv(table: Path, hierarchy: Hierarchy, problems: list[Problem]) -> _Rows:
-    header = read_header(table)
+def _from_table(table: Path, hierarchy: Hierarchy, problems: list[Problem]) -> _Rows:
+    header = table_columns(table)
     columns = [column for column in COLUMNS if column in header]
     store = ImageStore(table.parent, problems)
     rows: dict[Entry, _Row] = {}
-    for where, (image, *cells) in read_csv(table, ["image", *columns], problems):
+    for where, (image, *cells) in read_table(table, ["image", *columns], problems):
         entry = LEAVES if leaves(image) else store.locate(image)
         reason = entry if isinstance(entry, str) else entry.unsafe
         labels = _from_cells(dict(zip(columns, cells, strict=True)), hierarchy)

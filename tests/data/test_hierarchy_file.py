@@ -91,6 +91,13 @@ def test_two_levels_of_folders_need_no_hierarchy(tmp_path: Path) -> None:
     assert source.hierarchy.super_names == ("bird", "dog")
 
 
+def test_a_file_of_that_name_is_no_error_where_it_is_not_needed(tmp_path: Path) -> None:
+    images = [f"{parent}/{sub}/{i}.png" for sub, parent in PAIRS for i in "ab"]
+    source = open_source(str(flat(tmp_path, images, lines="level,name\n1,bird\n")))
+    assert source.hierarchy.super_names == ("bird", "dog")
+    assert [(p.where, p.fatal) for p in source.problems] == [("hierarchy.csv", False)]
+
+
 def test_a_sub_class_without_images_is_said(tmp_path: Path) -> None:
     lines = "sub,super\nowl,bird\nhen,bird\npug,dog\nlynx,cat\n"
     source = open_source(str(flat(tmp_path, lines=lines)))

@@ -14,7 +14,7 @@ from hierclf.data.columns import parse_columns
 from hierclf.data.listing import Problem
 from hierclf.data.source import Source
 from hierclf.data.sources import inspect_source, open_source
-from tests.layouts import SUBS, SUPERS, red_values, tree, write_csv
+from tests.layouts import SUBS, SUPERS, TREE, red_values, tree, write_csv
 
 IMAGES = [f"photos/{i}.png" for i in range(6)]
 SUPER = ["bird"] * 4 + ["dog"] * 2
@@ -188,6 +188,20 @@ def test_a_given_column_that_is_missing_is_named(tmp_path: Path) -> None:
     path = table(tmp_path / "a.csv", NAMES)
     (problem,) = fatal(path, columns="sub=species")
     assert problem.what.startswith("column 'species' is missing; its columns are image, super")
+
+
+def test_columns_for_a_folder_without_such_a_table_are_an_error(tmp_path: Path) -> None:
+    root = tree(tmp_path / "set", TREE)
+    (problem,) = fatal(root, columns="image=photo")
+    assert "--columns names the columns of a table, but no table of images is there" in problem.what
+    write_csv(root / "a.csv", ("file", "genus"), [("x.png", "bird")])
+    write_csv(root / "b.csv", ("photo", "genus"), [("x.png", "bird")])
+    problems = fatal(root, columns="image=photo,super=genus,sub=kind")
+    assert [(p.where, p.what.split(";")[0]) for p in problems] == [
+        ("a.csv row 1", "column 'photo' is missing"),
+        ("a.csv row 1", "column 'kind' is missing"),
+        ("b.csv row 1", "column 'kind' is missing"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_a_path_that_is_not_there_or_no_data_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such file or folder"):
         opened(tmp_path / "gone")
     (tmp_path / "a.txt").write_text("x")
-    with pytest.raises(ValueError, match=r"must be a folder, a \.csv or a \.parquet file"):
+    with pytest.raises(ValueError, match=r"must be a folder or a table \(\.csv, \.tsv,"):
         opened(tmp_path / "a.txt")
 
 
@@ -158,3 +158,9 @@ def test_novel_images_of_kinds_that_are_not_read_are_named(tmp_path: Path) -> No
     (root / "toy" / "pug" / "b.jp2").write_bytes(b"x")
     problems = opened(root).source.problems
     assert "1 image of a kind that is not read (.jp2)" in next(p.what for p in problems)
+
+
+def test_json_lines_are_labelled_as_a_csv_is(tmp_path: Path) -> None:
+    root = tree(tmp_path / "new", ["0.png"])
+    (root / "new.jsonl").write_text('{"image": "0.png", "superclass": "dog", "subclass": null}\n')
+    assert labels(opened(root / "new.jsonl")) == {"0.png": (1, "dog/?")}

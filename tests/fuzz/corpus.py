@@ -1,6 +1,7 @@
 """Valid inputs, made by code, that the fuzzer starts from."""
 
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,15 @@ def tables(folder: Path) -> list[dict[str, bytes]]:
     parquet(folder / "texts/split=train/0.parquet", text_columns())
     (folder / "ids/data").mkdir(parents=True, exist_ok=True)
     parquet(folder / "ids/data/train-0.parquet", id_columns())
+    flat = tree(folder / "flat", [name.partition("/")[2] for name in TREE])
+    write_csv(flat / "hierarchy.csv", ("sub", "super"), [("owl", "b"), ("hen", "b"), ("pug", "d")])
+    for name in ("train", "val"):
+        tree(folder / "folder" / name, [f"{i}.png" for i in range(6)])
+        lines = [
+            json.dumps({"file_name": f"{i}.png", "super": "bd"[i // 4], "sub": "ohp"[i // 2]})
+            for i in range(6)
+        ]
+        (folder / "folder" / name / "metadata.jsonl").write_text("\n".join(lines))
     found = []
     for root in sorted(folder.iterdir()):
         files = sorted(path for path in root.rglob("*") if path.is_file())

@@ -11,8 +11,10 @@ import numpy as np
 from hierclf.bundle.directory import load_bundle, load_card
 from hierclf.bundle.score_table_file import load_score_table
 from hierclf.bundle.training_images_file import load_training_images
+from hierclf.commands.label_tables import read_labels
 from hierclf.data.image_files import list_images
 from hierclf.data.images import decode, read_rgb
+from hierclf.data.listing import ClassNames
 from hierclf.data.novel import open_novel
 from hierclf.data.sources import inspect_source
 from hierclf.predict import predict_images
@@ -98,6 +100,12 @@ def _load_and_predict(place: Path) -> None:
     assert np.isfinite(table[list(NUMBERS[:4])]).all(axis=None)
 
 
+LEVELS = (
+    ClassNames({0: "bird", 1: "dog"}, novel_id=2),
+    ClassNames({0: "owl", 1: "hen", 2: "pug"}, novel_id=3),
+)
+
+
 def table_target(folder: Path) -> Target:
     """The readers of data folders: CSV and mapping files, zips, Parquet and class folders.
 
@@ -119,6 +127,8 @@ def table_target(folder: Path) -> Target:
             list_images(str(place))
         with suppress(ValueError):
             open_novel(str(place), HIERARCHY, height=4, width=4)
+        with suppress(ValueError):
+            read_labels(place, LEVELS)
         source, problems = inspect_source(str(place))
         if source is None:
             raise ValueError("; ".join(p.where + p.what for p in problems if p.fatal))
