@@ -12,6 +12,7 @@ GROUPS = (
     "search_epochs",
     "thresholds",
     "prediction",
+    "serving",
     "scale",
     "streaming",
     "gpu",

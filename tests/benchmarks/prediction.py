@@ -26,7 +26,7 @@ _OURS = "EfficientNet-Lite0 at 224 px, 64 px JPEG files to rows of the table"
 
 
 @cache
-def _bundle() -> Bundle:
+def random_bundle() -> Bundle:
     """Random weights; scores of the kind that a search chooses, fitted on random features."""
     torch.manual_seed(0)
     backbone = build_backbone("tf_efficientnet_lite0", "none")
@@ -58,7 +58,7 @@ def _bundle() -> Bundle:
 
 def _rates(device: torch.device, n_images: int) -> tuple[list[tuple[str, bytes]], Bundle]:
     files = [(f"{i}.jpg", data) for i, data in enumerate(jpegs(pixels(n_images)))]
-    return files, _bundle()
+    return files, random_bundle()
 
 
 def _predict(bundle: Bundle, files: list[tuple[str, bytes]], device: torch.device) -> float:
