@@ -85,6 +85,13 @@ def explain(
         str | None,
         typer.Option("--json", metavar="FILE", help="Write JSON to this file; - prints it."),
     ] = None,
+    html_file: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with pictures.")
+    ] = None,
+    training_images: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="With --html: where the training images are."),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "auto",
     truncated: Truncated = "refuse",
@@ -97,19 +104,29 @@ def explain(
     """
     if json_file is not None and json_file != "-":
         check_out_file("--json", Path(json_file), endings=(".json",))
+    if html_file is not None:
+        check_out_file("--html", html_file, endings=(".html",))
+        if json_file is not None:
+            raise ValueError("--html and --json must not be given together")
+    elif training_images is not None:
+        raise ValueError(f"--training-images needs --html, but got {training_images} without it")
     from hierclf.bundle.directory import load_bundle
     from hierclf.commands.explain_files import explain_files, list_places
+    from hierclf.data.image_files import list_images
     from hierclf.explanations.background import read_background
     from hierclf.nets.inference import pick_device
 
     keep = truncated == "keep"
     places = list_places(images, zip_encoding=zip_encoding, keep_truncated=keep)
+    training = list_images(training_images, zip_encoding=zip_encoding) if training_images else ()
     bundle = load_bundle(model)
     explain_files(
         bundle,
         read_background(bundle),
         places,
         json_file=json_file,
+        html_file=html_file,
+        training=dict(training),
         batch_size=batch_size,
         device=pick_device(device),
     )

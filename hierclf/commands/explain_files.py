@@ -1,8 +1,10 @@
-"""Explain image files, one after another: as text, or as JSON for programs."""
+"""Explain image files, one after another: as text, as a page, or as JSON for programs."""
 
 import json
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
@@ -10,6 +12,7 @@ from typing import TextIO
 import torch
 
 from hierclf.bundle.directory import Bundle
+from hierclf.commands.explanation_page import Pictures, page_parts
 from hierclf.commands.explanation_text import explanation_text
 from hierclf.data.image_files import ImageFiles, Reader, list_images
 from hierclf.errors import visible
@@ -25,6 +28,8 @@ def explain_files(
     places: Sequence[ImageFiles],
     *,
     json_file: str | None = None,
+    html_file: Path | None = None,
+    training: Pictures | None = None,
     batch_size: int = 64,
     device: torch.device | None = None,
 ) -> None:
@@ -37,13 +42,16 @@ def explain_files(
         background: what to compare with.
         places: the images.
         json_file: write JSON to this file instead of text, or to stdout if it is "-".
+        html_file: write a page to this file instead of text.
+        training: pictures of training images for the page.
         batch_size: images per batch.
         device: by default a GPU where there is one.
 
     Raises:
         ValueError: no readable image (gives the first reason), or as `explain_images`.
     """
-    images = _all_images(places)
+    readers: deque[Reader] = deque(maxlen=None if html_file else 0)
+    images = _all_images(places, readers)
     found = explain_images(
         bundle, images, background=background, batch_size=batch_size, device=device
     )
@@ -53,10 +61,13 @@ def explain_files(
     if json_file == "-":
         _write_json(listed, background, sys.stdout)
     elif json_file is not None:
-        out = Path(json_file)
-        with draft_of(out) as draft, draft.open("w", encoding="utf-8") as file:
+        with _replaced(Path(json_file)) as file:
             _write_json(listed, background, file)
-        print(f"wrote {out}")
+    elif html_file is not None:
+        with_readers = ((explanation, readers.popleft()) for explanation in listed)
+        readable = (pair for pair in with_readers if pair[0]["error"] is None)
+        with _replaced(html_file) as file:
+            file.writelines(page_parts(readable, training or {}))
     else:
         for explanation in listed:
             if explanation["error"] is None:
@@ -83,9 +94,22 @@ def list_places(
     return found
 
 
-def _all_images(places: Iterable[ImageFiles]) -> Iterator[tuple[str, Reader]]:
+def _all_images(
+    places: Iterable[ImageFiles], readers: deque[Reader]
+) -> Iterator[tuple[str, Reader]]:
+    """All images; their readers are kept for whoever shows the pictures."""
     for place in places:
-        yield from place
+        for name, read in place:
+            readers.append(read)
+            yield name, read
+
+
+@contextmanager
+def _replaced(path: Path) -> Iterator[TextIO]:
+    """A text file that takes its name when it is whole."""
+    with draft_of(path) as draft, draft.open("w", encoding="utf-8") as file:
+        yield file
+    print(f"wrote {path}")
 
 
 def _listed(explanations: Iterable[Explanation]) -> Iterator[Explanation]:

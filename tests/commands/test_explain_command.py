@@ -10,7 +10,14 @@ import hierclf
 from hierclf.bundle.directory import save_bundle
 from hierclf.rules.rule import LevelRule, Rule
 from tests.commands_run import error_of, run
-from tests.tiny_models import pictures, save_tiny_model, tiny_bundle
+from tests.tiny_models import (
+    TRAINING_IMAGES,
+    encoded,
+    picture,
+    pictures,
+    save_tiny_model,
+    tiny_bundle,
+)
 
 FUSED = Rule(LevelRule("0.5*msp + 2*knn", 2.08), LevelRule("0.25*super.msp + 0.5*msp + knn", 1.2))
 
@@ -94,3 +101,31 @@ def test_no_readable_image_is_an_error_and_leaves_no_file(folder: Path, tmp_path
         result = run("explain", folder / "model", tmp_path / "bad.png", *options, code=2)
         assert "at least one image must be readable, but none of 1 is" in result.stderr
     assert not out.exists()
+
+
+def test_the_page_needs_no_network_and_shows_the_images_and_their_neighbours(
+    folder: Path, tmp_path: Path
+) -> None:
+    for index, name in enumerate(TRAINING_IMAGES):
+        (tmp_path / "training" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "training" / name).write_bytes(encoded(picture(100 + index)))
+    (tmp_path / "<b>.png").write_bytes(pictures(1)[0][1])
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    out, image = tmp_path / "why.html", tmp_path / "<b>.png"
+    for options, count in (([], 1), (["--training-images", tmp_path / "training"], 4)):
+        run("explain", folder / "model", tmp_path / "bad.png", image, "--html", out, *options)
+        page = out.read_text()
+        assert page.count('<img alt="" src="data:image/jpeg;base64,') == count
+        assert "http" not in page
+        assert "&lt;b&gt;.png: " in page
+        assert "<b>" not in page
+        assert "bad.png" not in page
+    assert "--html must end in .html" in error_of(
+        "explain", folder / "model", image, "--html", tmp_path / "why.txt"
+    )
+    assert "must not be given together" in error_of(
+        "explain", folder / "model", image, "--html", out, "--json", "-"
+    )
+    assert "--training-images needs --html" in error_of(
+        "explain", folder / "model", image, "--training-images", tmp_path
+    )
