@@ -23,6 +23,7 @@ from hierclf.scores import ScoreInputs
 from hierclf.version import package_version
 
 Pixels = NDArray[np.uint8]
+_EXPLAINED = ("super", "sub", "neighbours")
 _EXPORTED = "export.json"  # hierclf.runtime.files needs onnxruntime
 
 
@@ -48,8 +49,8 @@ class Engine(NamedTuple):
             time.
         columns: from names and outputs to the columns of `hierclf predict`; ValueError for a number
             that is not finite.
-        explain: from names and outputs to an explanation of both levels for each image; None where
-            the model has none to give.
+        explain: from names and outputs to an `Explanation` for each image; None where the model has
+            none to give.
         hierarchy: the known classes and the novel ids.
         rule: scores and thresholds.
         promised: accuracies to expect of the rule, by name, each with expected, low and high; None
@@ -84,7 +85,7 @@ class Engine(NamedTuple):
         ]
         if self.explain is not None and any(explain for _, explain in asked):
             for row, explanation in zip(rows, self.explain(names, inputs), strict=True):
-                row["explanation"] = explanation
+                row["explanation"] = {key: explanation[key] for key in _EXPLAINED}
         return rows
 
     def description(self) -> dict[str, Any]:
@@ -145,7 +146,7 @@ def open_engine(model: Path, device: str = "auto") -> Engine:
 def _trained(model: Path, device: str) -> Engine:
     from hierclf.bundle.directory import load_bundle
     from hierclf.explanations.background import read_background
-    from hierclf.explanations.levels import explain_batch
+    from hierclf.explanations.images import explain_outputs
     from hierclf.nets.inference import pick_device
     from hierclf.predict import bundle_answers, fitted_pixels, network_outputs
 
@@ -160,7 +161,7 @@ def _trained(model: Path, device: str) -> Engine:
         pixels=lambda data: fitted_pixels(data, bundle.preprocessing),
         outputs=lambda images: network_outputs(bundle, images, where),
         columns=lambda names, inputs: bundle_answers(bundle, names, inputs),
-        explain=lambda names, inputs: explain_batch(bundle, names, inputs, background),
+        explain=lambda names, inputs: explain_outputs(bundle, names, inputs, background),
         hierarchy=bundle.hierarchy,
         rule=bundle.rule,
         promised=_promised(model, bundle.rule),

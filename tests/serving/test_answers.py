@@ -144,6 +144,9 @@ def test_explanations_are_the_models_own_and_given_to_those_who_ask(model: Path)
     assert (wrong.status, wrong.error) == (400, "explain must be true or false, but got 'maybe'")
     for number, (row, whole) in enumerate(zip(rows, own, strict=True)):
         assert ("explanation" in row) == bool(number % 2)
+        if number % 2:
+            assert row["explanation"].keys() == whole.keys() - {"image", "error"}
+            assert row["explanation"]["neighbours"] == whole["neighbours"]
         for level in ("super", "sub"):
             if number % 2:
                 found: Any = row["explanation"][level]
