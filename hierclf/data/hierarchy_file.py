@@ -45,6 +45,10 @@ class Parents(NamedTuple):
         alike = difflib.get_close_matches(sub, self.subs.values(), n=1)
         return f"; is it {alike[0]!r} there?" if alike else ""
 
+    def refusal(self, sub: str) -> str:
+        """Why a label that the file does not name cannot be used."""
+        return f"sub-class {sub!r} is not in {self.name}{self.alike(sub)}"
+
     def unused(self, subs: Iterable[str]) -> list[str]:
         """The sub-classes in the file that are none of the given ones."""
         found = set(map(loose_form, subs))

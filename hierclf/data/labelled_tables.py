@@ -113,7 +113,7 @@ def _labelled(where: str, cell: Mapping[str, str], part: Part, parents: Parents 
         assert parents is not None
         super_name = parents.find(sub) or ""
         if sub and not super_name:
-            refused = f"sub-class {sub!r} is not in {parents.name}{parents.alike(sub)}"
+            refused = parents.refusal(sub)
     if not image:
         refused = "the image name is empty"
     elif leaves(image):

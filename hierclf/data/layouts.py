@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hierclf.data.archives import WAY_OUT, is_other_archive
 from hierclf.data.classes import find_levels
+from hierclf.data.columns import IMAGE
 from hierclf.data.hierarchy_file import Parents, hierarchy_file, read_parents
 from hierclf.data.image_store import ImageStore
 from hierclf.data.labelled_tables import Part, list_rows, read_parts
@@ -72,8 +73,10 @@ def list_layout(path: str, problems: list[Problem], options: TableOptions) -> Li
 def _list_file(
     root: Path, problems: list[Problem], options: TableOptions, parents: Parents | None
 ) -> Listing | None:
-    if root.suffix.lower() == ".parquet" and (has_images(root) or not table_columns(root)):
-        return list_parquet(root, problems)
+    if root.suffix.lower() == ".parquet" and (
+        has_images(root, options.columns.get(IMAGE)) or not table_columns(root)
+    ):
+        return list_parquet(root, problems, options.columns, parents)
     if is_table(root):
         return _list_tables(root.parent, [Part(root)], problems, options, parents)
     what = "is neither a folder nor a .parquet file (a zip belongs in a folder with its CSVs)"
@@ -89,10 +92,11 @@ def _list_folder(
     parquet, is_release = parquet_files(root), has_table(root) and not options.columns
     if is_release and has_mapping(root):
         return list_release(root, problems, zip_encoding=options.zip_encoding)
-    if not is_release and any(has_image_labels(root, file) for file in parquet):
-        return list_parquet(root, problems)
+    named = options.columns
+    if not is_release and any(has_image_labels(root, file, named, parents) for file in parquet):
+        return list_parquet(root, problems, named, parents)
     has_classes = has_class_folders(root)
-    named, needs_super = options.columns, parents is None
+    needs_super = parents is None
     before = len(problems)
     parts = find_parts(root, named, problems, needs_super=needs_super)
     # Class folders say as much as a table that is not named for it.

@@ -44,13 +44,17 @@ class ParquetImages(NamedTuple):
     keep_truncated: bool = False
 
 
-def image_column(schema: Any) -> str | None:
+def image_column(schema: Any, named: str | None = None) -> str | None:
     """The column of image bytes, "image.bytes" within a struct; None where there is none.
 
     Bytes are binary of any kind, or lists of uint8.
+
+    Args:
+        schema: of Arrow.
+        named: the column that the user named; None looks for IMAGE_COLUMNS.
     """
     types = {field.name: field.type for field in schema}
-    for name in IMAGE_COLUMNS:
+    for name in IMAGE_COLUMNS if named is None else (named,):
         kind = types.get(name)
         if kind is not None and pa.types.is_struct(kind):
             inner = kind.get_field_index("bytes")

@@ -65,16 +65,21 @@ def parquet_files(folder: Path) -> list[Path]:
     return sorted(file for file in hive if all("=" in part for part in _folders(folder, file)))
 
 
-def has_images(file: Path) -> bool:
-    """Whether a Parquet file has a column of image bytes."""
+def has_images(file: Path, named: str | None = None) -> bool:
+    """Whether a Parquet file has a column of image bytes, the one that the user named if one is."""
     schema = _schema(file)
-    return schema is not None and image_column(schema) is not None
+    return schema is not None and image_column(schema, _real_name(schema, named)) is not None
 
 
 def column_names(root: Path, file: Path) -> set[str]:
     """The columns of a Parquet file below `root`, those in names of hive folders included."""
     schema = _schema(file)
     return set() if schema is None else {*schema.names, *_partition(_folders(root, file))}
+
+
+def _real_name(schema: Any, named: str | None) -> str | None:
+    """The column that a name in lower case means."""
+    return next((name for name in schema.names if name.strip().lower() == named), named)
 
 
 def _schema(file: Path) -> Any:
@@ -85,7 +90,12 @@ def _schema(file: Path) -> Any:
 
 
 def read_parquet(
-    root: Path, files: Sequence[Path], wanted: Sequence[str], problems: list[Problem]
+    root: Path,
+    files: Sequence[Path],
+    wanted: Sequence[str],
+    problems: list[Problem],
+    *,
+    image: str | None = None,
 ) -> ParquetTable | None:
     """Read names and the wanted columns of some files; None after a problem that stops.
 
@@ -93,6 +103,7 @@ def read_parquet(
         root: the folder that `files` were found in, or the file itself.
         wanted: columns to read where there are any.
         problems: the list to add to.
+        image: the column of image bytes that the user named.
     """
     table = ParquetTable([file.resolve() for file in files], [], [], [], [], {}, {})
     columns: set[tuple[str, ...]] = set()
@@ -100,9 +111,8 @@ def read_parquet(
         try:
             with pq.ParquetFile(file) as parquet:
                 folders = {} if root.is_file() else _partition(_folders(root, file))
-                columns.add(
-                    _read_file(parquet, file.name, number, folders, wanted, table, problems)
-                )
+                place = file.name, number, folders
+                columns.add(_read_file(parquet, place, wanted, table, problems, image))
         except (pa.ArrowException, OSError) as error:
             what = f"cannot be read as Parquet: {one_line(error)}"
             problems.append(Problem(file.name, what, True))
@@ -139,18 +149,19 @@ def image_names(cells: Sequence[Any], problems: list[Problem]) -> list[str]:
 
 def _read_file(
     parquet: Any,
-    name: str,
-    number: int,
-    folders: dict[str, str | None],
+    place: tuple[str, int, dict[str, str | None]],
     wanted: Sequence[str],
     table: ParquetTable,
     problems: list[Problem],
+    image_name: str | None,
 ) -> tuple[str, ...]:
     """Add the rows of one file to the table; the wanted columns that it has."""
+    name, number, folders = place
     schema = parquet.schema_arrow
-    image, named = image_column(schema), name_column(schema)
+    image, named = image_column(schema, _real_name(schema, image_name)), name_column(schema)
     if image is None:
-        what = f"a column of image bytes is missing (one of {', '.join(IMAGE_COLUMNS)})"
+        names = ", ".join(IMAGE_COLUMNS) if image_name is None else image_name
+        what = f"a column of image bytes is missing (one of {names})"
         what += f"; its columns are {', '.join(schema.names)}"
         problems.append(Problem(name, what, True))
         return ()

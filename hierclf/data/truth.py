@@ -43,8 +43,8 @@ def read_truth(
         parents = known if parents is None else parents.over(known)
     if path.is_dir():
         labelled, by_name = _read_folder(path, problems, options, parents)
-    elif path.suffix.lower() == ".parquet" and has_images(path):
-        labelled, by_name = labelled_parquet(path, problems)
+    elif path.suffix.lower() == ".parquet" and has_images(path, options.columns.get(IMAGE)):
+        labelled, by_name = labelled_parquet(path, problems, options.columns, parents)
     else:
         labelled, by_name = _read_parts([Part(path)], problems, options, parents)
     test = [image for image in labelled if split_of(image.split or "") == TEST]
@@ -54,8 +54,8 @@ def read_truth(
 def _read_folder(
     root: Path, problems: list[Problem], options: TableOptions, parents: Parents | None
 ) -> tuple[list[Labelled], bool | None]:
-    if any(has_image_labels(root, file) for file in parquet_files(root)):
-        return labelled_parquet(root, problems)
+    if any(has_image_labels(root, file, options.columns, parents) for file in parquet_files(root)):
+        return labelled_parquet(root, problems, options.columns, parents)
     release = [file for file in tables_of(root) if set(COLUMNS) <= set(table_columns(file))]
     found: list[Problem] = []
     parts = find_parts(root, options.columns, found, needs_super=parents is None)

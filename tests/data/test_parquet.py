@@ -188,7 +188,28 @@ def test_parquet_rows_are_named_by_number(tmp_path: Path) -> None:
 
 def test_missing_label_columns_are_named(tmp_path: Path) -> None:
     path = parquet(tmp_path / "a.parquet", {"image": [b"x"], "label": ["a"]})
-    assert "label columns are missing" in only_fatal(path).what
+    problem = only_fatal(path)
+    assert problem.where == "a.parquet"
+    assert "to hold the super-class; its columns are image, label" in problem.what
+
+
+@pytest.mark.parametrize("as_folder", [False, True])
+def test_label_columns_of_other_names_are_given_or_known(tmp_path: Path, as_folder: bool) -> None:
+    texts = text_columns()
+    jpg = [{"bytes": data, "path": None} for data in texts["image"]]
+    columns = {"JPG": jpg, "Genus": texts["superclass"], "species": texts["subclass"]}
+    path = parquet(tmp_path / "a.parquet", columns)
+    place = str(tmp_path if as_folder else path)
+    source = open_source(place, columns="image=jpg,super=genus,sub=species")
+    assert source.hierarchy.sub_names == ("hen", "owl", "pug")
+    assert red_values(source) == list(range(6))
+    path.unlink()
+    columns = {"image": jpg, "coarse_label": [0] * 4 + [1] * 2, "fine_label": [4, 4, 3, 3, 9, 9]}
+    parquet(path, columns)
+    source = open_source(place)
+    assert source.hierarchy.sub_ids == (3, 4, 9)
+    assert source.hierarchy.novel_sub_id == 10
+    assert red_values(source) == list(range(6))
 
 
 def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
@@ -213,3 +234,19 @@ def test_parquet_bytes_come_by_row_group_and_not_before(
     assert groups == []
     assert red_values(source) == list(range(6))
     assert groups == [0, 1, 2]
+
+
+def test_files_of_sub_classes_take_their_super_classes_from_a_hierarchy(tmp_path: Path) -> None:
+    columns = {"image": text_columns()["image"], "label": text_columns()["subclass"]}
+    write_csv(tmp_path / "hierarchy.csv", ("sub", "super"), [("owl", "bird"), ("hen", "bird")])
+    path = parquet(tmp_path / "a.parquet", columns)
+    found = [(p.where, p.what) for p in fatal(path)]
+    assert found[:2] == [
+        (f"a.parquet row {row}", "sub-class 'pug' is not in hierarchy.csv") for row in (4, 5)
+    ]
+    with (tmp_path / "hierarchy.csv").open("a") as file:
+        file.write("pug,dog\n")
+    for place in (path, tmp_path):
+        source = open_source(str(place))
+        assert source.hierarchy.super_names == ("bird", "dog")
+        assert source.sub_labels.tolist() == [1, 1, 0, 0, 2, 2]
