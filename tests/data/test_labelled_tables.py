@@ -10,10 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hierclf.config import Config, load_config
 from hierclf.data.columns import parse_columns
 from hierclf.data.listing import Problem
 from hierclf.data.source import Source
 from hierclf.data.sources import inspect_source, open_source
+from hierclf.training.prepare import configured_source
 from tests.layouts import SUBS, SUPERS, TREE, red_values, tree, write_csv
 
 IMAGES = [f"photos/{i}.png" for i in range(6)]
@@ -333,3 +335,13 @@ def test_hostile_cells_reach_no_terminal_as_they_are(tmp_path: Path) -> None:
     assert "gone" in shown
     assert "\x1b" not in shown
     assert "\x07" not in shown
+
+
+def test_a_configuration_names_the_columns_for_a_search(tmp_path: Path) -> None:
+    path = table(tmp_path / "labels.jsonl", {"photo": IMAGES, "genus": SUPER, "species": SUB})
+    columns = "data.columns=image=photo,super=genus,sub=species"
+    config = load_config("demo", [f"data.path={path}", columns])
+    check_is_the_usual_set(configured_source(config))
+    # A resumed run reads what it stored.
+    stored = Config.model_validate(config.model_dump(mode="json"))
+    check_is_the_usual_set(configured_source(stored))
