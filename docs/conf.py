@@ -19,6 +19,7 @@ extensions = [
     "sphinx_copybutton",
     "generated_reference",
 ]
+highlight_language = "none"  # commands and their output, where a block names no other
 exclude_patterns = ["extensions"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
@@ -30,6 +31,7 @@ nb_merge_streams = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
+autodoc_type_aliases = {"Images": "Images"}
 default_role = "code"  # docstrings write code in single backticks
 napoleon_use_rtype = False
 

@@ -105,7 +105,8 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         """Hold classes out, train heads, choose scores and thresholds, train on everything.
 
         Args:
-            X: float [N, D]. y: [N], classes; super-classes if `y_sub` is given.
+            X: float [N, D].
+            y: [N], classes; super-classes if `y_sub` is given.
             y_sub: [N], sub-classes; each belongs to one super-class.
 
         Raises:
@@ -219,7 +220,7 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
             X: float [N, D].
 
         Returns:
-            [N], or [N, 2] with two levels: super-class and sub-class.
+            [N], or with two levels [N, 2] of super-class and sub-class.
         """
         decided = self._decided(X)[0]
         found = [
@@ -250,7 +251,8 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         """Accuracy in [0, 1]; a label that is not among `classes_` is right where called novel.
 
         Args:
-            X: float [N, D]. y: [N], classes; sub-classes with two levels.
+            X: float [N, D].
+            y: [N], classes; sub-classes with two levels.
             sample_weight: float [N].
         """
         predicted = self.predict(X)

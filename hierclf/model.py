@@ -78,7 +78,7 @@ class Model:
 
     @property
     def thresholds(self) -> Rule | None:
-        """The rule that decides: a score and a threshold for each level; None without one."""
+        """The rule that decides, a score and a threshold for each level; None without one."""
         return self.bundle.rule
 
     def with_thresholds(
@@ -127,7 +127,7 @@ class Model:
             batch_size: images that pass the network at a time.
 
         Returns:
-            N rows in the order of the images:
+            N rows in the order of the images, with the columns
 
             - image: the path as given, or as `hierclf predict` calls it if a single one was given;
               the position ("0", "1", ...) for anything but a path;
@@ -172,7 +172,7 @@ class Model:
             batch_size: images that pass the network at a time.
 
         Returns:
-            N rows in the order of the images: image and error, as `predict` returns them, and
+            N rows in the order of the images with image and error, as `predict` returns them, and
             between them super_NAME and sub_NAME (float32, higher = more novel) for each score.
 
         Raises:

@@ -25,7 +25,10 @@ def commands(module: str, name: str) -> str:
         text=True,
         check=True,
     )
-    return re.sub(r"^#(?=#* `)", "##", done.stdout, flags=re.MULTILINE)
+    text = re.sub(r"^#(?=#* `)", "##", done.stdout, flags=re.MULTILINE)
+    # The list of commands, whose descriptions are cut off, becomes links to their sections.
+    own = name.replace("/", "").replace(".", "").replace(" ", "-")
+    return re.sub(r"^\* `([a-z][\w-]*)`: .*$", rf"* [`\1`](#{own}-\1)", text, flags=re.MULTILINE)
 
 
 def _generated(place: re.Match[str]) -> str:

@@ -62,7 +62,7 @@ def folds() -> None:
         "super fold": {(1, i) for i in range(4)},
         "mixed fold": {(1, i) for i in range(4)} | {(0, 2), (2, 1), (2, 3)},
     }
-    figure = Figure(figsize=(7.6, 2.9), layout="constrained")
+    figure = Figure(figsize=(6, 1.9), layout="constrained")
     for axes, (title, hidden) in zip(figure.subplots(1, 3), kinds.items(), strict=True):
         axes.set(xlim=(-1.75, 4.1), ylim=(3.15, -0.75), aspect="equal")
         axes.axis("off")
@@ -94,7 +94,7 @@ def _cell(axes: Axes, x: float, y: float, colour: str, size: float = 0.84) -> No
 
 def worlds() -> None:
     """Per odd world, the interval promised for new super-classes, and what was found."""
-    figure = Figure(figsize=(7.6, 3.6), layout="constrained")
+    figure = Figure(figsize=(6, 3.2), layout="constrained")
     both = figure.subplots(1, 2, sharey=True)
     for axes, data in zip(both, ("animals", "groceries"), strict=True):
         table = pd.read_csv(ROOT / "results" / f"new_classes_{data}.csv")
