@@ -171,4 +171,4 @@ def test_every_key_is_described_in_the_schema() -> None:
     fields |= {name: section["properties"] for name, section in schema["$defs"].items()}
     for section, keys in fields.items():
         for key, field in keys.items():
-            assert field.get("description") or "$ref" in field, (section, key)
+            assert field.get("description") or "$ref" in str(field), (section, key)

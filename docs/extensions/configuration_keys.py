@@ -22,7 +22,7 @@ def configuration_keys() -> str:
     parts = []
     alone = {}
     for name, field in schema["properties"].items():
-        if "$ref" in field:
+        if "$ref" in field:  # a section
             parts += _section(name, definitions[field["$ref"].rpartition("/")[2]])
         else:
             alone[name] = field
