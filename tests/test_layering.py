@@ -83,6 +83,7 @@ BELOW = {
         *("", "io", "data", "scores", "metrics", "rules", "config", "bundle", "training"),
         "reports",
     },
+    "discovery": {"", "data", "reports"},
     "runtime": {"", "io", "data", "scores", "rules"},
     "serving": {
         *("", "io", "data", "nets", "scores", "rules", "bundle", "predict", "explanations"),
@@ -90,7 +91,7 @@ BELOW = {
     },
     "commands": {
         *("", "io", "data", "scores", "metrics", "nets", "rules", "bundle", "predict"),
-        *("runtime", "explanations"),
+        *("runtime", "explanations", "discovery"),
     },
 }
 # Entry points stand above everything.

@@ -1,4 +1,4 @@
-"""Commands about predictions: predict, explain, serve, evaluate."""
+"""Commands about predictions: predict, explain, serve, novel, evaluate."""
 
 import json
 import sys
@@ -161,6 +161,55 @@ def serve(
         max_images=max_images, max_bytes=max_bytes, max_requests=max_requests, timeout=timeout
     )
     serve_model(model, host=host, port=port, limits=limits, batch_size=batch_size, device=device)
+
+
+@app.command(cls=Command, rich_help_panel=PANEL)
+def novel(
+    model: Annotated[Path, typer.Argument(help="A model directory.")],
+    images: Annotated[str, typer.Argument(help="A file, folder, .zip, 'pattern' or .parquet.")],
+    out: Annotated[Path, typer.Option(help="The folder to write novel.csv and novel.html to.")],
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "auto",
+    truncated: Truncated = "refuse",
+    zip_encoding: ZipEncoding = None,
+    debug: Debug = False,
+) -> None:
+    """Group the images that a model calls novel into proposed new classes, to look at and name."""
+    from hierclf.data.image_files import list_images
+    from hierclf.progress import progress
+
+    keep = truncated == "keep"
+    files = list_images(images, zip_encoding=zip_encoding, keep_truncated=keep)
+    from hierclf.bundle.directory import load_bundle
+    from hierclf.commands.novel import (
+        SHEET,
+        TABLE,
+        find_novel,
+        group_notes,
+        propose,
+        spread_of,
+        write_groups,
+    )
+    from hierclf.nets.inference import pick_device
+
+    if (out / TABLE).exists():  # it may hold names by now
+        raise ValueError(f"--out must be a folder without {TABLE}, but {out / TABLE} exists")
+    bundle = load_bundle(model)
+    spread = spread_of(bundle)
+    with progress("predicting") as report:
+        found = find_novel(
+            bundle, files, batch_size=batch_size, device=pick_device(device), progress=report
+        )
+    groups = propose(found, spread)
+    notes = group_notes(found, groups, spread)
+    write_groups(bundle, files, groups, out, notes)
+    for name, reason in found.unreadable:
+        print(visible(f"unreadable: {name}: {reason}"), file=sys.stderr)
+    for note in notes:
+        print(note)
+    print(f"wrote {out / TABLE} and {out / SHEET}: look at the groups, and name them in the table")
+    print("next, with the images beside the table:")
+    say("python", "-m", "search.tune", "--data", "PATH", "--novel", out / TABLE)
 
 
 @app.command(cls=Command, rich_help_panel=PANEL)

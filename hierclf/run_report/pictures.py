@@ -5,8 +5,6 @@ With them the report can be written anew when the images are gone.
 Shape legend: N images of a cache, H height, W width.
 """
 
-import base64
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,20 +12,18 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from hierclf.data.cache import ImageCache
 from hierclf.data.stream import ImageStream
+from hierclf.data.thumbnails import SIDE, data_uri, thumbnail
 from hierclf.io.atomic import draft_of
 from hierclf.training.augment import augment
 
-SIDE = 128
 STRENGTHS = (0.5, 1.0, 2.0)
 """Of the augmentation preview."""
 N_PREVIEWS = 4
 FILE = "thumbnails.parquet"
 _PLAIN = ""
-_QUALITY = 72
 
 Pictures = dict[tuple[str, str], bytes]
 """JPEG files by image name and variant: "" as it is, or a strength such as "0.5"."""
@@ -44,7 +40,7 @@ def make_pictures(caches: Sequence[ImageCache], names: Iterable[str]) -> Picture
     for cache in caches:
         rows = np.array([i for i, name in enumerate(cache.names) if name in wanted], np.int64)
         for row, pixels in zip(rows.tolist(), _pixels(cache, rows), strict=True):
-            pictures.setdefault((cache.names[row], _PLAIN), _jpeg(pixels))
+            pictures.setdefault((cache.names[row], _PLAIN), thumbnail(pixels))
     return pictures | _previews(caches[0])
 
 
@@ -54,13 +50,13 @@ def _previews(cache: ImageCache) -> Pictures:
     rows = np.sort(firsts[:N_PREVIEWS])
     pixels = _pixels(cache, rows)
     names = [cache.names[row] for row in rows.tolist()]
-    pictures = {(name, "0"): _jpeg(image) for name, image in zip(names, pixels, strict=True)}
+    pictures = {(name, "0"): thumbnail(image) for name, image in zip(names, pixels, strict=True)}
     for strength in STRENGTHS:
         generator = torch.Generator().manual_seed(0)
         drawn = augment(torch.from_numpy(pixels), size=SIDE, strength=strength, generator=generator)
         images = (255.0 * drawn.permute(0, 2, 3, 1)).round().to(torch.uint8).numpy()
         for name, image in zip(names, images, strict=True):
-            pictures[name, f"{strength:g}"] = _jpeg(image)
+            pictures[name, f"{strength:g}"] = thumbnail(image)
     return pictures
 
 
@@ -89,7 +85,7 @@ def load_pictures(folder: Path) -> Pictures:
 def thumbnail_of(pictures: Pictures, image: str) -> str | None:
     """An image as a data URI; None where no picture of it was kept."""
     data = pictures.get((image, _PLAIN))
-    return None if data is None else _uri(data)
+    return None if data is None else data_uri(data)
 
 
 def previews_of(pictures: Pictures) -> list[dict[str, object]]:
@@ -100,7 +96,7 @@ def previews_of(pictures: Pictures) -> list[dict[str, object]]:
         {
             "image": name,
             "cells": [
-                {"strength": variant, "uri": _uri(pictures[name, variant])}
+                {"strength": variant, "uri": data_uri(pictures[name, variant])}
                 for variant in variants
                 if (name, variant) in pictures
             ],
@@ -116,15 +112,3 @@ def _pixels(cache: ImageCache, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
     if isinstance(cache.images, ImageStream):
         return next(cache.images.read([rows]))
     return np.array(cache.images[rows])
-
-
-def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
-    image = Image.fromarray(pixels)
-    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=_QUALITY, optimize=True)
-    return file.getvalue()
-
-
-def _uri(jpeg: bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")

@@ -1,0 +1,1 @@
+"""What to do with novel images: groups of them, proposed as new sub-classes."""
