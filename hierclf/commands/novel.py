@@ -183,7 +183,7 @@ def group_notes(novel: NovelImages, groups: Sequence[Group], spread: Spread) -> 
     ]
     if spread.agreement is not None:
         notes.append(
-            f"on known sub-classes, such groups agree with the labels to {spread.agreement:.2f} "
-            "(adjusted Rand index: 1 is equal, 0 random)"
+            "on training images of known sub-classes, such groups agree with the labels to "
+            f"{spread.agreement:.2f} (adjusted Rand index: 1 is equal, 0 random)"
         )
     return notes

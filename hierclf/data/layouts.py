@@ -108,11 +108,8 @@ def _list_folder(
         return None
     if has_classes:
         del problems[before:]
-        for file in (*tables, *parquet):
-            what = "not a table of images and labels with its mappings; left out, the class folders"
-            if any(part.file == file for part in parts):
-                what = f"left out; give it in place of {root} to read it: now the class folders"
-            problems.append(Problem(file.name, f"{what} are read", False))
+        own = {part.file for part in parts}
+        problems += [_left_out(file, root, is_data=file in own) for file in (*tables, *parquet)]
         return list_tree(root, problems, parents)
     if len(problems) > before:
         return None
@@ -124,6 +121,16 @@ def _list_folder(
     if others := parts_of_splits(root) or [Part(file) for file in tables_of(root)]:
         return _list_tables(root, others, problems, options, parents)
     return list_parquet(root, problems) if parquet else list_tree(root, problems, parents)
+
+
+def _left_out(file: Path, root: Path, *, is_data: bool) -> Problem:
+    """A warning for a table beside class folders, with the way to read it instead."""
+    columns = ", ".join(table_columns(file)) or "unreadable"
+    how = f"--columns image=...,super=...,sub=... names its columns ({columns})"
+    if is_data:
+        how = f"give it in place of {root}"
+    what = f"a table beside class folders, which are read; to read it instead, {how}"
+    return Problem(file.name, what, False)
 
 
 def _without_columns(

@@ -68,14 +68,14 @@ def predicted_pixels(
     """What prediction hands to the network's view for every image of a source."""
     seen: list[np.ndarray] = []
 
-    def record(bundle: object, rule: object, names: list[str], pixels: Any, device: object) -> Any:
+    def record(bundle: object, pixels: Any, device: object) -> Any:
         seen.extend(pixels)
         raise StopIteration
 
     bundle = replace(
         tiny_bundle(), preprocessing=Preprocessing(height, width, 32, 0.875, "bilinear")
     )
-    monkeypatch.setattr("hierclf.predict._predict_batch", record)
+    monkeypatch.setattr("hierclf.predict.network_outputs", record)
     images = [(name, source.read(i)) for i, name in enumerate(source.images)]
     with pytest.raises(RuntimeError):
         list(predict_batches(bundle, images, batch_size=64))  # type: ignore[arg-type]

@@ -164,4 +164,5 @@ def test_tables_without_images_and_labels_beside_class_folders_are_left_out(
     assert len(source.images) == 6
     (problem,) = source.problems
     assert problem.where == name
-    assert "the class folders are read" in problem.what
+    columns = "file, camera" if name.endswith(".csv") else "file, x"
+    assert f"--columns image=...,super=...,sub=... names its columns ({columns})" in problem.what
