@@ -14,6 +14,7 @@ from rich.table import Table
 
 from hierclf.config import Space
 from hierclf.config.space import short_names, shown
+from hierclf.data.sources import is_demo
 from hierclf.metrics.text import percent
 from hierclf.reports import run_plots
 from hierclf.reports.parameter_plot import plot_parameters
@@ -31,6 +32,7 @@ from search.tracking.pages import run_page
 
 _OTHERS = {"paper": "paper 0.7/0.5", "never_novel": "never novel"}
 _VERSIONS = ("hierclf", "torch", "torchvision", "ray", "optuna", "mlflow", "numpy", "pandas")
+_DEMO = "demo-set"
 _COLUMNS = 4
 """How many searched values the final table shows; trials.csv has all."""
 
@@ -100,10 +102,25 @@ def print_summary(run: Run, summary: dict[str, Any], held_out: HeldOut, register
     if run.folder.report.is_file():
         console.print(f"open in a browser: {_short(run.folder.report)}")
     console.print("\nnext:")
-    print_command("mlflow", "ui", "--backend-store-uri", _ui_uri(run.mlflow_uri))
-    console.print(f"  {run_page(*run.place)}", soft_wrap=True, highlight=False)
-    model = _short(run.folder.model)
-    print_command("hierclf", "predict", model, "IMAGES", "--out", "predictions.csv")
+    _print_next(run)
+
+
+def _print_next(run: Run) -> None:
+    """The pages and commands for what people do with a finished run."""
+    uri, model = run.mlflow_uri, _short(run.folder.model)
+    if uri.startswith("sqlite:///"):
+        database = _short(Path(uri.removeprefix("sqlite:///")))
+        print_command("mlflow", "ui", "--backend-store-uri", f"sqlite:///{database}")
+    console.print(f"  {run_page(*run.place)}", soft_wrap=True)
+    images = "IMAGES"
+    if is_demo(run.config.data.path):
+        _, _, seed = run.config.data.path.partition(":")
+        print_command("hierclf", "demo", _DEMO, *(["--seed", seed] if seed else []))
+        images = f"{_DEMO}/test_images.zip"
+    print_command("hierclf", "predict", model, images, "--out", "predictions.csv")
+    if is_demo(run.config.data.path):
+        print_command("hierclf", "evaluate", "predictions.csv", f"{_DEMO}/test_labels.csv")
+    print_command("hierclf", "thresholds", model, "--dry-run")
 
 
 def _trials_table(trials: pd.DataFrame, keys: list[str]) -> Table:
@@ -132,11 +149,6 @@ def _short(path: Path) -> str:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
         return str(path)
-
-
-def _ui_uri(uri: str) -> str:
-    path = uri.removeprefix("sqlite:///")
-    return f"sqlite:///{_short(Path(path))}" if uri.startswith("sqlite:///") else uri
 
 
 def _hardware() -> dict[str, Any]:

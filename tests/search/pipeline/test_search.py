@@ -28,15 +28,16 @@ TUNED = ["train.lr", "train.weight_decay", "train.strength"]
 # --- what a person sees --------------------------------------------------------------------------
 
 
-def test_the_output_is_short_quiet_and_ends_with_the_two_next_commands(finished: Ended) -> None:
+def test_the_output_is_short_quiet_and_ends_with_the_next_commands(finished: Ended) -> None:
     lines = finished.out.splitlines()
-    assert len(lines) < 60
+    assert len(lines) < 65
     assert finished.err == ""
     assert "warning" not in finished.out.lower()
-    assert lines[-3:] == [
-        "next:",
-        "  mlflow ui --backend-store-uri sqlite:///results/mlflow.db",
-        "  hierclf predict results/runs/one/model IMAGES --out predictions.csv",
+    following = lines[lines.index("next:") + 1 :]
+    assert following[0] == "  mlflow ui --backend-store-uri sqlite:///results/mlflow.db"
+    assert following[1].startswith("  http://127.0.0.1:5000/#/experiments/1/runs/")
+    assert [line.split()[1] for line in following[2:]] == [
+        *("demo", "predict", "evaluate", "thresholds")
     ]
 
 

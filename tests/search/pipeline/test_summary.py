@@ -53,7 +53,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     trials.to_parquet(folder.trials)
     folder.write_json(folder.path / "timings.json", {"search": 3600.0, "refit": 65.0})
     uri = f"sqlite:///{tmp_path}/results/mlflow.db"
-    return SimpleNamespace(folder=folder, config=Config(), mlflow_uri=uri)
+    return SimpleNamespace(folder=folder, config=Config(), mlflow_uri=uri, place=(uri, "1", "abc"))
 
 
 RULE = {"super_score": "max_logit", "super_tau": -12.3456789}
@@ -93,19 +93,38 @@ def test_what_was_not_measured_is_a_dash(run: Any, screen: io.StringIO) -> None:
     assert failed.split()[-2] == "-"
 
 
-def test_the_end_is_the_two_commands_to_type_next(run: Any, screen: io.StringIO) -> None:
+def test_the_end_is_the_commands_to_type_next(run: Any, screen: io.StringIO) -> None:
+    run.config = Config.model_validate({"data": {"path": "pets"}})
     summary.print_summary(run, FOUND, held_out(), "registered")
     lines = screen.getvalue().splitlines()
-    assert lines[-3:] == [
+    assert lines[-5:] == [
         "next:",
         "  mlflow ui --backend-store-uri sqlite:///results/mlflow.db",
+        "  http://127.0.0.1:5000/#/experiments/1/runs/abc",
         "  hierclf predict results/runs/one/model IMAGES --out predictions.csv",
+        "  hierclf thresholds results/runs/one/model --dry-run",
     ]
     assert "total 1 h 1 min; all results are in results/runs/one" in lines
     assert "registered" in lines
 
 
-def test_a_server_is_named_as_it_was_given(run: Any, screen: io.StringIO) -> None:
-    run.mlflow_uri = "http://127.0.0.1:5000"
+def test_after_the_demo_come_the_commands_for_its_test_images(
+    run: Any, screen: io.StringIO
+) -> None:
+    run.config = Config.model_validate({"data": {"path": "demo:7"}})
     summary.print_summary(run, FOUND, held_out(), "registered")
-    assert "http://127.0.0.1:5000" in screen.getvalue()
+    assert screen.getvalue().splitlines()[-4:-1] == [
+        "  hierclf demo demo-set --seed 7",
+        "  hierclf predict results/runs/one/model demo-set/test_images.zip --out predictions.csv",
+        "  hierclf evaluate predictions.csv demo-set/test_labels.csv",
+    ]
+
+
+def test_a_server_of_the_users_own_is_named_and_no_other_started(
+    run: Any, screen: io.StringIO
+) -> None:
+    run.mlflow_uri = "http://mlflow.example:80/"
+    run.place = (run.mlflow_uri, "1", "abc")
+    summary.print_summary(run, FOUND, held_out(), "registered")
+    assert "  http://mlflow.example:80/#/experiments/1/runs/abc" in screen.getvalue().splitlines()
+    assert "mlflow ui" not in screen.getvalue()

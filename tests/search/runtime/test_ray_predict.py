@@ -78,8 +78,8 @@ def test_an_existing_folder_is_left_alone_before_ray_is_started(place: Path, nam
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--ray", "--format", "submission"], "neither --format nor --device"),
-        (["--ray", "--device", "cpu"], "neither --format nor --device"),
+        (["--ray", "--format", "submission"], "neither --format nor --explain nor --device"),
+        (["--ray", "--device", "cpu"], "neither --format nor --explain nor --device"),
         (["--address", "auto"], "--address needs --ray"),
     ],
 )
