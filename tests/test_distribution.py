@@ -17,7 +17,6 @@ from tests.searches import ROOT
 from tests.tiny_models import pictures, save_tiny_model
 
 pytestmark = pytest.mark.slow
-PAGE = ROOT / "hierclf" / "run_report" / "page"
 # Python runs this file of an environment before anything else: the packages of the extra `search`
 # cannot be imported then.
 WITHOUT_SEARCH = """
@@ -93,7 +92,8 @@ def test_the_wheel_holds_both_packages_their_types_and_the_recipes(
         for package in ("hierclf", "search")
         for path in (ROOT / package).rglob("*.py")
     }
-    page = {path.relative_to(ROOT).as_posix() for path in PAGE.iterdir()}
+    page = {path.relative_to(ROOT).as_posix() for path in (ROOT / "hierclf").glob("*/page/*")}
+    assert len({name.rsplit("/", 1)[0] for name in page}) == 2
     recipes = {f"hierclf/recipes/{path.name}" for path in (ROOT / "configs").iterdir()}
     own = {name for name in names if ".dist-info/" not in name}
     assert own == sources | recipes | page | {"hierclf/py.typed"}
@@ -146,7 +146,12 @@ def test_a_search_without_its_packages_says_what_to_type(installed: Environment)
 
 
 def test_an_installed_search_finds_its_recipes(installed: Environment) -> None:
-    for options, name in (((), "demo"), (("--data", "x"), "paper"), (("--config", "cpu"), "cpu")):
+    for options, name in (
+        ((), "demo"),
+        (("--data", "x", "--gpus", "1"), "paper"),
+        (("--data", "x", "--gpus", "0"), "cpu"),
+        (("--config", "paper"), "paper"),
+    ):
         said = installed.run("python", "-m", "search.tune", "--trials", "-1", *options, code=2)
         (line,) = said.stderr.splitlines()
         assert line.startswith(f"tune.py: error: {name}: search.trials: ")
