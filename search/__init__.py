@@ -10,7 +10,7 @@ module of this package may be the first to import them. Variables that are set a
 import os
 from typing import TYPE_CHECKING
 
-__all__ = ["RunResult", "resume", "run"]
+__all__ = ["RunResult", "dry_run", "resume", "run"]
 
 _ENVIRONMENT = {
     # What a cluster started by `ray start` asks for, and what keeps others out of a local one; set
@@ -46,7 +46,7 @@ for _name, _value in _ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)
 
 if TYPE_CHECKING:
-    from search.pipeline.api import RunResult, resume, run
+    from search.pipeline.api import RunResult, dry_run, resume, run
 else:
     # Ray's workers import this package, too, and need none of these.
     def __getattr__(name: str) -> object:

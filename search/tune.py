@@ -6,7 +6,7 @@ python search/tune.py --data PATH --config configs/paper.yaml --gpus 4
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -67,6 +67,10 @@ def tune(
     take_over: Annotated[
         bool, Option("--take-over", help="take the champion alias from a model on other data")
     ] = False,
+    dry_run: Annotated[
+        bool,
+        Option("--dry-run", help="show resources, folds, time, configuration; train nothing"),
+    ] = False,
     debug: Annotated[bool, Option("--debug", help="show tracebacks")] = False,
 ) -> None:
     """Search hyper-parameters and thresholds, and register the best model."""
@@ -89,34 +93,35 @@ def tune(
                 novel,
             )
             resources = (gpus_per_trial, workers_per_trial)
-            if any(value is not None for value in fixed) or resources != (1, 1):
+            if any(value is not None for value in fixed) or resources != (1, 1) or dry_run:
                 raise ValueError(
                     "--resume takes the run's own options: beside it, give none but --results, "
                     "--address, --take-over and --debug"
                 )
             search.resume(resume, address=address, results=results, take_over=take_over)
             return
-        search.run(
-            data,
-            config=config,
-            overrides=set_ or (),
-            name=name,
-            trials=trials,
-            seed=seed,
-            columns=columns,
-            hierarchy=hierarchy,
-            group_by=group_by,
-            novel=novel,
-            time_budget=time_budget,
-            gpus=gpus,
-            gpus_per_trial=gpus_per_trial,
-            workers_per_trial=workers_per_trial,
-            address=address,
-            mlflow_uri=mlflow_uri,
-            registered_model=registered_model or "hierclf",
-            results=results,
-            take_over=take_over,
-        )
+        arguments: dict[str, Any] = {
+            "config": config,
+            "overrides": set_ or (),
+            "trials": trials,
+            "seed": seed,
+            "columns": columns,
+            "hierarchy": hierarchy,
+            "group_by": group_by,
+            "novel": novel,
+            "time_budget": time_budget,
+            "gpus": gpus,
+            "gpus_per_trial": gpus_per_trial,
+            "workers_per_trial": workers_per_trial,
+            "address": address,
+            "mlflow_uri": mlflow_uri,
+            "registered_model": registered_model or "hierclf",
+            "take_over": take_over,
+        }
+        if dry_run:
+            search.dry_run(data, **arguments)
+        else:
+            search.run(data, name=name, results=results, **arguments)
 
 
 if __name__ == "__main__":

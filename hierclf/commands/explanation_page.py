@@ -1,33 +1,32 @@
 """Explanations as one page that a browser opens without a network, with pictures."""
 
-import base64
 import html
-import io
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from PIL import Image
-
 from hierclf.commands.explanation_text import explanation_text
 from hierclf.data.images import decode
+from hierclf.data.thumbnails import data_uri, thumbnail
 from hierclf.errors import visible
 from hierclf.explanations.form import Explanation
 
 Pictures = Mapping[str, Callable[[], bytes]]
 """Functions that return encoded images, by name."""
-_SIDE = 160
 _HEAD = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <title>Why?</title>
 <style>
+:root { color-scheme: light dark; }
 body { font-family: system-ui, sans-serif; margin: 2em auto; max-width: 62em; padding: 0 1em; }
 section { border-top: 1px solid #999; padding: 1em 0; }
 pre { font-size: 13px; overflow-x: auto; }
 .pictures { display: flex; flex-wrap: wrap; gap: 1em; }
-figure { margin: 0; width: 160px; font-size: 12px; overflow-wrap: anywhere; }
+figure { margin: 0; width: 128px; font-size: 12px; overflow-wrap: anywhere; }
 </style>
 </head>
 <body>
@@ -63,15 +62,7 @@ def page_parts(
 def _figure(read: Callable[[], bytes], caption: str) -> str:
     """A thumbnail with a caption; the caption alone for what is no readable image."""
     try:
-        picture = f'<img alt="" src="{_data_address(read())}">'
+        picture = f'<img alt="" src="{data_uri(thumbnail(decode(read())))}">'
     except (ValueError, OSError):
         picture = ""
     return f"<figure>{picture}<figcaption>{html.escape(visible(caption))}</figcaption></figure>"
-
-
-def _data_address(encoded: bytes) -> str:
-    image = Image.fromarray(decode(encoded))
-    image.thumbnail((_SIDE, _SIDE))
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

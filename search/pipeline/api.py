@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hierclf.config import load_config
+from hierclf.config import Config, load_config
 from hierclf.data.sources import is_demo
 from search.pipeline.options import RunOptions
 from search.runtime.installed import require_search_packages
@@ -102,8 +102,16 @@ def run(
         result = search.run("demo", trials=2, gpus=0)
         model = hierclf.load(result.model)
     """
-    _check_process()
-    options = RunOptions(
+    settings, options = _resolved(
+        data,
+        config=config,
+        overrides=overrides,
+        trials=trials,
+        seed=seed,
+        columns=columns,
+        hierarchy=hierarchy,
+        group_by=group_by,
+        novel=novel,
         time_budget=time_budget,
         gpus=gpus,
         gpus_per_trial=gpus_per_trial,
@@ -113,6 +121,49 @@ def run(
         registered_model=registered_model,
         take_over=take_over,
     )
+    from search.pipeline.job import run_job
+
+    folder = run_job(settings, name=name, results=Path(results), options=options)
+    return _result(folder)
+
+
+def dry_run(data: str | Path | None = None, **arguments: Any) -> None:
+    """Print what `run` would do: resources, images, folds, time to train, the configuration.
+
+    Nothing is trained but a few batches, and no run is made. Decoded images and features are kept
+    for the search.
+
+    Args:
+        data: as for `run`.
+        arguments: as for `run`, without `name` and `results`.
+
+    Raises:
+        ValueError: what `run` would refuse before its first trial.
+    """
+    settings, options = _resolved(data, **arguments)
+    from search.pipeline.dry_run import dry_run
+
+    dry_run(settings, options)
+
+
+def _resolved(
+    data: str | Path | None = None,
+    *,
+    config: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    trials: int | None = None,
+    seed: int | None = None,
+    columns: str | None = None,
+    hierarchy: str | Path | None = None,
+    group_by: str | None = None,
+    novel: str | Path | None = None,
+    gpus: int | None = None,
+    address: str | None = None,
+    **options: Any,
+) -> tuple[Config, RunOptions]:
+    """The configuration and the options that the arguments of `run` give."""
+    _check_process()
+    run_options = RunOptions(gpus=gpus, address=address, **options)
     given = {
         "data.path": None if data is None else str(data),
         "search.trials": trials,
@@ -125,12 +176,9 @@ def run(
     chosen = default_recipe(data, gpus=gpus, address=address) if config is None else config
     values = {key: value for key, value in given.items() if value is not None}
     settings = load_config(chosen, overrides, values=values)
-    from search.pipeline.job import run_job
-
     if config is None and chosen == "cpu":
         print("no GPU: --config cpu, a frozen backbone; --config paper trains the whole network")
-    folder = run_job(settings, name=name, results=Path(results), options=options)
-    return _result(folder)
+    return settings, run_options
 
 
 def default_recipe(data: str | Path | None, *, gpus: int | None, address: str | None) -> str:

@@ -70,6 +70,10 @@ class Run:
         return outbox_at(self.folder.outbox, TrialRuns(self.place).deliver)
 
 
+FIRST_FOLDS = ("sub0", "super0")
+"""The first fold of each kind: hyper-parameters are chosen on these."""
+
+
 def search_folds(run: Run) -> list[str]:
     """The folds that hyper-parameters are chosen on: the first of each kind."""
-    return [name for name in ("sub0", "super0") if name in run.prepared.folds]
+    return [name for name in FIRST_FOLDS if name in run.prepared.folds]

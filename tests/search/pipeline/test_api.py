@@ -11,7 +11,7 @@ from search.pipeline.api import default_recipe
 
 
 def test_the_package_offers_its_names_and_no_others() -> None:
-    assert search.__all__ == ["RunResult", "resume", "run"]
+    assert search.__all__ == ["RunResult", "dry_run", "resume", "run"]
     assert all(callable(getattr(search, name)) for name in search.__all__)
     with pytest.raises(AttributeError, match="module 'search' has no attribute 'nothing'"):
         getattr(search, "nothing")  # noqa: B009
