@@ -238,11 +238,28 @@ def bundle_answers(
     Raises:
         ValueError: a number that is not finite; names the image.
     """
+    judged, rows = judged_answers(bundle, names, inputs)
+    return rows if further is None else {**rows, **further(inputs, judged)}
+
+
+def judged_answers(
+    bundle: Bundle, names: Sequence[str], inputs: ScoreInputs
+) -> tuple[Judged, dict[str, Any]]:
+    """Scores and decisions for B images, and the columns of `predict_images` that they give.
+
+    Args:
+        bundle: a model with thresholds.
+        names: of B images.
+        inputs: from `network_outputs`.
+
+    Raises:
+        ValueError: a number that is not finite; names the image.
+    """
     assert bundle.rule is not None
     hierarchy = bundle.hierarchy
     judged = judge(inputs, hierarchy=hierarchy, states=bundle.states, rule=bundle.rule)
     rows = judged_rows(names, inputs, judged, hierarchy=hierarchy, calibration=bundle.calibration)
-    return rows if further is None else {**rows, **further(inputs, judged)}
+    return judged, rows
 
 
 @torch.inference_mode()

@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from hierclf.bundle.directory import Bundle
-from hierclf.bundle.training_images_file import load_training_images
 from hierclf.counts import counted
 from hierclf.data.image_files import ImageFiles
 from hierclf.data.thumbnails import data_uri, thumbnail
 from hierclf.discovery.groups import ALONE, MAX_IMAGES, Spread, find_groups, learn_spread
 from hierclf.discovery.sheet import Group, sheet
+from hierclf.explanations.background import BANK, training_images_of
 from hierclf.hierarchy import NOVEL_NAME
 from hierclf.io.atomic import draft_of
 from hierclf.predict import fitted_pixels, predict_batches
@@ -27,7 +27,6 @@ from hierclf.rules.answers import Judged
 from hierclf.scores import ScoreInputs
 
 TABLE, SHEET = "novel.csv", "novel.html"
-_BANK = "knn.bank"
 
 
 class NovelImages(NamedTuple):
@@ -55,18 +54,12 @@ def spread_of(bundle: Bundle) -> Spread:
         ValueError: the model directory does not hold what is needed: a kNN score, and the classes
             of its images.
     """
-    if _BANK not in bundle.states:
-        raise ValueError(f"groups need a model with the score knn, but it has {bundle.scores}")
-    assert bundle.directory is not None, "it was loaded from a directory"
-    labels = load_training_images(bundle.directory).sub_labels
-    bank = bundle.states[_BANK]
-    if len(labels) != len(bank):
-        raise ValueError(
-            f"{bundle.directory} must name the {len(bank)} images of its kNN score, "
-            f"but names {len(labels)}"
-        )
+    try:
+        labels = training_images_of(bundle).sub_labels
+    except ValueError as error:
+        raise ValueError(f"groups are learned from training images, but {error}") from None
     parents = np.array(bundle.hierarchy.sub_to_super, dtype=np.int64)
-    return learn_spread(bank, labels, parents)
+    return learn_spread(bundle.states[BANK], labels, parents)
 
 
 def find_novel(

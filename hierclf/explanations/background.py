@@ -47,7 +47,7 @@ def read_background(bundle: Bundle) -> Background:
     except ValueError as error:
         missing.append(f"terms are not compared with known images: {one_line(error)}")
     try:
-        images = _training_images(bundle)
+        images = training_images_of(bundle)
     except ValueError as error:
         missing.append(f"the nearest training images have no names: {one_line(error)}")
     return Background(units, images, tuple(missing))
@@ -65,7 +65,15 @@ def _units(bundle: Bundle) -> dict[str, Units]:
     return {column: Units.of(table.column(column), known) for column in columns}
 
 
-def _training_images(bundle: Bundle) -> TrainingImages:
+def training_images_of(bundle: Bundle) -> TrainingImages:
+    """The images behind the rows of a model's kNN bank.
+
+    Args:
+        bundle: from `load_bundle`.
+
+    Raises:
+        ValueError: the model has no kNN score, or its directory does not name these images.
+    """
     directory = _directory(bundle)
     if BANK not in bundle.states:
         raise ValueError("the model has no kNN score")

@@ -18,7 +18,8 @@ from hierclf.explanations.remarks import (
 )
 from hierclf.explanations.terms import explained_terms
 from hierclf.hierarchy import LEVELS, Hierarchy, Level
-from hierclf.rules.answers import Judged, judge, judged_rows
+from hierclf.predict import judged_answers
+from hierclf.rules.answers import Judged
 from hierclf.scores import ScoreInputs
 from hierclf.scores.base import logits_of
 from hierclf.scores.softmax import softmax
@@ -41,10 +42,8 @@ def explain_batch(
     Raises:
         ValueError: a number that is not finite; names the image.
     """
-    assert bundle.rule is not None
     hierarchy = bundle.hierarchy
-    judged = judge(inputs, hierarchy=hierarchy, states=bundle.states, rule=bundle.rule)
-    rows = judged_rows(names, inputs, judged, hierarchy=hierarchy, calibration=bundle.calibration)
+    judged, rows = judged_answers(bundle, names, inputs)
     probabilities = {level: _probabilities(bundle, inputs, level) for level in LEVELS}
     explained: list[dict[Level, LevelExplanation]] = []
     for row in range(len(names)):
