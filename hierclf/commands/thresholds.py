@@ -4,7 +4,6 @@ The rule is chosen on the model directory's score table. What to expect of it is
 row is judged by a rule that was chosen, in the same way, without its class.
 """
 
-import fcntl
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from hierclf.bundle.directory import Card, load_card
 from hierclf.bundle.rule_file import FORMER_RULE_FILE, load_rule, save_rule
 from hierclf.bundle.score_table_file import load_score_table
 from hierclf.hierarchy import LEVELS
+from hierclf.io.locks import lock_now, owner_in
 from hierclf.rules.calibration import Calibration, calibrate_rule
 from hierclf.rules.choose import choose_rule
 from hierclf.rules.goals import BALANCED, Goal
@@ -71,15 +71,14 @@ def check_not_in_use(directory: Path) -> None:
         return
     with (run / _RUN_LOCK).open(encoding="utf-8") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = file.read().strip() or "another process"
-            raise ValueError(
-                f"a model's thresholds must stay until its search ends, but {run} is in use by "
-                f"{owner}; --dry-run shows what would be chosen"
-            ) from None
+            if lock_now(file):
+                return
         except OSError:  # a file system without locks
             return
+        raise ValueError(
+            f"a model's thresholds must stay until its search ends, but {run} is in use by "
+            f"{owner_in(file) or 'another process'}; --dry-run shows what would be chosen"
+        )
 
 
 def move_thresholds(directory: Path, super_tau: float, sub_tau: float) -> Choice:

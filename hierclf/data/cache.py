@@ -32,7 +32,7 @@ from hierclf.data.images import CONVERSION_VERSION
 from hierclf.data.source import Source
 from hierclf.data.stream import ImageStream
 from hierclf.hierarchy import Hierarchy
-from hierclf.io.atomic import locked
+from hierclf.io.locks import locked
 from hierclf.progress import Progress
 
 __all__ = ["ImageCache", "default_cache_dir", "load_cache", "open_cache", "read_rows"]

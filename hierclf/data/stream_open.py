@@ -17,7 +17,8 @@ from hierclf.data.images import fit_square, pixel_digest, read_rgb
 from hierclf.data.parquet_images import ParquetImages
 from hierclf.data.source import Source
 from hierclf.data.stream import Group, ImageStream, MapGroups, Part, group_reader, groups_of
-from hierclf.io.atomic import draft_of, locked
+from hierclf.io.atomic import draft_of
+from hierclf.io.locks import locked
 from hierclf.progress import Progress
 
 

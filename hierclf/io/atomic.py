@@ -1,7 +1,6 @@
 """Files that a command writes: refused before the work starts, or there whole at its end."""
 
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 # What a file system answers that lacks locks, or fsync of folders.
-_NOT_THERE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
+NOT_THERE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 TABLE_ENDINGS = (".csv", ".parquet")
 
 
@@ -86,9 +85,9 @@ def sync(path: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if not path.is_dir() or error.errno not in _NOT_THERE:
+        if not path.is_dir() or error.errno not in NOT_THERE:
             raise OSError(error.errno, error.strerror, str(path)) from error
-        _warn_once(
+        warn_once(
             f"the file system of {path.parent} cannot sync folders ({error.strerror}): after a "
             "crash of the machine, the last files may be missing"
         )
@@ -97,7 +96,8 @@ def sync(path: Path) -> None:
 
 
 @cache
-def _warn_once(text: str) -> None:
+def warn_once(text: str) -> None:
+    """Warn, unless this process has done so with the same words."""
     warnings.warn(text, stacklevel=4)
 
 
@@ -139,26 +139,6 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path` (created where missing, never deleted).
-
-    On a file system without locks, a warning is all.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError as error:
-            if error.errno not in _NOT_THERE:
-                raise OSError(error.errno, error.strerror, str(path)) from error
-            _warn_once(
-                f"the file system of {path.parent} has no locks ({error.strerror}): start no two "
-                "processes there at the same time"
-            )
-        yield
 
 
 # A hierarchy of 100,000 classes needs a quarter of it.

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from hierclf.config import Config
 from hierclf.data.cache import ImageCache
-from hierclf.io.atomic import draft_of, locked
+from hierclf.io.atomic import draft_of
+from hierclf.io.locks import locked
 from hierclf.nets.backbones import Backbone
 from hierclf.nets.inference import fold_batch_norm, images_at_a_time
 from hierclf.nets.preprocessing import center_view, normalise

@@ -18,7 +18,8 @@ from hierclf.counts import counted
 from hierclf.data.cache import ImageCache
 from hierclf.data.grouping import division_problems, groups_by_name
 from hierclf.data.near_copies import near_copies, open_hashes
-from hierclf.io.atomic import draft_of, locked
+from hierclf.io.atomic import draft_of
+from hierclf.io.locks import locked
 from hierclf.training.bursts import find_bursts, neighbour_accuracies
 
 _VERSION = 1  # part of a file's name: raise it when groups are found otherwise

@@ -1,6 +1,5 @@
 """Open the folder of a new run or of a run to resume, for one process at a time."""
 
-import fcntl
 import os
 import re
 import shutil
@@ -18,6 +17,7 @@ import yaml
 
 from hierclf.config import Choices, Config, load_config
 from hierclf.data.sources import is_demo
+from hierclf.io.locks import lock_now, owner_in
 from search.pipeline.options import RunOptions
 from search.pipeline.run_folder import RunFolder
 
@@ -126,13 +126,11 @@ def _owned(folder: RunFolder) -> Iterator[None]:
     """Hold the lock of a run's folder; the system releases it however the process ends."""
     with folder.lock.open("a+") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise ValueError(
-                f"one process at a time may work on a run, but {folder.path} is in use by "
-                f"{file.read().strip() or 'another one'}"
-            ) from None
+            if not lock_now(file):
+                raise ValueError(
+                    f"one process at a time may work on a run, but {folder.path} is in use by "
+                    f"{owner_in(file) or 'another one'}"
+                )
         except OSError as error:  # some network file systems have no locks
             warnings.warn(
                 f"{folder.path} cannot be locked ({error.strerror}): do not resume this run in a "

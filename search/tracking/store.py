@@ -17,7 +17,7 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
-from hierclf.io.atomic import locked
+from hierclf.io.locks import locked
 from search.tracking.address import check_address, local_path
 from search.tracking.pages import comparison
 from search.tracking.store_errors import plain_errors

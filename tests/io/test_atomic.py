@@ -1,7 +1,6 @@
 """A file or folder is whole under its name, or not there under it."""
 
 import errno
-import fcntl
 import os
 import stat
 import warnings
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from hierclf.io import atomic
-from hierclf.io.atomic import draft_of, locked
+from hierclf.io.atomic import draft_of
 
 
 def names(folder: Path) -> list[str]:
@@ -87,9 +86,9 @@ def test_a_full_disk_names_the_file_what_it_needs_and_what_is_free(tmp_path: Pat
 
 @pytest.fixture(autouse=True)
 def warned_anew() -> Iterator[None]:
-    atomic._warn_once.cache_clear()
+    atomic.warn_once.cache_clear()
     yield
-    atomic._warn_once.cache_clear()
+    atomic.warn_once.cache_clear()
 
 
 def raising(code: int) -> Any:
@@ -128,26 +127,3 @@ def test_a_file_that_cannot_be_synced_is_an_error_with_its_path(
     with pytest.raises(OSError, match="Input/output") as error, draft_of(tmp_path / "a") as draft:
         draft.write_text("new")
     assert error.value.filename.endswith(".part")
-
-
-@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
-def test_a_file_system_without_locks_costs_one_warning(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
-) -> None:
-    monkeypatch.setattr(fcntl, "flock", raising(code))
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        for name in "ab":
-            with locked(tmp_path / name):
-                pass
-    (warning,) = caught
-    assert f"the file system of {tmp_path} has no locks" in str(warning.message)
-
-
-def test_a_lock_that_fails_otherwise_names_its_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fcntl, "flock", raising(errno.EIO))
-    with pytest.raises(OSError, match="Input/output") as error, locked(tmp_path / "a"):
-        pass
-    assert error.value.filename == str(tmp_path / "a")
