@@ -15,6 +15,9 @@ The conversion, in this order:
 7. CMYK, YCbCr, greyscale and palettes become RGB by Pillow's plain conversion; ICC profiles are
    not applied.
 
+Ordinary JPEG files are decoded by simplejpeg where it is installed, which gives the same
+pixels as Pillow.
+
 Shape legend: H height, W width.
 """
 
@@ -42,6 +45,7 @@ from hierclf.data.encoded import (
     to_8_bit,
     with_jpeg_end,
 )
+from hierclf.data.fast_jpeg import fast_jpeg
 from hierclf.data.image_kind import FORMATS, missing_plugin, readable_formats
 from hierclf.errors import one_line
 
@@ -167,6 +171,8 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
 def _decode(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
     image = _open(data, max_pixels)
     with _room_for(image.width * image.height):
+        if (decoded := fast_jpeg(data, image)) is not None:
+            return decoded
         is_deep = is_deep_colour(image)
         image.load()
         if is_deep:

@@ -5,6 +5,7 @@ Run by `python -m tests.benchmarks [NAMES]`; `__main__.py` says how. Not collect
 
 # Modules of this package whose functions are figures, in the order of the table.
 GROUPS = (
+    "decoding",
     "input_path",
     "epochs",
     "heads",
