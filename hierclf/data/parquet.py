@@ -60,7 +60,8 @@ def list_parquet(
     """Read one Parquet file, or those of a folder; None where none has usable columns.
 
     In a folder with files named train*, only those are read. Mapping CSVs in the folder name the
-    integer labels; without them an id is its own name and novel is the largest id + 1.
+    integer labels that the files do not name; without them an id is its own name and novel is the
+    largest id + 1.
 
     Args:
         path: the file or folder.
@@ -76,7 +77,7 @@ def list_parquet(
         problems.append(Problem(path.name, "no images at all", True))
         return None
     labelled = without_test(_labelled(table, roles, parents, problems), problems)
-    levels = find_levels(path, labelled, problems, by_name=_by_name(roles))
+    levels = find_levels(path, labelled, problems, by_name=_by_name(roles, table))
     reader = table.reader()
     stamps = [(file.stat().st_size, file.stat().st_mtime_ns) for file in table.files]
     return Listing(
@@ -107,7 +108,7 @@ def labelled_parquet(
     table, roles = _read(path, test or files, named, parents, problems)
     if table is None or roles is None:
         return [], None
-    return _labelled(table, roles, parents, problems), _by_name(roles)
+    return _labelled(table, roles, parents, problems), _by_name(roles, table)
 
 
 def _read(
@@ -151,9 +152,11 @@ def _roles(
     return {role: real[name] for role, name in (found or {}).items() if role != IMAGE}
 
 
-def _by_name(roles: Mapping[str, str]) -> bool | None:
+def _by_name(roles: Mapping[str, str], table: ParquetTable) -> bool | None:
     """Whether labels are names: of the usual columns it is known, of others their cells tell."""
     labels = roles.get(SUPER), roles[SUB]
+    if labels == ID_LABELS and any(is_text(table.types[label]) for label in ID_LABELS):
+        return None  # a file of ids may name them itself
     return labels == TEXT_LABELS if labels in (TEXT_LABELS, ID_LABELS) else None
 
 

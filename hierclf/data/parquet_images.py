@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from hierclf.errors import one_line
 
-IMAGE_COLUMNS = ("image", "image_bytes", "bytes")
+IMAGE_COLUMNS = ("image", "image_bytes", "bytes", "img")
 NAME_COLUMNS = ("image_name", "path", "id")
 _GROUPS_IN_MEMORY = 2
 

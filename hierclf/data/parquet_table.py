@@ -12,6 +12,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hierclf.data.class_labels import class_names, names_of_ids
 from hierclf.data.listing import Problem
 from hierclf.data.parquet_images import (
     IMAGE_COLUMNS,
@@ -37,7 +38,8 @@ class ParquetTable(NamedTuple):
         where: file and row of each row, for messages.
         names: the cells of the name column; None where there is none.
         cells: of each column that was asked for and that all files have, the cells.
-        types: the types of these columns, of Arrow; text for those in folder names.
+        types: the types of these columns, of Arrow; text for those in folder names, and for
+            ids that the file names (see `class_labels`).
     """
 
     files: list[Path]
@@ -172,9 +174,14 @@ def _read_file(
     table.places.extend(places)
     table.where.extend(f"{name} row {row}" for row in range(len(places)))
     table.names.extend(content.column(named).to_pylist() if named else [None] * len(places))
+    classes = class_names(schema)
     for column in inside:
-        table.types[column] = schema.field(column).type
-        table.cells.setdefault(column, []).extend(content.column(column).to_pylist())
+        cells, kind = content.column(column).to_pylist(), schema.field(column).type
+        if column in classes:
+            where = table.where[len(table.where) - len(places) :]
+            cells, kind = names_of_ids(cells, classes[column], column, where, problems), pa.string()
+        table.types[column] = kind
+        table.cells.setdefault(column, []).extend(cells)
     outside = [column for column in wanted if column in folders and column not in inside]
     for column in outside:
         table.types[column] = pa.string()

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hierclf.data.class_labels import class_names, names_of_ids
 from hierclf.data.csv_tables import read_csv, read_header
 from hierclf.data.listing import Problem
 from hierclf.data.parquet_table import cell_text
@@ -157,11 +158,15 @@ def _read_parquet(
                 problems.append(Problem(name, what, True))
                 return []
             content = parquet.read(columns=[real[column] for column in columns])
+            names = class_names(schema)
     except (pa.ArrowException, OSError) as error:
         problems.append(Problem(name, f"cannot be read as Parquet: {one_line(error)}", True))
         return []
+    where = [f"{name} row {number}" for number in range(content.num_rows)]
     cells = [content.column(real[column]).to_pylist() for column in columns]
-    return [
-        (f"{name} row {number}", [cell_text(cell) for cell in row])
-        for number, row in enumerate(zip(*cells, strict=True))
-    ]
+    for position, column in enumerate(real[column] for column in columns):
+        if column in names:
+            ids, known = cells[position], names[column]
+            cells[position] = names_of_ids(ids, known, column, where, problems)
+    rows = zip(*cells, strict=True)
+    return [(row, [cell_text(cell) for cell in cut]) for row, cut in zip(where, rows, strict=True)]
