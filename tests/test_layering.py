@@ -84,6 +84,7 @@ BELOW = {
         "reports",
     },
     "discovery": {"", "data", "reports"},
+    "inspection": {"", "data", "reports"},
     "runtime": {"", "io", "data", "scores", "rules"},
     "serving": {
         *("", "io", "data", "nets", "scores", "rules", "bundle", "predict", "explanations"),
@@ -91,7 +92,7 @@ BELOW = {
     },
     "commands": {
         *("", "io", "data", "scores", "metrics", "nets", "rules", "bundle", "predict"),
-        *("runtime", "explanations", "discovery"),
+        *("runtime", "explanations", "discovery", "inspection"),
     },
 }
 # Entry points stand above everything.

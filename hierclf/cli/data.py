@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from hierclf.cli.app import Columns, Command, Debug, Hierarchy, ZipEncoding, app, say
+from hierclf.io.atomic import check_out_file
 
 PANEL = "Data"
 
@@ -16,6 +17,20 @@ def check(
     read_images: Annotated[
         bool, typer.Option("--read-images", help="Decode every image, too.")
     ] = False,
+    images: Annotated[
+        bool,
+        typer.Option(
+            "--images",
+            help="Show images to look at, too: copies, one picture with two labels, blurred, dark, "
+            "overexposed, empty, of odd shape or size.",
+        ),
+    ] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="With --images: write a page with the pictures.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="With --images: write all of it as JSON.")
+    ] = None,
     columns: Columns = None,
     hierarchy: Hierarchy = None,
     zip_encoding: ZipEncoding = None,
@@ -26,16 +41,26 @@ def check(
     Exit code 1 when something keeps it from being used.
     """
     from hierclf.commands.check import format_check, read_problems
+    from hierclf.commands.inspect_images import inspect_images
     from hierclf.data.sources import inspect_source
     from hierclf.progress import progress
 
+    for name, file, ending in (("--html", html, ".html"), ("--json", json_file, ".json")):
+        if file is not None:
+            if not images:
+                raise ValueError(f"{name} needs --images, but got {file} without it")
+            check_out_file(name, file, endings=(ending,))
     source, problems = inspect_source(
         path, zip_encoding=zip_encoding, columns=columns, hierarchy=hierarchy
     )
-    if source is not None and read_images:
+    text = ""
+    if source is not None and images:
+        inspected = inspect_images(source, html_file=html, json_file=json_file)
+        problems, text = [*problems, *inspected.problems], f"\n\n{inspected.text}"
+    elif source is not None and read_images:
         with progress("reading images") as report:
             problems = [*problems, *read_problems(source, progress=report)]
-    print(format_check(source, problems))
+    print(format_check(source, problems) + text)
     if any(problem.fatal for problem in problems):
         raise typer.Exit(1)
 

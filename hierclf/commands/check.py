@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from hierclf.counts import counted
-from hierclf.data.images import map_ordered, pixel_digest, read_rgb
+from hierclf.data.images import read_rgb
 from hierclf.data.listing import Problem, short_list
-from hierclf.data.near_copies import image_hash, near_copies
 from hierclf.data.source import Source
 from hierclf.errors import visible
+from hierclf.inspection.pictures import Pictures, read_pictures
 from hierclf.progress import Progress
 
 _SAMPLED = 32
@@ -30,33 +30,23 @@ def read_problems(source: Source, *, progress: Progress | None = None) -> list[P
         progress: called as (done, total).
 
     Returns:
-        Warnings, unreadable images and equal pixels in order, then near-copies.
+        Warnings: unreadable images, equal pixels, then near-copies.
     """
+    pictures = read_pictures(source, progress=progress)
+    return [
+        *unreadable_problems(source, pictures),
+        *(_copy(source, i, j, "shows the same pixels as") for i, j in pictures.same),
+        *(_copy(source, i, j, "is a near-copy of") for i, j in pictures.near.tolist()),
+    ]
 
-    def attempt(index: int) -> str | tuple[bytes, np.ndarray]:
-        try:
-            image = read_rgb(source.read, index)
-        except ValueError as error:
-            return str(error)
-        return pixel_digest(image), image_hash(image)
 
-    problems = []
-    digests: dict[bytes, int] = {}
-    hashes = np.zeros((len(source.images), 2), dtype=np.uint64)
-    for index, result in enumerate(map_ordered(attempt, len(source.images))):
-        if isinstance(result, tuple):
-            digest, image_bits = result
-            earlier = digests.setdefault(digest, index)
-            if earlier == index:
-                hashes[index] = image_bits
-            else:
-                problems.append(_copy(source, earlier, index, "shows the same pixels as"))
-        elif index not in source.missing:
-            problems.append(Problem(source.images[index], result, False))
-        if progress is not None:
-            progress(index + 1, len(source.images))
-    pairs = near_copies(hashes).tolist()
-    return problems + [_copy(source, i, j, "is a near-copy of") for i, j in pairs]
+def unreadable_problems(source: Source, pictures: Pictures) -> list[Problem]:
+    """The images that are there and cannot be read."""
+    return [
+        Problem(source.images[row], reason, False)
+        for row, reason in pictures.unreadable.items()
+        if row not in source.missing
+    ]
 
 
 def _copy(source: Source, earlier: int, index: int, how: str) -> Problem:

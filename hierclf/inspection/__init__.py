@@ -1,0 +1,1 @@
+"""What deserves a look in labelled images before they are trained on."""
