@@ -36,7 +36,8 @@ from hierclf.scores import SCORES, score_columns
 from hierclf.scores.sums import sum_columns
 from hierclf.training.fold_run import FoldRun
 from hierclf.training.fold_table import fit_fold_scores, fold_table
-from hierclf.training.folds import CALIBRATION, REFIT, sub_parts
+from hierclf.training.folds import CALIBRATION, REFIT
+from hierclf.training.hidden_classes import sub_parts
 from hierclf.training.prepare import Prepared, plan
 
 _CPU = torch.device("cpu")

@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 
 from hierclf.bundle.directory import Bundle, load_bundle
+from hierclf.data.cache import default_cache_dir
 from hierclf.data.python_images import Images, named_images
 from hierclf.explanations.background import Background, read_background
 from hierclf.explanations.form import Explanation
@@ -216,6 +217,59 @@ class Model:
             device=self.device,
         )
         return list(found)
+
+    def add_classes(
+        self,
+        place: str | Path,
+        out: str | Path,
+        *,
+        subclass: str | None = None,
+        superclass: str | None = None,
+        images: str | Path | None = None,
+        new_super: bool = False,
+        data: str | None = None,
+    ) -> Model:
+        """Write a model directory that knows new classes, too, as `hierclf add-class` does.
+
+        Needs a frozen backbone and the training data. This model and its directory stay.
+
+        Args:
+            place: images of one class, as `predict` takes a single path; or a table that names
+                the classes of its images, such as the novel.csv of `hierclf novel`.
+            out: the new model directory; must not exist.
+            subclass, superclass: of the images; None where `place` is a table.
+            images: where the table's images are; None beside it.
+            new_super: whether a super-class may be new.
+            data: where the training data are now; None where they were.
+
+        Returns:
+            The new model, on the same device.
+
+        Raises:
+            ValueError: known or unclear names, images that are training images already, fewer than
+                two of a class, a backbone that was trained, missing training data; one line.
+        """
+        from hierclf.additions.grow import add_classes
+        from hierclf.additions.labelled import new_images
+
+        if self.bundle.directory is None:
+            raise ValueError("classes are added to a model that was loaded from a directory")
+        new = new_images(
+            str(place),
+            subclass=subclass,
+            superclass=superclass,
+            images=None if images is None else str(images),
+        )
+        grown = add_classes(
+            self.bundle.directory,
+            Path(out),
+            new,
+            cache_dir=default_cache_dir(),
+            device=self.device,
+            new_super=new_super,
+            data=data,
+        )
+        return load(grown.directory, device=self.device)
 
     @cached_property
     def background(self) -> Background:

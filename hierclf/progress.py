@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 Progress = Callable[[int, int], None]
 """Called as (done, total) while a step runs."""
@@ -46,6 +46,26 @@ def progress(what: str) -> Iterator[Progress]:
             bar.update(task, completed=done, total=total, left=left)
 
         yield show
+
+
+@contextmanager
+def stages() -> Iterator[Callable[[str, int, int], None]]:
+    """Show the progress of one step after another.
+
+    Yields:
+        The function that the block calls as (what, done, total).
+    """
+    with ExitStack() as stack:
+        shown: dict[str, Progress] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in shown:
+                stack.close()
+                shown.clear()
+                shown[what] = stack.enter_context(progress(what))
+            shown[what](done, total)
+
+        yield report
 
 
 def _left(seconds: float, done: int, total: int) -> str:

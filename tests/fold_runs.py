@@ -12,8 +12,9 @@ from hierclf.data.cache import ImageCache
 from hierclf.data.demo import DEMO_HIERARCHY
 from hierclf.scores import PRETRAINED_SCORES, SCORES
 from hierclf.training.fold_run import ALONE, FoldRun, Replica
-from hierclf.training.folds import plan_folds, refit_fold
+from hierclf.training.folds import refit_fold
 from hierclf.training.prepare import Prepared
+from tests.planned_folds import plan_folds
 
 CPU = torch.device("cpu")
 ALL_SCORES = tuple(name for name in SCORES if name not in PRETRAINED_SCORES)

@@ -77,7 +77,10 @@ BELOW = {
     "training": {"", "io", "data", "scores", "metrics", "nets", "rules", "config", "bundle"},
     "predict": {"", "data", "scores", "metrics", "nets", "rules", "bundle"},
     "explanations": {"", "scores", "rules", "bundle", "predict"},
-    "model": {"", "data", "scores", "nets", "rules", "bundle", "predict", "explanations"},
+    "model": {
+        *("", "data", "scores", "nets", "rules", "bundle", "predict", "explanations"),
+        "additions",
+    },
     "reports": {"", "io", "scores", "metrics", "rules", "config"},
     "run_report": {
         *("", "io", "data", "scores", "metrics", "rules", "config", "bundle", "training"),
@@ -85,6 +88,10 @@ BELOW = {
     },
     "discovery": {"", "data", "reports"},
     "inspection": {"", "data", "reports"},
+    "additions": {
+        *("", "io", "data", "scores", "nets", "rules", "config", "bundle", "training"),
+        "discovery",
+    },
     "runtime": {"", "io", "data", "scores", "rules"},
     "serving": {
         *("", "io", "data", "nets", "scores", "rules", "bundle", "predict", "explanations"),

@@ -22,7 +22,8 @@ from hierclf.rules.normalisation import normalise_to_final
 from hierclf.rules.score_table import ScoreTable
 from hierclf.training.fold_run import FoldRun
 from hierclf.training.fold_table import fit_fold_scores, fold_table
-from hierclf.training.folds import CALIBRATION, REFIT, sub_parts
+from hierclf.training.folds import CALIBRATION, REFIT
+from hierclf.training.hidden_classes import sub_parts
 from hierclf.training.prepare import Prepared, plan
 from hierclf.training.trained_bundle import bundle_from_run
 

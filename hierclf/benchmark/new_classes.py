@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from hierclf.benchmark.run import fold_tables
 from hierclf.benchmark.worlds import draw_world, inner_folds
@@ -25,6 +23,7 @@ from hierclf.rules.promise import Mix, cross_fitted_promise, figures_of
 from hierclf.rules.rule import Rule
 from hierclf.rules.score_table import Array, Bools, ScoreTable
 from hierclf.training.folds import CALIBRATION, REFIT
+from hierclf.training.one_thread import one_thread
 from hierclf.training.prepare import Prepared
 
 Row = dict[str, Any]
@@ -45,19 +44,10 @@ _SHOWN = {
 
 
 def run_worlds(config: Config, prepared: Prepared, n_worlds: int) -> Iterator[list[Row]]:
-    """The rows of each world of a regrouped data set, one row per figure.
-
-    It uses one thread: the matrices are small, and on a busy machine BLAS threads that waited for
-    each other took thirty times as long.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            for seed in range(n_worlds):
-                yield world_rows(config, prepared, seed)
-    finally:
-        torch.set_num_threads(before)
+    """The rows of each world of a regrouped data set, one row per figure."""
+    with one_thread():
+        for seed in range(n_worlds):
+            yield world_rows(config, prepared, seed)
 
 
 def world_rows(config: Config, prepared: Prepared, seed: int) -> list[Row]:

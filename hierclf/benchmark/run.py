@@ -37,7 +37,7 @@ from hierclf.rules.rule import PAPER_RULE, apply_rule
 from hierclf.rules.score_table import ScoreTable
 from hierclf.training.fold_run import FoldRun
 from hierclf.training.fold_table import fit_fold_scores, tables_by_decoding
-from hierclf.training.folds import sub_parts
+from hierclf.training.hidden_classes import sub_parts
 from hierclf.training.prepare import Prepared, plan, prepare
 
 Tables = dict[Decoding, ScoreTable]

@@ -18,7 +18,8 @@ from hierclf.data.cache import ImageCache
 from hierclf.data.csv_tables import read_csv
 from hierclf.data.listing import Problem
 from hierclf.hierarchy import Hierarchy
-from hierclf.training.folds import REFIT, Fold, reference_fold, sub_parts
+from hierclf.training.folds import REFIT, Fold, reference_fold
+from hierclf.training.hidden_classes import sub_parts
 from hierclf.training.prepare import plan
 
 MIN_KNOWN, MAX_KNOWN = 3, 8

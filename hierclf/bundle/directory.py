@@ -9,6 +9,8 @@
                          (see `score_table_file`)
     training_images.parquet  optional: names of the training images behind the kNN score, for
                          explanations (see `training_images_file`)
+    training.json        optional: how it was trained, to add classes (see
+                         `hierclf.training.record`)
 
 Nothing is unpickled or executed, so that a directory from an untrusted source is safe to load. Its
 content is validated before use, and memory stays within a few times its size: first types and
@@ -55,6 +57,7 @@ from hierclf.version import package_version
 SCHEMA = 3
 SCORE_TABLE = "score_table.parquet"
 TRAINING_IMAGES = "training_images.parquet"
+TRAINING = "training.json"
 _VERSIONS = ("hierclf", "torch", "torchvision", "numpy", "pillow")
 
 
@@ -95,15 +98,15 @@ class Bundle:
 def save_bundle(bundle: Bundle, directory: Path) -> None:
     """Write a model directory; `bundle.json`, which makes it valid, after the network's files.
 
-    Existing thresholds, an existing score table and names of training images are removed: they
-    belong to another network.
+    Existing thresholds, an existing score table, names of training images and the record of
+    training are removed: they belong to another network.
 
     Args:
         bundle: what to write.
         directory: created if missing.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    for name in (DESCRIPTION, RULE_FILE, SCORE_TABLE, TRAINING_IMAGES):
+    for name in (DESCRIPTION, RULE_FILE, SCORE_TABLE, TRAINING_IMAGES, TRAINING):
         (directory / name).unlink(missing_ok=True)
     weights = {key: tensor.contiguous() for key, tensor in bundle.net.state_dict().items()}
     safetensors.torch.save_file(weights, directory / WEIGHTS)

@@ -146,7 +146,7 @@ def _print_written(model: Path) -> None:
 def _print_registration(model: Path) -> None:
     """Print how the MLflow registry follows, where the model is that of a registered run."""
     run = model.resolve().parent
-    if (run / "registered.json").is_file():
+    if model.resolve().name == "model" and (run / "registered.json").is_file():
         version = read_json_object(run / "registered.json").get("version")
         print(f"version {version} in the MLflow registry keeps its thresholds; to register these:")
         results = run.parents[1]

@@ -208,8 +208,8 @@ def novel(
     for note in notes:
         print(note)
     print(f"wrote {out / TABLE} and {out / SHEET}: look at the groups, and name them in the table")
-    print("next, with the images beside the table:")
-    say("python", "-m", "search.tune", "--data", "PATH", "--novel", out / TABLE)
+    print("next, once they are named:")
+    say("hierclf", "add-class", model, out / TABLE, "--images", images)
 
 
 @app.command(cls=Command, rich_help_panel=PANEL)

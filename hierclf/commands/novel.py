@@ -17,6 +17,7 @@ from hierclf.counts import counted
 from hierclf.data.image_files import ImageFiles
 from hierclf.data.thumbnails import data_uri, thumbnail
 from hierclf.discovery.groups import ALONE, MAX_IMAGES, Spread, find_groups, learn_spread
+from hierclf.discovery.names import proposed_name
 from hierclf.discovery.sheet import Group, sheet
 from hierclf.explanations.background import BANK, training_images_of
 from hierclf.hierarchy import NOVEL_NAME
@@ -121,11 +122,10 @@ def propose(novel: NovelImages, spread: Spread) -> list[Group]:
         rows = np.flatnonzero(np.array(novel.superclasses) == superclass)
         found = np.full(len(rows), ALONE)
         found[:MAX_IMAGES] = find_groups(novel.features[rows[:MAX_IMAGES]], spread)
-        kind = "new" if superclass == NOVEL_NAME else f"new {superclass}"
         for number in [*range(found.max() + 1), ALONE]:
             own = [novel.names[row] for row in rows[found == number]]
             if own:
-                name = "" if number == ALONE else f"{kind} {number + 1}"
+                name = "" if number == ALONE else proposed_name(superclass, number + 1)
                 groups.append(Group(superclass, name, own))
     return groups
 

@@ -8,7 +8,7 @@ is alike to those that look the same: a keyboard that was switched wrote it.
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 
 from hierclf.data.listing import ClassNames, Listing, Problem, Row
@@ -46,6 +46,12 @@ def settle_alike(listing: Listing, problems: list[Problem], *, merge: bool) -> L
 
     rows = [settled(row) for row in rows] if merge else rows
     return replace(listing, rows=rows, super_level=super_level, sub_level=sub_level)
+
+
+def alike_name(name: str, others: Sequence[str]) -> str | None:
+    """The first of other names that is alike, or equal; None without one."""
+    keys = _keys(dict(enumerate([name, *others])))
+    return next((other for i, other in enumerate(others, start=1) if keys[i] == keys[0]), None)
 
 
 def _settle_level(

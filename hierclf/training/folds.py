@@ -13,12 +13,12 @@ say how that one will score known images.
 Shapes: N images, S super-classes, C sub-classes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
-from hierclf.hierarchy import Hierarchy
 from hierclf.training.split import draw_val
 
 REFERENCE, SMALLER, REFIT = "reference", "smaller", "all"
@@ -47,107 +47,37 @@ class Fold:
     held_out: np.ndarray
 
 
-def sub_parts(hierarchy: Hierarchy, *, sub_folds: int, seed: int) -> np.ndarray:
-    """Divide the sub-classes into parts of about equal size within every super-class.
-
-    Args:
-        sub_folds: number of parts wished for; never more than the largest super-class has
-            sub-classes.
-
-    Returns:
-        int64 [C], the part of each sub-class, from 0; part i is what fold `sub{i}` hides.
-    """
-    sizes = np.bincount(hierarchy.sub_to_super, minlength=hierarchy.n_super)
-    n_parts = min(sub_folds, int(sizes.max()))
-    rng = np.random.default_rng([seed, 0])
-    parts = np.empty(hierarchy.n_sub, dtype=np.int64)
-    dealt = 0
-    for super_index in range(hierarchy.n_super):
-        subs = np.flatnonzero(np.asarray(hierarchy.sub_to_super) == super_index)
-        # Dealing continues where the last super-class stopped, so that parts stay equal in size.
-        parts[rng.permutation(subs)] = (dealt + np.arange(len(subs))) % n_parts
-        dealt += len(subs)
-    return parts
-
-
-def plan_folds(
+def folds_hiding(
+    hidden: Mapping[str, np.ndarray],
     super_labels: np.ndarray,
     sub_labels: np.ndarray,
-    hierarchy: Hierarchy,
     *,
-    sub_folds: int,
-    super_folds: int,
     val_fraction: float,
     seed: int,
-    mixed_folds: int = 0,
-    mixed_share: float = 0.4,
     groups: np.ndarray | None = None,
     is_val: np.ndarray | None = None,
 ) -> list[Fold]:
-    """Plan the sub folds, then the super folds, then the mixed folds.
+    """The folds that hide given sub-classes, in the order of `hidden`.
 
     Args:
+        hidden: bool [C] by the name of a fold; see `hidden_classes`.
         super_labels, sub_labels: int64 [N], model indices; no novel ones.
-        sub_folds: parts that the sub-classes are divided into; at most the number of sub-classes
-            of the largest super-class.
-        super_folds: upper limit; there are at most S. With S <= 2 there is none, since a
-            super-class head needs two known super-classes.
         val_fraction: fraction of every known sub-class's images that goes to val, at least one
             image.
         seed: same seed, same folds.
-        mixed_folds: upper limit; at most one for each super-class, and none with S <= 2.
-        mixed_share: in (0, 1), the share of the sub-classes of every super-class left that a mixed
-            fold hides; at least one is hidden and at least one stays, where there are two.
         groups: int64 [N], the same number for images that are all in train or all in val; None
             where each image is on its own.
         is_val: bool [N], images that are val in every fold that knows their class, whatever
             `val_fraction`; None where there are none.
-
-    A super-class with a single sub-class is never hidden by a sub fold: that would hide the
-    super-class too.
-
-    Raises:
-        ValueError: every super-class has one sub-class only, so that nothing can be hidden.
     """
-    sizes = np.bincount(hierarchy.sub_to_super, minlength=hierarchy.n_super)
-    if sizes.max() < 2:
-        raise ValueError("sub folds need a super-class with 2 sub-classes or more, but all have 1")
-    parts = sub_parts(hierarchy, sub_folds=sub_folds, seed=seed)
-    sub_to_super = np.asarray(hierarchy.sub_to_super)
-    hideable = sizes[sub_to_super] >= 2
-    hidden: list[tuple[str, np.ndarray]] = [
-        (f"sub{part}", (parts == part) & hideable) for part in np.unique(parts)
-    ]
-    n_super_folds = min(super_folds, hierarchy.n_super) if hierarchy.n_super > 2 else 0
-    order = np.random.default_rng([seed, 1]).permutation(hierarchy.n_super)[:n_super_folds]
-    hidden += [(f"super{i}", sub_to_super == s) for i, s in enumerate(order)]
-    n_mixed_folds = min(mixed_folds, hierarchy.n_super) if hierarchy.n_super > 2 else 0
-    hidden += _mixed(sub_to_super, n_mixed_folds, share=mixed_share, seed=seed)
     make = partial(
         _make_fold, super_labels, sub_labels, fraction=val_fraction, groups=groups, is_val=is_val
     )
     return [
         make(name, mask, seed=[seed, 2, number])
-        for number, (name, mask) in enumerate(hidden)
+        for number, (name, mask) in enumerate(hidden.items())
         if mask.any()
     ]
-
-
-def _mixed(
-    sub_to_super: np.ndarray, n_folds: int, *, share: float, seed: int
-) -> list[tuple[str, np.ndarray]]:
-    """Names and hidden sub-classes, bool [C], of the mixed folds."""
-    if not 0.0 < share < 1.0:
-        raise ValueError(f"`0 < mixed_share < 1` must hold, but got mixed_share={share}")
-    rng = np.random.default_rng([seed, 3])
-    folds = []
-    for i, hidden_super in enumerate(rng.permutation(sub_to_super.max() + 1)[:n_folds]):
-        hidden = sub_to_super == hidden_super
-        for other in np.unique(sub_to_super[~hidden]):
-            subs = rng.permutation(np.flatnonzero(sub_to_super == other))
-            hidden[subs[: min(max(1, round(share * len(subs))), len(subs) - 1)]] = True
-        folds.append((f"mixed{i}", hidden))
-    return folds
 
 
 def reference_fold(
@@ -159,7 +89,7 @@ def reference_fold(
     groups: np.ndarray | None = None,
     is_val: np.ndarray | None = None,
 ) -> Fold:
-    """The fold that hides nothing and keeps val images; arguments as of `plan_folds`."""
+    """The fold that hides nothing and keeps val images; arguments as of `folds_hiding`."""
     nothing = np.zeros(sub_labels.max() + 1, dtype=bool)
     return _make_fold(
         super_labels,

@@ -17,11 +17,13 @@ from hierclf.data.source import Source
 from hierclf.data.sources import open_source
 from hierclf.data.stream import MapGroups, map_here
 from hierclf.data.stream_open import open_stream
+from hierclf.hierarchy import Hierarchy
 from hierclf.nets.backbones import Backbone, build_backbone
 from hierclf.progress import Progress
 from hierclf.scores import PRETRAINED_SCORES, PretrainedHead
 from hierclf.training.features import open_features
-from hierclf.training.folds import Fold, plan_folds, reference_fold, refit_fold, smaller_fold
+from hierclf.training.folds import Fold, folds_hiding, reference_fold, refit_fold, smaller_fold
+from hierclf.training.hidden_classes import Hidden, plan_hidden
 from hierclf.training.image_groups import with_found_groups, with_named_groups
 from hierclf.training.novel_images import NovelImages, prepare_novel
 
@@ -53,6 +55,7 @@ def prepare(
     device: torch.device,
     over: MapGroups = map_here,
     progress: StageProgress | None = None,
+    backbone: Backbone | None = None,
 ) -> Prepared:
     """Read, decode once, plan the folds, and compute frozen features once.
 
@@ -62,6 +65,7 @@ def prepare(
         directory: where decoded images and features are kept, or the tables of a stream.
         over: decodes the row groups of a stream.
         progress: called as (what, done, total).
+        backbone: what `config.model` names, built; None builds it.
 
     Raises:
         ValueError: whatever is wrong with the data or the backbone, in one line.
@@ -75,8 +79,8 @@ def prepare(
     _warn_of_images(cache)
     cache = with_named_groups(cache, config.data.group_by, path=config.data.path)
     plan(cache, config)  # fails early where nothing can be hidden
-    # Fails early on an invalid backbone.
-    backbone = build_backbone(config.model.backbone, config.model.weights)
+    if backbone is None:  # fails early on an invalid one
+        backbone = build_backbone(config.model.backbone, config.model.weights)
     head = _pretrained_head(config, backbone)
     novel = prepare_novel(
         config,
@@ -167,8 +171,12 @@ def _warn_of_images(cache: ImageCache) -> None:
             warnings.warn(f"{what} (first: {first}){place}", stacklevel=3)
 
 
-def plan(cache: ImageCache, config: Config) -> list[Fold]:
-    """The folds of a configuration: those that hide classes, and the three that hide none."""
+def plan(cache: ImageCache, config: Config, hidden: Hidden | None = None) -> list[Fold]:
+    """The folds of a configuration: those that hide classes, and the three that hide none.
+
+    Args:
+        hidden: what the folds hide; None lets the configuration say.
+    """
     labels = cache.super_labels, cache.sub_labels
     division: dict[str, Any] = {
         "val_fraction": config.folds.val_fraction,
@@ -176,19 +184,28 @@ def plan(cache: ImageCache, config: Config) -> list[Fold]:
         "groups": cache.groups,
         "is_val": cache.is_val,
     }
-    folds = plan_folds(
-        *labels,
-        cache.hierarchy,
-        sub_folds=config.folds.sub,
-        super_folds=config.folds.super,
-        mixed_folds=config.folds.mixed,
-        mixed_share=config.folds.mixed_share,
-        **division,
-    )
+    hidden = hidden or configured_hidden(cache.hierarchy, config)
+    folds = folds_hiding(hidden.folds, *labels, **division)
     reference = reference_fold(*labels, **division)
     division.pop("is_val")
     smaller = smaller_fold(reference, cache.sub_labels, **division)
     return [*folds, reference, smaller, refit_fold(*labels)]
+
+
+def configured_hidden(hierarchy: Hierarchy, config: Config) -> Hidden:
+    """Which sub-classes the folds of a configuration hide.
+
+    Raises:
+        ValueError: nothing can be hidden.
+    """
+    return plan_hidden(
+        hierarchy,
+        sub_folds=config.folds.sub,
+        super_folds=config.folds.super,
+        mixed_folds=config.folds.mixed,
+        mixed_share=config.folds.mixed_share,
+        seed=config.seed,
+    )
 
 
 def _pretrained_head(config: Config, backbone: Backbone) -> PretrainedHead | None:

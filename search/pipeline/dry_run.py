@@ -8,6 +8,7 @@ import yaml
 from hierclf.config import Config
 from hierclf.counts import counted
 from hierclf.data.cache import default_cache_dir
+from hierclf.training.hidden_classes import FIRST_FOLDS
 from search.pipeline.estimate import estimate_stages, measure_speed
 from search.pipeline.options import RunOptions
 from search.pipeline.preparation import (
@@ -16,7 +17,6 @@ from search.pipeline.preparation import (
     start_cluster,
     with_fittable_scores,
 )
-from search.pipeline.run import FIRST_FOLDS
 from search.pipeline.run_folder import RunFolder
 from search.runtime.cluster import ray_left_at_the_end
 from search.runtime.progress import console, duration, headline

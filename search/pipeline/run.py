@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hierclf.config import Config
+from hierclf.training.hidden_classes import FIRST_FOLDS
 from hierclf.training.prepare import Prepared
 from hierclf.training.reopen import PreparedFiles
 from search.pipeline.run_folder import RunFolder
@@ -68,10 +69,6 @@ class Run:
     def outbox(self) -> Outbox:
         """Entries on their way to MLflow."""
         return outbox_at(self.folder.outbox, TrialRuns(self.place).deliver)
-
-
-FIRST_FOLDS = ("sub0", "super0")
-"""The first fold of each kind: hyper-parameters are chosen on these."""
 
 
 def search_folds(run: Run) -> list[str]:

@@ -15,7 +15,9 @@ from hierclf.rules.normalisation import without_calibration
 from hierclf.rules.promise import Promise, cross_fitted_promise, margins_of, promise
 from hierclf.rules.rule import PAPER_RULE, Rule, apply_rule
 from hierclf.rules.score_table import ScoreTable
-from hierclf.training.folds import CALIBRATION, sub_parts
+from hierclf.training.added_folds import may_report, with_own_novel
+from hierclf.training.folds import CALIBRATION
+from hierclf.training.hidden_classes import sub_parts
 from search.pipeline.run import Run, search_folds
 from search.pipeline.run_folder import read_json
 from search.pipeline.threshold_search import ThresholdSearch, search_thresholds
@@ -130,15 +132,13 @@ def class_parts(run: Run) -> NDArray[np.int64]:
     parts = sub_parts(run.prepared.cache.hierarchy, sub_folds=config.folds.sub, seed=config.seed)
     if novel is None:
         return parts
-    return np.append(parts, 1 + np.arange(len(novel.class_names)) % max(int(parts.max()), 1))
+    return with_own_novel(parts, len(novel.class_names))
 
 
 def reporting_rows(run: Run, table: ScoreTable) -> NDArray[np.bool_]:
     """Which rows of the score table figures may be made of, bool [N]; none
     whose fold or class had a say in the hyper-parameters."""
-    part = class_parts(run)[table.sub.labels]
-    # Part 0 is what the search's sub fold hid.
-    return ~np.isin(table.folds, search_folds(run)) & (part != 0)
+    return may_report(table.folds, class_parts(run)[table.sub.labels], search_folds(run))
 
 
 def _write_tables(run: Run, table: ScoreTable, found: ThresholdSearch, held_out: HeldOut) -> None:

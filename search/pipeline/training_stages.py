@@ -16,6 +16,7 @@ from PIL import Image
 from ray import tune
 from ray.tune.search.optuna import OptunaSearch
 
+from hierclf.bundle.directory import TRAINING
 from hierclf.bundle.rule_file import RULE_FILE, save_rule
 from hierclf.bundle.score_table_file import SCORE_TABLE, save_score_table
 from hierclf.counts import counted
@@ -25,6 +26,7 @@ from hierclf.rules.calibration import calibrate_rule
 from hierclf.rules.rule import Rule
 from hierclf.rules.score_table import ScoreTable
 from hierclf.training.folds import REFIT
+from hierclf.training.record import TrainingRecord, save_record
 from search.pipeline.card import described
 from search.pipeline.run import Run, search_folds
 from search.pipeline.run_folder import read_json
@@ -141,7 +143,15 @@ def refit_stage(run: Run, best: Best, rule: Rule) -> Path:
     if not (model / SCORE_TABLE).is_file():
         report = reporting_rows(run, table)
         save_score_table(model, table, class_parts(run), report=report)
+    if not (model / TRAINING).is_file():
+        save_record(model, _record(run, best))
     return model
+
+
+def _record(run: Run, best: Best) -> TrainingRecord:
+    """How the model was trained, for whoever adds classes to it."""
+    content, n_images = run.prepared.cache.content, len(run.prepared.cache.images)
+    return TrainingRecord(run.config.with_values(best.values), content, content, n_images)
 
 
 def register_stage(run: Run, held_out: HeldOut) -> str:

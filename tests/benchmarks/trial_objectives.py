@@ -26,7 +26,8 @@ from hierclf.rules.promise import cross_fitted_promise
 from hierclf.rules.score_table import ScoreTable
 from hierclf.training.fold_run import FoldRun
 from hierclf.training.fold_table import fit_fold_scores, fold_table
-from hierclf.training.folds import CALIBRATION, REFIT, sub_parts
+from hierclf.training.folds import CALIBRATION, REFIT
+from hierclf.training.hidden_classes import sub_parts
 from hierclf.training.prepare import Prepared, prepare
 from search.tuning.objective import epoch_metrics
 from tests.benchmarks.frame import threads

@@ -22,8 +22,9 @@ from hierclf.data.listing import Problem
 from hierclf.data.sources import inspect_source, open_source
 from hierclf.hierarchy import Hierarchy
 from hierclf.metrics.accuracy import six_accuracies
-from hierclf.training.folds import plan_folds, refit_fold
+from hierclf.training.folds import refit_fold
 from tests.layouts import ROWS, png, release, write_csv
+from tests.planned_folds import plan_folds
 
 # Cells as tables go wrong: near-numbers, separators, quotes, lines, marks, other scripts.
 ODD_CELLS = [

@@ -8,14 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hierclf.hierarchy import Hierarchy
-from hierclf.training.folds import (
-    Fold,
-    plan_folds,
-    reference_fold,
-    refit_fold,
-    smaller_fold,
-    sub_parts,
-)
+from hierclf.training.folds import Fold, reference_fold, refit_fold, smaller_fold
+from hierclf.training.hidden_classes import sub_parts
+from tests.planned_folds import plan_folds
 
 
 def hierarchy_of(sizes: list[int], seed: int = 0) -> Hierarchy:

@@ -8,9 +8,10 @@ from hierclf.data.cache import ImageCache
 from hierclf.hierarchy import Hierarchy
 from hierclf.rules.promise import promise
 from hierclf.rules.score_table import ScoreTable
-from hierclf.training.folds import plan_folds, sub_parts
+from hierclf.training.hidden_classes import sub_parts
 from search.pipeline.confirmation import comparable
 from search.pipeline.judged import unjudged_levels
+from tests.planned_folds import plan_folds
 
 
 def images_of(n_super: int, subs_each: int, *, per_class: int = 8) -> ImageCache:

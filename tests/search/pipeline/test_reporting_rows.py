@@ -7,7 +7,7 @@ import pandas as pd
 
 from hierclf.config import parse_config
 from hierclf.rules.score_table import ScoreTable
-from hierclf.training.folds import REFERENCE, plan_folds
+from hierclf.training.folds import REFERENCE
 from hierclf.training.novel_images import NovelImages
 from hierclf.training.prepare import Prepared
 from hierclf.training.reopen import PreparedFiles
@@ -16,6 +16,7 @@ from search.pipeline.run_folder import RunFolder
 from search.pipeline.threshold_stage import class_parts, reporting_rows
 from search.trials.plan import Plan
 from tests.fold_runs import CACHE
+from tests.planned_folds import plan_folds
 
 CONFIG = parse_config({"folds": {"sub": 3, "super": 3}, "seed": 0})
 FOLDS = plan_folds(

@@ -1,0 +1,1 @@
+"""New classes for a trained model with a frozen backbone, without a search."""
