@@ -1,8 +1,8 @@
-"""Archives that are not zips, which are not read: in a tar, no file can be found by its name."""
+"""Archives in which no image is looked for: all but zips. Tars are read as shards only."""
 
 from pathlib import Path
 
-WAY_OUT = "is an archive, of which only zips are read; unpack it, or pack it as a .zip"
+WAY_OUT = "is an archive of a kind that is not looked into; unpack it, or pack it as a .zip"
 _ENDINGS = (
     *(".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tzst"),
     *(".gz", ".bz2", ".xz", ".zst", ".lz4", ".7z", ".rar"),

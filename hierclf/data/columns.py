@@ -27,6 +27,7 @@ _NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("subclass", "sub", "sub_class", "subclass_name", "fine_label"),
         ("subclass_index",),
         ("class", "class_name", "label", "category"),
+        ("cls",),
     ),
     GROUP: ((GROUP,),),
     SPLIT: ((SPLIT,),),

@@ -35,6 +35,11 @@ class Parents(NamedTuple):
         """The super-class of a sub-class; None if the file does not name it, novel of novel."""
         return NOVEL_NAME if is_novel_name(sub) else self.super_of.get(loose_form(sub))
 
+    def above(self, sub: str) -> tuple[str, str]:
+        """The super-class of a label, empty where there is none, and why the label is refused."""
+        name = self.find(sub) or ""
+        return name, self.refusal(sub) if sub and not name else ""
+
     def over(self, others: "Parents") -> "Parents":
         """Both together under the name of the others; these count where they differ."""
         super_of = {**others.super_of, **self.super_of}

@@ -111,9 +111,7 @@ def _labelled(where: str, cell: Mapping[str, str], part: Part, parents: Parents 
     super_name, refused = cell.get(SUPER), ""
     if super_name is None:
         assert parents is not None
-        super_name = parents.find(sub) or ""
-        if sub and not super_name:
-            refused = parents.refusal(sub)
+        super_name, refused = parents.above(sub)
     if not image:
         refused = "the image name is empty"
     elif leaves(image):

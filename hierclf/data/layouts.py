@@ -1,4 +1,4 @@
-"""Which layout a path holds: the release, a tree, Parquet, or tables of image files and labels."""
+"""Which layout a path holds: the release, a tree, Parquet, tables of image files, or tars."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +14,13 @@ from hierclf.data.listing import Listing, Problem
 from hierclf.data.parquet import has_image_labels, list_parquet
 from hierclf.data.parquet_table import has_images, parquet_files
 from hierclf.data.release import csv_files, has_mapping, has_table, list_release
+from hierclf.data.shard_paths import (
+    Shard,
+    common_folder,
+    is_pattern,
+    shards_in,
+    shards_of_pattern,
+)
 from hierclf.data.splits import without_test
 from hierclf.data.table_files import TABLE_ENDINGS, is_table, table_columns
 from hierclf.data.table_search import (
@@ -24,6 +31,7 @@ from hierclf.data.table_search import (
     without_test_parts,
 )
 from hierclf.data.tree import has_class_folders, list_tree
+from hierclf.data.web_dataset import list_shards
 
 
 @dataclass(frozen=True)
@@ -46,15 +54,21 @@ def list_layout(path: str, problems: list[Problem], options: TableOptions) -> Li
     """Recognise the layout of labelled images and read its table; None after a fatal problem.
 
     Args:
-        path: a folder or a file.
+        path: a folder, a file, or a pattern of tars.
         problems: the list to add to.
         options: what the user says of tables.
     """
     root = Path(path).expanduser()
-    if not root.exists():
+    shards: list[Shard] = []
+    if is_pattern(path) and not root.exists():
+        if not (shards := shards_of_pattern(path, problems)):
+            return None
+        folder = common_folder(shards)
+    elif root.exists():
+        folder = root if root.is_dir() else root.parent
+    else:
         problems.append(Problem(path, "no such file or folder", True))
         return None
-    folder = root if root.is_dir() else root.parent
     file = hierarchy_file(folder, options.hierarchy)
     bad: list[Problem] = []
     parents = None if file is None else read_parents(file, bad)
@@ -62,8 +76,12 @@ def list_layout(path: str, problems: list[Problem], options: TableOptions) -> Li
         problems += bad
         return None
     parents = None if bad else parents
-    find = _list_file if root.is_file() else _list_folder
-    listing = find(root, problems, options, parents)
+    listing: Listing | None
+    if shards:
+        listing = list_shards(folder, shards, problems, options.columns, parents)
+    else:
+        find = _list_file if root.is_file() else _list_folder
+        listing = find(root, problems, options, parents)
     # Data that name both levels need no such file, whatever a file of that name holds.
     needed = listing is None or any(problem.fatal for problem in problems)
     problems[:0] = [problem._replace(fatal=needed) for problem in bad]
@@ -79,6 +97,8 @@ def _list_file(
         return list_parquet(root, problems, options.columns, parents)
     if is_table(root):
         return _list_tables(root.parent, [Part(root)], problems, options, parents)
+    if root.suffix.lower() == ".tar":
+        return list_shards(root.parent, [Shard(root)], problems, options.columns, parents)
     what = "is neither a folder nor a .parquet file (a zip belongs in a folder with its CSVs)"
     if root.suffix.lower() != ".zip" and is_other_archive(root):
         what = WAY_OUT
@@ -102,6 +122,8 @@ def _list_folder(
     # Class folders say as much as a table that is not named for it.
     if parts and (not has_classes or named or parts[0].file.name.lower() in METADATA):
         return _list_tables(root, parts, problems, options, parents)
+    if not parts and not has_classes and not tables_of(root) and (shards := shards_in(root)):
+        return list_shards(root, shards, problems, named, parents)
     tables = csv_files(root)
     if named and len(problems) == before:
         _without_columns(root, problems, options, parents)

@@ -201,11 +201,8 @@ def _labelled(
         supers, refused = list(map(cell_text, table.cells[roles[SUPER]])), [""] * len(subs)
     else:
         assert parents is not None
-        supers = [parents.find(sub) or "" for sub in subs]
-        refused = [
-            "" if name or not sub else parents.refusal(sub)
-            for sub, name in zip(subs, supers, strict=True)
-        ]
+        above = [parents.above(sub) for sub in subs]
+        supers, refused = [name for name, _ in above], [reason for _, reason in above]
     groups, splits = (
         map(cell_text, table.cells[roles[role]]) if roles.get(role) in table.cells else repeat(None)
         for role in (GROUP, SPLIT)

@@ -8,6 +8,8 @@
 - Folder tree: super/sub/image.jpg, or sub/image.jpg with hierarchy.csv; also below train, val and
   test.
 - Parquet: a file, or a folder of files, with image bytes and two label columns.
+- WebDataset's shards: a tar, a folder of tars, or a pattern such as `train-{0000..0099}.tar`, of
+  samples that hold an image and its labels.
 - `demo` or `demo:SEED`: the built-in set. A folder of that name is `./demo`.
 
 Everything wrong with the data is found in one pass and listed with row numbers.
@@ -31,6 +33,7 @@ from hierclf.data.listing import (
     Row,
     settle,
 )
+from hierclf.data.shard_paths import is_pattern
 from hierclf.data.source import Source
 from hierclf.hierarchy import Hierarchy
 
@@ -38,6 +41,15 @@ from hierclf.hierarchy import Hierarchy
 def is_demo(path: str) -> bool:
     """Whether a path names the built-in set: exactly `demo` or `demo:SEED`."""
     return path == "demo" or path.startswith("demo:")
+
+
+def absolute(path: str) -> str:
+    """The name of the same data in any working folder, where they are there."""
+    if is_demo(path):
+        return path
+    if Path(path).exists():
+        return str(Path(path).resolve())
+    return str(Path(path).expanduser().absolute()) if is_pattern(path) else path
 
 
 def open_source(
@@ -52,7 +64,8 @@ def open_source(
     """Open training data.
 
     Args:
-        path: "demo", "demo:SEED", a folder, or a table: CSV, TSV, JSON lines or Parquet.
+        path: "demo", "demo:SEED", a folder, a table (CSV, TSV, JSON lines or Parquet), or a tar or
+            pattern of tars.
         normalise_names: merge classes whose names differ only in case, spaces or the form of
             letters.
         zip_encoding: the encoding of names in zips that are not marked as UTF-8.

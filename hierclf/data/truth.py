@@ -11,10 +11,12 @@ from hierclf.data.listing import Problem
 from hierclf.data.parquet import has_image_labels, labelled_parquet
 from hierclf.data.parquet_table import has_images, parquet_files
 from hierclf.data.release import COLUMNS
+from hierclf.data.shard_paths import Shard, is_pattern, shards_in, shards_of_pattern
 from hierclf.data.splits import TEST, split_of
 from hierclf.data.table_files import table_columns
 from hierclf.data.table_search import find_parts, tables_of
 from hierclf.data.tree import has_class_folders, labelled_tree
+from hierclf.data.web_dataset import labelled_shards
 
 
 def read_truth(
@@ -33,7 +35,11 @@ def read_truth(
     Returns:
         The images, and whether their labels are names; None where the labels themselves tell.
     """
-    if not path.exists():
+    shards = [Shard(path)] if path.suffix.lower() == ".tar" and path.is_file() else []
+    if is_pattern(str(path)) and not path.exists():
+        if not (shards := shards_of_pattern(str(path), problems)):
+            return [], None
+    elif not path.exists():
         problems.append(Problem(path.name, "no such file or folder", True))
         return [], None
     file = hierarchy_file(path if path.is_dir() else path.parent, options.hierarchy)
@@ -41,7 +47,9 @@ def read_truth(
     if known is not None:
         known = known._replace(name=f"{known.name} or {HIERARCHY}")
         parents = known if parents is None else parents.over(known)
-    if path.is_dir():
+    if shards:
+        labelled, by_name = labelled_shards(shards, problems, options.columns, parents), None
+    elif path.is_dir():
         labelled, by_name = _read_folder(path, problems, options, parents)
     elif path.suffix.lower() == ".parquet" and has_images(path, options.columns.get(IMAGE)):
         labelled, by_name = labelled_parquet(path, problems, options.columns, parents)
@@ -56,6 +64,8 @@ def _read_folder(
 ) -> tuple[list[Labelled], bool | None]:
     if any(has_image_labels(root, file, options.columns, parents) for file in parquet_files(root)):
         return labelled_parquet(root, problems, options.columns, parents)
+    if not tables_of(root) and not has_class_folders(root) and (shards := shards_in(root)):
+        return labelled_shards(shards, problems, options.columns, parents), None
     release = [file for file in tables_of(root) if set(COLUMNS) <= set(table_columns(file))]
     found: list[Problem] = []
     parts = find_parts(root, options.columns, found, needs_super=parents is None)

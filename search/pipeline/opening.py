@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from hierclf.config import Choices, Config, load_config
-from hierclf.data.sources import is_demo
+from hierclf.data.sources import absolute
 from hierclf.io.locks import lock_now, owner_in
 from search.pipeline.options import RunOptions
 from search.pipeline.run_folder import RunFolder
@@ -147,8 +147,7 @@ def _owned(folder: RunFolder) -> Iterator[None]:
 def _absolute(config: Config) -> Config:
     """The same configuration with absolute paths: Ray's workers run in other folders."""
     data, model = config.data, config.model
-    if not is_demo(data.path) and Path(data.path).exists():
-        data = data.model_copy(update={"path": str(Path(data.path).resolve())})
+    data = data.model_copy(update={"path": absolute(data.path)})
     for name in ("novel", "hierarchy"):
         path = getattr(data, name)
         if path is not None and Path(path).exists():
