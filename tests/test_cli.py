@@ -84,6 +84,7 @@ def test_check_ends_with_1_where_something_is_fatal(tmp_path: Path) -> None:
         "serve",
         "evaluate",
         "thresholds",
+        "app",
         "report",
         "export",
         "benchmark",

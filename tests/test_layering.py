@@ -101,6 +101,10 @@ BELOW = {
         *("", "io", "data", "scores", "metrics", "nets", "rules", "bundle", "predict"),
         *("runtime", "explanations", "discovery", "inspection"),
     },
+    "app": {
+        *("", "data", "scores", "metrics", "rules", "bundle", "predict", "explanations"),
+        *("model", "reports", "commands", "serving"),
+    },
 }
 # Entry points stand above everything.
 ENTRIES = {"__init__", "cli", "benchmark", "classifier"}

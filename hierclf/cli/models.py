@@ -1,4 +1,4 @@
-"""Commands about models and runs: thresholds, report, export."""
+"""Commands about models and runs: thresholds, app, report, export."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -89,6 +89,41 @@ def thresholds(
         print(f"dry run: {model / 'thresholds.json'} is as it was")
         return
     _print_written(model)
+
+
+@app.command("app", cls=Command, rich_help_panel=PANEL)
+def show_page(
+    model: Annotated[Path, typer.Argument(help="A model directory.")],
+    training_images: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Where the training images are, to show the nearest."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")] = 7860,
+    max_images: Annotated[int, typer.Option(help="Images at a time.")] = 64,
+    max_bytes: Annotated[int, typer.Option(help="Bytes of these images.")] = 32 * 2**20,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "auto",
+    debug: Debug = False,
+) -> None:
+    """Try a model in the browser: drop images, see why, move the thresholds.
+
+    Needs the extra app. There is no password: whoever reaches the port can ask.
+    """
+    try:
+        from hierclf.app.server import serve_page
+        from hierclf.serving.limits import Limits
+    except ModuleNotFoundError as error:
+        what = f"the page needs {error.name}: run pip install 'hierclf[app]'"
+        raise ValueError(what) from None
+    limits = Limits(max_images=max_images, max_bytes=max_bytes)
+    serve_page(
+        model,
+        host=host,
+        port=port,
+        limits=limits,
+        training_images=training_images,
+        device=device,
+    )
 
 
 @app.command(cls=Command, rich_help_panel=PANEL)

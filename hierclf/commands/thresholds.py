@@ -15,9 +15,9 @@ from hierclf.io.locks import lock_now, owner_in
 from hierclf.rules.calibration import Calibration, calibrate_rule
 from hierclf.rules.choose import choose_rule
 from hierclf.rules.goals import BALANCED, Goal
-from hierclf.rules.moved import moved_margins, score_spreads
-from hierclf.rules.promise import Mix, Promised, cross_fitted_promise, promise
-from hierclf.rules.rule import LevelRule, Rule
+from hierclf.rules.movable import movable_rule
+from hierclf.rules.promise import Mix, Promised, cross_fitted_promise
+from hierclf.rules.rule import Rule
 from hierclf.rules.score_table import ScoreTable
 
 _RUN_LOCK = ".lock"  # of a search, in the folder of its run
@@ -92,13 +92,9 @@ def move_thresholds(directory: Path, super_tau: float, sub_tau: float) -> Choice
     """
     card = load_card(directory)
     table, parts, report = load_score_table(directory)
-    start, _ = choose_rule(table, card.scores)
-    rule = Rule(LevelRule(start.super.score, super_tau), LevelRule(start.sub.score, sub_tau))
-    fitted = cross_fitted_promise(table, parts, report, card.scores)
-    predictions = fitted.fit.predictions
-    margins = predictions[report[predictions.index]]
-    moved = moved_margins(margins, start, rule, score_spreads(table, start))
-    expected = fitted._replace(figures=promise(fitted.rows, moved))
+    movable = movable_rule(table, parts, report, card.scores)
+    rule = movable.rule(super_tau, sub_tau)
+    expected = movable.fitted._replace(figures=movable.promise(rule))
     return Choice(BALANCED, rule, _calibration(card, table, rule), card.rule, expected)
 
 
