@@ -1,7 +1,7 @@
 """A trial that trains heads on cached features: seconds of work, in a process that is reused.
 
 Tune runs one configuration after the other in the same process, which imports torch and maps the
-features once. A Ray Train run would start three processes for each.
+features once. A Ray Train run would start three processes for each, longer than it trains.
 """
 
 import time
@@ -21,8 +21,6 @@ from search.trials.ledger import earlier_end
 from search.trials.plan import FOLDS, Job, searched
 from search.trials.prepared import open_prepared
 
-CPU = torch.device("cpu")
-
 
 class HeadTrial(tune.Trainable):
     """Tune Trainable: one step per epoch; `reset_config` reuses the process.
@@ -32,6 +30,7 @@ class HeadTrial(tune.Trainable):
 
     def setup(self, config: dict[str, Any], job: Job) -> None:
         torch.set_num_threads(job.plan.cpus_per_worker)
+        self._device = torch.device("cuda" if job.plan.use_gpu else "cpu")
         self._job = job
         self._prepared_by: dict[tuple[Any, ...], Prepared] = {}
         self._begin(config)
@@ -45,7 +44,7 @@ class HeadTrial(tune.Trainable):
         self._config = parse_config(self._job.config).with_values(searched(config))
         self._prepared = self._prepare(self._config)
         self._runs = [
-            FoldRun(self._prepared.folds[name], self._prepared, self._config, CPU)
+            FoldRun(self._prepared.folds[name], self._prepared, self._config, self._device)
             for name in config.get(FOLDS, self._job.folds)
         ]
         self._metrics: dict[str, Any] = {}
@@ -58,7 +57,7 @@ class HeadTrial(tune.Trainable):
         """Images, folds and features, kept for later trials that use the same features."""
         key = feature_key(config)
         if key not in self._prepared_by:
-            self._prepared_by[key] = open_prepared(self._job, config, device=CPU)
+            self._prepared_by[key] = open_prepared(self._job, config, device=self._device)
         return self._prepared_by[key]
 
     def step(self) -> dict[str, Any]:

@@ -72,6 +72,6 @@ class Job(NamedTuple):
 
     @property
     def only_heads(self) -> bool:
-        """Whether its trials are `HeadTrial`s: a frozen backbone, one process per trial, no GPU."""
+        """Whether its trials are `HeadTrial`s: a frozen backbone, and one process per trial."""
         frozen = self.config["model"]["freeze"] == "backbone"
-        return frozen and self.plan.workers == 1 and not self.plan.use_gpu
+        return frozen and self.plan.workers == 1

@@ -58,6 +58,14 @@ class KeepBest(Callback):
                     shutil.rmtree(folder, ignore_errors=True)
 
 
+def trial_resources(job: Job) -> dict[str, float]:
+    """What Tune reserves for a trial; the workers of a Ray Train run reserve their own share."""
+    if not job.only_heads:
+        return _DRIVER
+    gpu = {"gpu": job.plan.gpu_fraction} if job.plan.use_gpu else {}
+    return {"cpu": job.plan.cpus_per_worker, **gpu}
+
+
 def run_experiment(
     job: Job,
     *,
@@ -79,7 +87,7 @@ def run_experiment(
     heads = job.only_heads
     trainable = tune.with_resources(
         tune.with_parameters(HeadTrial if heads else run_trial, job=job),
-        {"cpu": job.plan.cpus_per_worker} if heads else _DRIVER,
+        trial_resources(job),
     )
     total = len(job.folds) if FOLDS in (param_space or {}) else n_trials
     path = str(Path(job.storage) / "tune")

@@ -6,67 +6,21 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import save_file
 
-from hierclf.config import Config, parse_config
-from hierclf.nets.backbones import build_backbone
+from hierclf.config import Config
 from hierclf.training.fold_run import FoldRun
 from hierclf.training.prepare import prepare
-from hierclf.training.reopen import files_of
 from search.trials.epochs import run_epochs
-from search.trials.head_trial import RESULT_DUPLICATE, HeadTrial
-from search.trials.plan import Job, Plan
+from search.trials.plan import Job
+from tests.head_jobs import FOLDS, GOOD, TIMES, begun, head_job, to_the_end
 
-FOLDS = ("sub0", "super0")
-GOOD = {"train.lr": 3e-3, "train.weight_decay": 1e-4, "train.strength": 0.3}
 OTHER = {"train.lr": 1e-3, "train.weight_decay": 1e-2, "train.strength": 1.0}
 BROKEN = {"train.lr": 1e30, "train.weight_decay": 1e-4, "train.strength": 0.3}
-TIMES = ("epoch_seconds", "should_checkpoint")
 
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
-    """Three epochs of heads on a frozen random smallnet's features of the demo set."""
-    folder = tmp_path_factory.mktemp("heads")
-    torch.manual_seed(0)
-    weights = folder / "smallnet.safetensors"
-    save_file(build_backbone("smallnet", "none").module.state_dict(), weights)
-    model = {"backbone": "smallnet", "weights": str(weights), "freeze": "backbone"}
-    config = parse_config(
-        {
-            "model": model | {"image_size": 32, "crop_fraction": 1.0},
-            "train": {"epochs": 3, "batch_size": 128, "views": 1},
-            "folds": {"sub": 2, "super": 1},
-            "thresholds": {"scores": ["msp"]},
-        }
-    )
-    plan = Plan(trials_at_a_time=1, workers=1, use_gpu=False, cpus_per_worker=1, gpus=0)
-    prepared = prepare(config, directory=folder / "cache", device=torch.device("cpu"))
-    return Job(
-        config=config.model_dump(),
-        folds=FOLDS,
-        epochs=3,
-        results=False,
-        prepared=files_of([(config, prepared)]),
-        cache_dir=str(folder / "cache"),
-        plan=plan,
-        storage=str(folder),
-    )
-
-
-def begun(job: Job, values: dict[str, float]) -> HeadTrial:
-    """A trial as Tune's actor has it after its start, without the actor."""
-    trial = HeadTrial.__new__(HeadTrial)
-    trial._trial_info = None
-    trial.setup(values, job)
-    return trial
-
-
-def to_the_end(trial: HeadTrial) -> list[dict[str, Any]]:
-    steps = []
-    while RESULT_DUPLICATE not in (metrics := trial.step()):
-        steps.append({key: value for key, value in metrics.items() if key not in TIMES})
-    return steps
+    return head_job(tmp_path_factory.mktemp("heads"))
 
 
 def trained_alone(job: Job, values: dict[str, float]) -> list[dict[str, Any]]:
@@ -130,9 +84,9 @@ def test_a_checkpoint_is_due_after_a_while_and_where_results_are_wanted(
     assert begun(job, GOOD).step()["should_checkpoint"]
 
 
-def test_only_frozen_backbones_on_cpus_with_one_worker_are_trained_this_way(job: Job) -> None:
+def test_only_frozen_backbones_with_one_worker_are_trained_this_way(job: Job) -> None:
     assert job.only_heads
     assert not job._replace(plan=job.plan._replace(workers=2)).only_heads
-    assert not job._replace(plan=job.plan._replace(use_gpu=True)).only_heads
+    assert job._replace(plan=job.plan._replace(use_gpu=True)).only_heads
     trained = job.config | {"model": job.config["model"] | {"freeze": "none"}}
     assert not job._replace(config=trained).only_heads

@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from search.tuning.experiment import KeepBest, history_table, trials_table
+from search.trials.plan import Job, Plan
+from search.tuning.experiment import KeepBest, history_table, trial_resources, trials_table
 
 
 def trial(name: str, value: float | None, *, done: bool = True) -> Any:
@@ -103,3 +104,24 @@ def test_the_history_has_a_row_for_each_trial_and_epoch() -> None:
         ("a", 2),
         ("b", 1),
     ]
+
+
+@pytest.mark.parametrize(
+    ("freeze", "workers", "use_gpu", "reserved"),
+    [
+        ("backbone", 1, False, {"cpu": 3}),
+        ("backbone", 1, True, {"cpu": 3, "gpu": 0.25}),
+        ("backbone", 2, True, {"cpu": 0}),  # its workers reserve for themselves
+        ("none", 1, True, {"cpu": 0}),
+    ],
+)
+def test_a_trial_of_heads_reserves_its_own_cores_and_share_of_a_gpu(
+    freeze: str, workers: int, use_gpu: bool, reserved: dict[str, float]
+) -> None:
+    plan = Plan(4, workers, use_gpu, cpus_per_worker=3, gpus=1, gpu_fraction=0.25)
+    config = {"model": {"freeze": freeze}}
+    prepared: Any = None
+    job = Job(config, (), 1, False, prepared, cache_dir="", plan=plan, storage="")
+    found = trial_resources(job)
+    found.pop("node:__internal_head__", None)
+    assert found == reserved
