@@ -1,9 +1,12 @@
 """What runs at the same time, and what each trial does."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hierclf.counts import counted
-from hierclf.training.reopen import PreparedFiles
+
+if TYPE_CHECKING:
+    # It needs scikit-learn and more, which the processes that wait for workers never use.
+    from hierclf.training.reopen import PreparedFiles
 
 
 class Plan(NamedTuple):
@@ -56,7 +59,8 @@ class Job(NamedTuple):
         folds: names of the folds to train on.
         epochs: how many epochs of the configuration's schedule are run.
         results: write the score table (or, for the fold that hides nothing, the model) at the end.
-        prepared: images, folds and features, prepared by the main process.
+        prepared: images, folds and features, prepared by the main process. A Ray Train run carries
+            Ray's reference to them, which only its workers follow.
         cache_dir: folder of decoded images and features, on each machine.
         storage: folder of the stage, which all machines see.
     """
@@ -65,7 +69,7 @@ class Job(NamedTuple):
     folds: tuple[str, ...]
     epochs: int
     results: bool
-    prepared: PreparedFiles
+    prepared: "PreparedFiles"
     cache_dir: str
     plan: Plan
     storage: str

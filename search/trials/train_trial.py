@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import ray
 import ray.train
 from ray import tune
 from ray.train.backend import Backend
@@ -53,12 +54,12 @@ def _trainer(
     config: dict[str, Any], job: Job, trial_id: str, callback: ray.train.UserCallback
 ) -> TorchTrainer:
     plan = job.plan
-    folds = tuple(config.get(FOLDS, job.folds))
+    own = job._replace(folds=tuple(config.get(FOLDS, job.folds)))
     resources = {"CPU": plan.cpus_per_worker, "GPU": plan.gpu_fraction * plan.use_gpu}
     process_group = _NoProcessGroup if plan.workers == 1 else TorchConfig
     return TorchTrainer(
         train_loop,
-        train_loop_config={"job": _only(folds, job), "values": searched(config)},
+        train_loop_config={"job": own, "values": searched(config)},
         torch_config=process_group(backend="nccl" if plan.use_gpu else "gloo"),
         scaling_config=ray.train.ScalingConfig(
             num_workers=plan.workers,
@@ -81,12 +82,6 @@ def _trainer(
     )
 
 
-def _only(folds: tuple[str, ...], job: Job) -> Job:
-    """The job on some of its folds; the rows of the others need not travel to the workers."""
-    own = {name: job.prepared.folds[name] for name in folds}
-    return job._replace(folds=folds, prepared=job.prepared._replace(folds=own))
-
-
 def _worker_environment(*, use_gpu: bool) -> dict[str, Any]:
     """Ray's runtime environment of the processes that train."""
     if use_gpu:
@@ -102,4 +97,5 @@ def train_loop(config: dict[str, Any]) -> None:
     """
     from search.trials.worker import train  # the waiting processes need none of it
 
-    train(config["job"], config["values"])
+    job: Job = config["job"]
+    train(job._replace(prepared=ray.get(job.prepared)), config["values"])

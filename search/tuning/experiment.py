@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import ray
 from ray import tune
 from ray.tune.callback import Callback
 from ray.tune.experiment import Trial
@@ -86,7 +87,9 @@ def run_experiment(
     """
     heads = job.only_heads
     trainable = tune.with_resources(
-        tune.with_parameters(HeadTrial if heads else run_trial, job=job),
+        tune.with_parameters(HeadTrial, job=job)
+        if heads
+        else tune.with_parameters(run_trial, job=job._replace(prepared=ray.put(job.prepared))),
         trial_resources(job),
     )
     total = len(job.folds) if FOLDS in (param_space or {}) else n_trials
