@@ -22,7 +22,9 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 @app.command()
 def tune(
-    data: Annotated[str | None, Option(help="folder, table of images, or demo")] = None,
+    data: Annotated[
+        str | None, Option(help="folder, table of images, tars, a set by name, or demo")
+    ] = None,
     config: Annotated[Path | None, Option(help="YAML file, or cpu, demo or paper")] = None,
     set_: Annotated[list[str] | None, Option("--set", help="section.key=value")] = None,
     name: Annotated[str | None, Option(help="name of the run and of its folder")] = None,

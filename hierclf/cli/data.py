@@ -13,7 +13,9 @@ PANEL = "Data"
 
 @app.command(cls=Command, rich_help_panel=PANEL)
 def check(
-    path: Annotated[str, typer.Argument(help="A folder, a table of images, or demo.")],
+    path: Annotated[
+        str, typer.Argument(help="A folder, a table of images, tars, a set by name, or demo.")
+    ],
     read_images: Annotated[
         bool, typer.Option("--read-images", help="Decode every image, too.")
     ] = False,

@@ -13,7 +13,8 @@ class DataConfig(Strict):
     """Where the images are and how they are stored once decoded."""
 
     path: str = "demo"
-    """A folder, a table (CSV, TSV, JSON lines or Parquet), or `demo` / `demo:SEED`."""
+    """A folder, a table (CSV, TSV, JSON lines or Parquet), a tar or a pattern of tars, a set by
+    name (`hf://OWNER/NAME`, `torchvision:NAME`), or `demo` / `demo:SEED`."""
 
     @field_validator("path")
     @classmethod

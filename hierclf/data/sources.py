@@ -10,6 +10,8 @@
 - Parquet: a file, or a folder of files, with image bytes and two label columns.
 - WebDataset's shards: a tar, a folder of tars, or a pattern such as `train-{0000..0099}.tar`, of
   samples that hold an image and its labels.
+- A set by name, `hf://OWNER/NAME` or `torchvision:NAME`: downloaded once, then one of the layouts
+  above.
 - `demo` or `demo:SEED`: the built-in set. A folder of that name is `./demo`.
 
 Everything wrong with the data is found in one pass and listed with row numbers.
@@ -33,6 +35,7 @@ from hierclf.data.listing import (
     Row,
     settle,
 )
+from hierclf.data.named_sets import is_named_set, named_set
 from hierclf.data.shard_paths import is_pattern
 from hierclf.data.source import Source
 from hierclf.hierarchy import Hierarchy
@@ -64,8 +67,8 @@ def open_source(
     """Open training data.
 
     Args:
-        path: "demo", "demo:SEED", a folder, a table (CSV, TSV, JSON lines or Parquet), or a tar or
-            pattern of tars.
+        path: "demo", "demo:SEED", a folder, a table (CSV, TSV, JSON lines or Parquet), a tar or
+            pattern of tars, or a set by name ("hf://OWNER/NAME", "torchvision:NAME").
         normalise_names: merge classes whose names differ only in case, spaces or the form of
             letters.
         zip_encoding: the encoding of names in zips that are not marked as UTF-8.
@@ -114,7 +117,8 @@ def inspect_source(
     problems: list[Problem] = []
     options = TableOptions(parse_columns(columns), hierarchy, zip_encoding)
     try:
-        listing = list_layout(path, problems, options)
+        place = _place(path, problems)
+        listing = None if place is None else list_layout(place, problems, options)
         if listing is None:
             return None, problems
         listing = settle_alike(listing, problems, merge=normalise_names)
@@ -137,6 +141,17 @@ def _demo(path: str) -> tuple[Source | None, list[Problem]]:
         return None, [Problem(path, what, True)]
     source = demo_source(int(seed), "train")
     return source, source.problems
+
+
+def _place(path: str, problems: list[Problem]) -> str | None:
+    """The file or folder to read, of a set by name, too; None after a problem."""
+    if not is_named_set(path):
+        return path
+    try:
+        return str(named_set(path))
+    except ValueError as error:
+        problems.append(Problem(path, str(error), True))
+        return None
 
 
 def _source(
