@@ -20,6 +20,8 @@ from hierclf.explanations.background import Background, read_background
 from hierclf.explanations.form import Explanation
 from hierclf.explanations.images import explain_images
 from hierclf.hierarchy import LEVELS, Hierarchy
+from hierclf.hub.folder import write_folder
+from hierclf.hub.repository import local_directory, push
 from hierclf.nets.inference import pick_device
 from hierclf.predict import Encoded, predict_batches, score_batches
 from hierclf.rules.answers import NUMBERS
@@ -39,7 +41,8 @@ def load(directory: str | Path, *, device: str | torch.device = "auto") -> Model
     Nothing in it is unpickled or executed.
 
     Args:
-        directory: the model directory.
+        directory: the model directory; or a repository of the Hugging Face Hub, as
+            "hf://OWNER/NAME" or "hf://OWNER/NAME@REVISION", which is downloaded (extra hub).
         device: "cpu", "cuda", "cuda:1", ...; "auto" is a GPU where there is one.
 
     Raises:
@@ -50,7 +53,7 @@ def load(directory: str | Path, *, device: str | torch.device = "auto") -> Model
     >>> model.hierarchy.super_names
     ('bird', 'dog')
     """
-    return Model(load_bundle(directory), pick_device(str(device)))
+    return Model(load_bundle(local_directory(directory)), pick_device(str(device)))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -270,6 +273,36 @@ class Model:
             data=data,
         )
         return load(grown.directory, device=self.device)
+
+    def save_pretrained(self, folder: str | Path, *, license: str | None = None) -> None:
+        """Write a repository of the Hugging Face Hub: a model directory with a model card.
+
+        Names of training images stay behind. `load` reads it.
+
+        Args:
+            folder: must not exist.
+            license: of the model, an identifier of the Hub such as "apache-2.0".
+
+        Raises:
+            ValueError: a model without thresholds, or a folder that exists.
+        """
+        write_folder(self.bundle, Path(folder), license=license)
+
+    def push_to_hub(self, repo_id: str, *, private: bool = True, license: str | None = None) -> str:
+        """Upload the model to the Hugging Face Hub (extra hub), after `hf auth login`.
+
+        Args:
+            repo_id: OWNER/NAME; created where it is missing.
+            private: whether a new repository is.
+            license: of the model, an identifier of the Hub such as "apache-2.0".
+
+        Returns:
+            The address of the new commit.
+
+        Raises:
+            ValueError: a model without thresholds, the Hub refuses or cannot be reached; one line.
+        """
+        return push(self.bundle, repo_id, private=private, license=license)
 
     @cached_property
     def background(self) -> Background:

@@ -79,8 +79,9 @@ BELOW = {
     "explanations": {"", "scores", "rules", "bundle", "predict"},
     "model": {
         *("", "data", "scores", "nets", "rules", "bundle", "predict", "explanations"),
-        "additions",
+        *("additions", "hub"),
     },
+    "hub": {"", "io", "rules", "bundle", "reports"},
     "reports": {"", "io", "scores", "metrics", "rules", "config"},
     "run_report": {
         *("", "io", "data", "scores", "metrics", "rules", "config", "bundle", "training"),

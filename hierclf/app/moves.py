@@ -108,7 +108,7 @@ def read_moves(model: Model, directory: Path) -> Moves:
         movable = movable_rule(table, parts, report, model.bundle.scores)
     except ValueError as error:
         return Moves(model, directory, plain, None, one_line(error))
-    if any(movable.start[level].score != rule[level].score for level in LEVELS):
+    if not movable.has_scores_of(rule):
         what = "these thresholds are of other scores than `hierclf thresholds` chooses"
         return Moves(model, directory, ranges, None, what)
     return Moves(model, directory, ranges, movable)

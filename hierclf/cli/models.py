@@ -144,18 +144,42 @@ def report(
 def export(
     model: Annotated[Path, typer.Argument(help="A model directory.")],
     folder: Annotated[Path, typer.Argument(help="Where to write; must not exist.")],
+    form: Annotated[
+        Literal["onnx", "huggingface"],
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="onnx: to predict without torch. huggingface: a repository of the Hugging Face "
+            "Hub, a model directory with a card.",
+        ),
+    ] = "onnx",
+    license: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="For huggingface: of the model, such as apache-2.0."),
+    ] = None,
     debug: Debug = False,
 ) -> None:
-    """Write a model as ONNX and plain arrays, to predict without torch.
+    """Write a model for other programs: ONNX and plain arrays, or a Hugging Face repository.
 
-    Needs the extra export. Predict with `python -m hierclf.runtime`: NumPy, onnxruntime and Pillow.
+    onnx needs the extra export; `python -m hierclf.runtime` predicts with it.
     """
+    from hierclf.bundle.directory import load_bundle
+
+    if form == "huggingface":
+        from hierclf.hub.folder import write_folder
+
+        write_folder(load_bundle(model), folder, license=license)
+        print(f"wrote {folder}; it holds a card, README.md, and no names of training images")
+        print("next, after hf auth login:")
+        say("hf", "upload", "OWNER/NAME", folder)
+        return
+    if license is not None:
+        raise ValueError(f"--license needs --format huggingface, but got {license} without it")
     try:
         from hierclf.commands.export import export_model
     except ModuleNotFoundError as error:
         what = f"an export needs {error.name}: run pip install 'hierclf[export]'"
         raise ValueError(what) from None
-    from hierclf.bundle.directory import load_bundle
 
     difference = export_model(load_bundle(model), folder)
     print(f"wrote {folder}; its outputs are the model's to {difference:.1g} on random images")

@@ -16,7 +16,7 @@ PANEL = "Predictions"
 
 @app.command(cls=Command, rich_help_panel=PANEL)
 def predict(
-    model: Annotated[Path, typer.Argument(help="A model directory.")],
+    model: Annotated[Path, typer.Argument(help="A model directory, or hf://OWNER/NAME.")],
     images: Annotated[str, typer.Argument(help="A file, folder, .zip, 'pattern' or .parquet.")],
     out: Annotated[Path, typer.Option(help="The file to write: .csv or .parquet.")],
     form: Annotated[
@@ -53,9 +53,10 @@ def predict(
     from hierclf.commands.predict_files import predict_to_file
     from hierclf.commands.tally import print_tally
     from hierclf.explanations.background import read_background
+    from hierclf.hub.repository import local_directory
     from hierclf.nets.inference import pick_device
 
-    bundle = load_bundle(model)
+    bundle = load_bundle(local_directory(model))
     background = read_background(bundle) if explain else None
     with progress("predicting") as report:
         tally = predict_to_file(
@@ -77,7 +78,7 @@ def predict(
 
 @app.command(cls=Command, rich_help_panel=PANEL)
 def explain(
-    model: Annotated[Path, typer.Argument(help="A model directory.")],
+    model: Annotated[Path, typer.Argument(help="A model directory, or hf://OWNER/NAME.")],
     images: Annotated[
         list[str], typer.Argument(help="Files, folders, .zips, 'patterns' or .parquets.")
     ],
@@ -114,12 +115,13 @@ def explain(
     from hierclf.commands.explain_files import explain_files, list_places
     from hierclf.data.image_files import list_images
     from hierclf.explanations.background import read_background
+    from hierclf.hub.repository import local_directory
     from hierclf.nets.inference import pick_device
 
     keep = truncated == "keep"
     places = list_places(images, zip_encoding=zip_encoding, keep_truncated=keep)
     training = list_images(training_images, zip_encoding=zip_encoding) if training_images else ()
-    bundle = load_bundle(model)
+    bundle = load_bundle(local_directory(model))
     explain_files(
         bundle,
         read_background(bundle),

@@ -22,8 +22,8 @@ class Facts(NamedTuple):
     """What a card says of a model.
 
     Attributes:
-        data: name of the data set.
-        n_images: how many labelled images there are.
+        data: name of the data set; None if it is not known.
+        n_images: how many labelled images it has; None if that is not known.
         hierarchy: the known classes.
         network: such as "tf_efficientnet_lite2 at 260 px".
         rule: the model's thresholds.
@@ -32,8 +32,8 @@ class Facts(NamedTuple):
         command: that predicts with the model.
     """
 
-    data: str
-    n_images: int
+    data: str | None
+    n_images: int | None
     hierarchy: Hierarchy
     network: str
     rule: Rule
@@ -52,7 +52,7 @@ def model_card(facts: Facts) -> str:
     lines = [
         'Classifies images at two levels; every answer may be "novel".',
         "",
-        f"- data: {plain_text(facts.data)}, {counted(facts.n_images, 'image')}",
+        *_data(facts),
         f"- classes: {supers} ({', '.join(names)}{more}), {subs}",
         f"- network: {plain_text(facts.network)}",
         f"- novel super-class: `{rule.super.score} > {rule.super.tau:.4g}`",
@@ -65,6 +65,13 @@ def model_card(facts: Facts) -> str:
         "```",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _data(facts: Facts) -> list[str]:
+    if facts.data is None:
+        return []
+    images = "" if facts.n_images is None else f", {counted(facts.n_images, 'image')}"
+    return [f"- data: {plain_text(facts.data)}{images}"]
 
 
 def plain_text(name: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hierclf.hierarchy import Level
+from hierclf.hierarchy import LEVELS, Level
 from hierclf.rules.choose import choose_rule
 from hierclf.rules.moved import moved_margins, score_spreads
 from hierclf.rules.promise import Promise, Promised, cross_fitted_promise, promise
@@ -43,6 +43,10 @@ class Movable(NamedTuple):
         """
         start = self.start
         return Rule(LevelRule(start.super.score, super_tau), LevelRule(start.sub.score, sub_tau))
+
+    def has_scores_of(self, rule: Rule) -> bool:
+        """Whether a rule has the scores that can be moved."""
+        return all(self.start[level].score == rule[level].score for level in LEVELS)
 
     def promise(self, rule: Rule) -> Promise:
         """What `hierclf.rules.moved` says of the start moved to this rule.
