@@ -88,7 +88,7 @@ BELOW = {
         "reports",
     },
     "discovery": {"", "data", "reports"},
-    "inspection": {"", "data", "reports"},
+    "inspection": {"", "data", "reports", "training"},
     "additions": {
         *("", "io", "data", "scores", "nets", "rules", "config", "bundle", "training"),
         "discovery",

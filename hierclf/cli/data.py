@@ -27,6 +27,13 @@ def check(
             "overexposed, empty, of odd shape or size.",
         ),
     ] = False,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --images: a model directory or a run, whose features show labels in doubt, "
+            "sub-classes nearer to another super-class, and sub-classes that look like two."
+        ),
+    ] = None,
     html: Annotated[
         Path | None, typer.Option(help="With --images: write a page with the pictures.")
     ] = None,
@@ -47,17 +54,19 @@ def check(
     from hierclf.data.sources import inspect_source
     from hierclf.progress import progress
 
-    for name, file, ending in (("--html", html, ".html"), ("--json", json_file, ".json")):
-        if file is not None:
-            if not images:
-                raise ValueError(f"{name} needs --images, but got {file} without it")
-            check_out_file(name, file, endings=(ending,))
+    for name, given in (("--model", model), ("--html", html), ("--json", json_file)):
+        if given is not None and not images:
+            raise ValueError(f"{name} needs --images, but got {given} without it")
+    if html is not None:
+        check_out_file("--html", html, endings=(".html",))
+    if json_file is not None:
+        check_out_file("--json", json_file, endings=(".json",))
     source, problems = inspect_source(
         path, zip_encoding=zip_encoding, columns=columns, hierarchy=hierarchy
     )
     text = ""
     if source is not None and images:
-        inspected = inspect_images(source, html_file=html, json_file=json_file)
+        inspected = inspect_images(source, model, html_file=html, json_file=json_file)
         problems, text = [*problems, *inspected.problems], f"\n\n{inspected.text}"
     elif source is not None and read_images:
         with progress("reading images") as report:

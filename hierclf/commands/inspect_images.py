@@ -1,12 +1,21 @@
-"""What `hierclf check --images` does: look at every image, and show what deserves a look."""
+"""What `hierclf check --images` does: look at every image, and show what deserves a look.
+
+Shape legend: M images with features, D features.
+"""
 
 import json
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hierclf.commands.check import unreadable_problems
+from hierclf.counts import counted
 from hierclf.data.listing import Problem
 from hierclf.data.source import Source
+from hierclf.errors import one_line
+from hierclf.inspection.class_findings import class_findings
 from hierclf.inspection.findings import picture_findings
 from hierclf.inspection.pictures import read_pictures
 from hierclf.inspection.sheet import findings_json, findings_page, findings_text
@@ -21,27 +30,89 @@ class Inspected(NamedTuple):
     text: str
 
 
-def inspect_images(source: Source, *, html_file: Path | None, json_file: Path | None) -> Inspected:
+class Known(NamedTuple):
+    """Images of a source whose features a model keeps.
+
+    Attributes:
+        rows: int64 [M], rows of the source.
+        features: float32 [M, D].
+        note: a sentence that says how many.
+    """
+
+    rows: NDArray[np.int64]
+    features: NDArray[np.float32]
+    note: str
+
+
+def inspect_images(
+    source: Source, model: Path | None, *, html_file: Path | None, json_file: Path | None
+) -> Inspected:
     """Read every image, and write what deserves a look; progress is on stderr.
 
     Args:
         source: what to read.
+        model: a model directory or a run's folder; None looks at the pictures alone.
         html_file: where to write the page; None writes none.
         json_file: where to write all findings as JSON; None writes none.
+
+    Raises:
+        ValueError: the model does not keep features of images of the source; before any is read.
     """
+    known = None if model is None else known_images(source, model)
     with progress("reading images") as report:
         pictures = read_pictures(source, progress=report)
-    findings = picture_findings(source, pictures)
-    text = findings_text(source, findings)
+    findings, notes = picture_findings(source, pictures), []
+    if known is not None:
+        with progress("comparing classes") as report:
+            about = class_findings(source, pictures, known.rows, known.features, progress=report)
+        findings, notes = [*about, *findings], [known.note]
+    text = findings_text(source, findings, notes)
     if json_file is not None:
-        content = json.dumps(findings_json(source, findings), indent=2, allow_nan=False)
+        content = json.dumps(findings_json(source, findings, notes), indent=2, allow_nan=False)
         with draft_of(json_file) as draft:
             draft.write_text(content + "\n", encoding="utf-8")
         text += f"\nwrote {json_file}"
     if html_file is not None:
         with progress("drawing the page") as report:
-            page = findings_page(source, findings, progress=report)
+            page = findings_page(source, findings, notes, progress=report)
         with draft_of(html_file) as draft:
             draft.write_text(page, encoding="utf-8")
         text += f"\nwrote {html_file}"
     return Inspected(unreadable_problems(source, pictures), text)
+
+
+def known_images(source: Source, model: Path) -> Known:
+    """The images of a source whose features a model keeps, found by their names.
+
+    Labels are the source's: those that were corrected since training count as they are now.
+
+    Args:
+        source: the data.
+        model: a model directory or a run's folder.
+
+    Raises:
+        ValueError: no such model, or it keeps no features of these images.
+    """
+    # Imported here: pictures alone need no torch.
+    from hierclf.bundle.directory import load_bundle
+    from hierclf.explanations.background import BANK, training_images_of
+
+    bundle = load_bundle(model / "model" if (model / "model").is_dir() else model)
+    try:
+        names = training_images_of(bundle).names
+    except ValueError as error:
+        raise ValueError(f"--model must keep its training images, but {one_line(error)}") from None
+    row_of = {name: row for row, name in enumerate(source.images)}
+    found = {row_of[name]: number for number, name in enumerate(names) if name in row_of}
+    if not found:
+        raise ValueError(
+            f"--model must be trained on images of {source.name}, but none of its "
+            f"{counted(len(names), 'image')} is among them (first: {names[0]!r})"
+        )
+    rows = np.array(list(found), dtype=np.int64)
+    features = bundle.states[BANK][list(found.values())]
+    note = (
+        f"classes are compared by {model}'s features of {len(rows):,} of "
+        f"{counted(len(source.images), 'image')}"
+    )
+    return Known(rows, features, note)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hierclf.counts import counted
 from hierclf.data.source import Source
 from hierclf.inspection.pictures import Pictures, linked
 
@@ -27,12 +28,15 @@ class Shown(NamedTuple):
     Attributes:
         row: of the source.
         note: why it is here, in a few words; empty where the finding says it all.
-        value: a figure behind it; None where there is none.
+        value: a figure behind it; None where there is none. Of a label in doubt, the probability
+            of the given sub-class.
+        suggested: the sub-class that a doubtful label should be instead.
     """
 
     row: int
     note: str = ""
     value: float | None = None
+    suggested: int | None = None
 
 
 class Group(NamedTuple):
@@ -50,12 +54,21 @@ class Finding(NamedTuple):
         title: the reason in a few words.
         text: what it means, and by which criterion.
         groups: the images, the worst first.
+        n_classes: how many sub-classes it names, if it is about these.
     """
 
     kind: str
     title: str
     text: str
     groups: Sequence[Group]
+    n_classes: int | None = None
+
+    @property
+    def amount(self) -> str:
+        """How many images or sub-classes it names, in words."""
+        if self.n_classes is None:
+            return counted(self.n_images, "image")
+        return counted(self.n_classes, "sub-class", "sub-classes")
 
     @property
     def n_images(self) -> int:

@@ -15,48 +15,62 @@ from hierclf.progress import Progress
 from hierclf.reports.inline_page import inline_page
 
 MOST = 60
-"""Pictures of a finding on the page."""
+"""Pictures of a finding on the page; of one about sub-classes, groups."""
+_EACH = 8  # pictures of each of those groups
 _NAMED = 3  # groups or images of a finding in the text
 _WIDTH = 80
 
 
-def findings_text(source: Source, findings: Sequence[Finding]) -> str:
-    """Counts, and the first names of each finding; lines of at most 80 columns."""
+def findings_text(source: Source, findings: Sequence[Finding], notes: Sequence[str]) -> str:
+    """Counts, and the first names of each finding; lines of at most 80 columns.
+
+    Args:
+        source: whose images they are.
+        findings: in the order of the text.
+        notes: sentences about how they were found.
+    """
     found = [finding for finding in findings if finding.groups]
-    lines = ["images to look at:" if found else "no image to look at"]
+    lines = ["to look at:" if found else "nothing to look at"]
+    for note in notes:
+        lines += textwrap.wrap(note, _WIDTH, initial_indent="  ", subsequent_indent="    ")
     for finding in found:
-        lines.append(f"  {finding.title}: {counted(finding.n_images, 'image')}")
+        lines.append(f"  {finding.title}: {finding.amount}")
         lines += [f"    {line}" for line in _first_lines(source, finding)]
     clean = ", ".join(finding.title.lower() for finding in findings if not finding.groups)
     if clean:
         lines += textwrap.wrap(
-            f"nothing found: {clean}", _WIDTH, initial_indent="  ", subsequent_indent="    "
+            f"none: {clean}", _WIDTH, initial_indent="  ", subsequent_indent="    "
         )
     return "\n".join(_cut(line) for line in lines)
 
 
 def _first_lines(source: Source, finding: Finding) -> list[str]:
-    lines: list[str] = []
-    for group in finding.groups:
-        if _is_list(group):
-            lines += [_image_line(source, image) for image in group.images[: _NAMED + 1]]
-        else:
-            names = ", ".join(source.images[image.row] for image in group.images[:2])
-            lines.append(f"{group.title}: {names}")
-    if len(lines) > _NAMED:
-        rest = (finding.n_images if _is_list(finding.groups[0]) else len(lines)) - _NAMED
-        lines[_NAMED:] = [f"and {rest:,} more"]
-    return lines
+    """The first groups, or the first images of a finding whose images are a mere list."""
+    first = finding.groups[0]
+    if not first.title:
+        total = len(first.images)
+        shown = first.images[: total if total <= _NAMED + 1 else _NAMED]
+        lines = [line for image in shown for line in _image_lines(source, image)]
+        return lines if len(shown) == total else [*lines, f"and {total - _NAMED:,} more"]
+    if finding.n_classes is None:
+        lines = [
+            f"{group.title}: {', '.join(source.images[image.row] for image in group.images[:2])}"
+            for group in finding.groups
+        ]
+    else:
+        of_each = len(finding.groups) // finding.n_classes
+        lines = [group.title for group in finding.groups[::of_each]]
+    total = len(lines)
+    return lines if total <= _NAMED + 1 else [*lines[:_NAMED], f"and {total - _NAMED:,} more"]
 
 
-def _is_list(group: Group) -> bool:
-    """Whether the images have nothing in common but the finding."""
-    return not group.title
-
-
-def _image_line(source: Source, image: Shown) -> str:
-    name = source.images[image.row]
-    return f"{name}: {image.note}" if image.note else name
+def _image_lines(source: Source, image: Shown) -> list[str]:
+    name, note = source.images[image.row], image.note
+    if image.suggested is not None:
+        return [f"{name}: {_sub_name(source, image.row)}", f"  {note}"]
+    room = _WIDTH - len(note) - 6  # the end of a long name tells more
+    name = name if len(name) <= room or room < 8 else "..." + name[3 - room :]
+    return [f"{name}: {note}" if note else name]
 
 
 def _cut(line: str) -> str:
@@ -64,11 +78,18 @@ def _cut(line: str) -> str:
     return line if len(line) <= _WIDTH else line[: _WIDTH - 3] + "..."
 
 
-def findings_json(source: Source, findings: Sequence[Finding]) -> dict[str, Any]:
-    """All findings as plain data: of every image its name, classes, note and figure."""
+def findings_json(
+    source: Source, findings: Sequence[Finding], notes: Sequence[str]
+) -> dict[str, Any]:
+    """All findings as plain data: of every image its name, classes, note and figure.
+
+    Args:
+        source, findings, notes: as for `findings_text`.
+    """
     return {
         "source": source.name,
         "images": len(source.images),
+        "notes": list(notes),
         "findings": [
             {
                 "kind": finding.kind,
@@ -76,16 +97,7 @@ def findings_json(source: Source, findings: Sequence[Finding]) -> dict[str, Any]
                 "groups": [
                     {
                         "title": group.title,
-                        "images": [
-                            {
-                                "image": source.images[image.row],
-                                "superclass": _super_name(source, image.row),
-                                "subclass": _sub_name(source, image.row),
-                                "note": image.note,
-                                "value": image.value,
-                            }
-                            for image in group.images
-                        ],
+                        "images": [_image_json(source, image) for image in group.images],
                     }
                     for group in finding.groups
                 ],
@@ -95,14 +107,35 @@ def findings_json(source: Source, findings: Sequence[Finding]) -> dict[str, Any]
     }
 
 
+def _image_json(source: Source, image: Shown) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "image": source.images[image.row],
+        "superclass": _super_name(source, image.row),
+        "subclass": _sub_name(source, image.row),
+        "note": image.note,
+        "value": image.value,
+    }
+    if image.suggested is not None:
+        known = source.hierarchy
+        parent = known.sub_to_super[image.suggested]
+        found["suggested_superclass"] = known.super_names[parent]
+        found["suggested_subclass"] = known.sub_names[image.suggested]
+    return found
+
+
 def findings_page(
-    source: Source, findings: Sequence[Finding], *, progress: Progress | None = None
+    source: Source,
+    findings: Sequence[Finding],
+    notes: Sequence[str],
+    *,
+    progress: Progress | None = None,
 ) -> str:
-    """The page; of a finding with more than `MOST` pictures the first ones.
+    """The page; of a finding with many pictures, the first ones.
 
     Args:
         source: where the pictures are read again.
         findings: in the order of the page.
+        notes: sentences about how they were found.
         progress: called as (done, total) while pictures are read.
     """
     chosen = [(finding, _first_groups(finding)) for finding in findings if finding.groups]
@@ -120,10 +153,11 @@ def findings_page(
                     progress(done, total)
             shown.append({"title": group.title, "images": figures})
         n_shown = sum(len(group.images) for group in groups)
-        more = "" if n_shown == finding.n_images else f", {n_shown} of them shown"
+        all_shown = finding.n_classes is not None or n_shown == finding.n_images
+        more = "" if all_shown else f", {n_shown} of them shown"
         section = {
             "kind": finding.kind,
-            "title": f"{finding.title}: {counted(finding.n_images, 'image')}{more}",
+            "title": f"{finding.title}: {finding.amount}{more}",
             "text": finding.text,
             "groups": shown,
         }
@@ -131,6 +165,7 @@ def findings_page(
     content = {
         "name": visible(source.name),
         "count": counted(len(source.images), "image"),
+        "notes": list(map(visible, notes)),
         "sections": sections,
         "clean": [finding.title for finding in findings if not finding.groups],
     }
@@ -138,7 +173,10 @@ def findings_page(
 
 
 def _first_groups(finding: Finding) -> list[Group]:
-    """The first groups of a finding, with `MOST` images together."""
+    """What the page shows of a finding."""
+    if finding.n_classes is not None:
+        first = finding.groups[:MOST]
+        return [group._replace(images=group.images[:_EACH]) for group in first]
     left, groups = MOST, []
     for group in finding.groups:
         if left <= 0:
