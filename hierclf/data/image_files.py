@@ -1,6 +1,6 @@
-"""Images to predict: a file, a folder, a zip, a glob pattern or Parquet, listed and read lazily.
+"""Images to predict: a file, folder, zip, tar, glob pattern or Parquet, listed and read lazily.
 
-Nothing is extracted, and no name is followed: a zip entry's name is only a name here.
+Nothing is extracted, and no name is followed: the name of an entry in an archive is only a name.
 
 An image is called by its bare file name, as label files call it, where no two images share one;
 otherwise all are called by their path in the folder or zip. The order is natural (2.jpg before
@@ -22,12 +22,14 @@ from typing import Any
 from hierclf.counts import counted
 from hierclf.data.archives import WAY_OUT, is_archive_name, is_other_archive, other_archives
 from hierclf.data.encoded import with_jpeg_end
-from hierclf.data.file_names import unwritable_reason
+from hierclf.data.file_names import LEAVES, unwritable_reason
 from hierclf.data.folders import Entry, walk_files
 from hierclf.data.image_kind import SUFFIXES, has_image_ending, is_image
 from hierclf.data.image_store import is_loose_image, is_zipped_image, read_loose
 from hierclf.data.listing import Problem
 from hierclf.data.parquet_table import image_names, read_parquet
+from hierclf.data.shard_paths import shards_in
+from hierclf.data.tar_files import TarMember, read_member, tar_members
 from hierclf.data.zip_files import open_zip, read_zipped, zip_entries
 
 Reader = Callable[[], bytes]
@@ -68,10 +70,11 @@ def natural_key(name: str) -> tuple[Any, ...]:
 def list_images(
     where: str, *, zip_encoding: str | None = None, keep_truncated: bool = False
 ) -> ImageFiles:
-    """List the images of a file, folder (nested), .zip, glob pattern or .parquet.
+    """List the images of a file, folder (nested), .zip, .tar, glob pattern or .parquet.
 
-    In folders, zips and patterns an image is what ends or else begins like one. Hidden files are
-    left out. A folder without images but with .parquet files means those.
+    In folders, zips and patterns an image is what ends or else begins like one, in tars what ends
+    so. Hidden files are left out. A folder without images but with .parquet files means those, or
+    else its tars.
 
     Args:
         where: the place or pattern.
@@ -79,7 +82,8 @@ def list_images(
         keep_truncated: fill what is missing of JPEG files that end early, instead of refusing them.
 
     Raises:
-        ValueError: nothing there, no image in it, or a zip or Parquet file that cannot be read.
+        ValueError: nothing there, no image in it, or an archive or Parquet file that cannot be
+            read.
     """
     found = _list(where, zip_encoding)
     if not keep_truncated:
@@ -96,6 +100,8 @@ def _list(where: str, zip_encoding: str | None) -> ImageFiles:
             return _zip(path, zip_encoding)
         if path.suffix.lower() == ".parquet":
             return _parquet(path, [path])
+        if path.suffix.lower() == ".tar":
+            return _tars(path, [path])
         if not has_image_ending(path.name) and is_other_archive(path):
             raise ValueError(f"{path} {WAY_OUT}")
         return _loose(path.parent, [Entry(path.name, unsafe=unwritable_reason(path.name))])
@@ -118,6 +124,8 @@ def _folder(folder: Path) -> ImageFiles:
             others.append(entry.path)
     if not found and tables:
         return _parquet(folder, sorted(tables, key=lambda path: natural_key(str(path))))
+    if not found and (tars := [shard.file for shard in shards_in(folder)]):
+        return _tars(folder, tars)
     if not found and zips:
         raise ValueError(f"{folder} must hold images, but holds only zips; name one: {zips[0]}")
     if not found and (archives := other_archives(folder)):
@@ -178,6 +186,37 @@ def _zip(path: Path, encoding: str | None) -> ImageFiles:
         raise ValueError(f"{path} {what} (first: {nested[0]})")
     _some(found, path)
     return _named(list(found), list(found.values()), partial(read_zipped, archive), others)
+
+
+def _tars(root: Path, files: Sequence[Path]) -> ImageFiles:
+    found: dict[str, tuple[Path, TarMember]] = {}
+    others = []
+    for file in files:
+        prefix = "" if file == root else f"{file.relative_to(root).as_posix()}/"
+        for member in _members(file):
+            path = f"{prefix}{member.path}"
+            if not has_image_ending(path):
+                others.append(path)
+            elif path in found:
+                raise ValueError(f"{file} must hold each name once, but holds {path!r} twice")
+            else:
+                found[path] = file, member
+
+    def read(key: tuple[Path, TarMember]) -> bytes:
+        file, member = key
+        if member.unsafe and member.unsafe != LEAVES:
+            raise ValueError(member.unsafe)
+        return read_member(file, member.offset, member.size)
+
+    _some(found, root)
+    return _named(list(found), list(found.values()), read, others)
+
+
+def _members(file: Path) -> list[TarMember]:
+    try:
+        return list(tar_members(file))
+    except ValueError as error:
+        raise ValueError(f"{file} must be a tar file, but it {error}") from None
 
 
 def _named(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hierclf.data.image_files import list_images
 from hierclf.data.layouts import TableOptions
 from hierclf.data.sources import absolute, inspect_source, open_source
 from hierclf.data.truth import read_truth
@@ -296,3 +297,39 @@ def test_a_pattern_means_the_same_tars_in_every_folder(
     assert absolute("x-0.tar") == str(tmp_path / "x-0.tar")
     assert absolute("demo:3") == "demo:3"
     assert absolute("nothing") == "nothing"
+
+
+def test_the_images_of_tars_are_predicted_by_the_names_that_labels_have(tmp_path: Path) -> None:
+    samples(tmp_path / "one.tar")
+    files = list_images(str(tmp_path / "one.tar"))
+    truth, _ = read_truth(tmp_path / "one.tar", [], TableOptions())
+    assert list(files.names) == [image.image for image in truth]
+    assert [files.read(i) for i in range(6)] == [png(i) for i in range(6)]
+    assert list(files.left_out) == [f"{i:03d}.json" for i in range(6)]
+    samples(tmp_path / "two.tar")
+    files = list_images(str(tmp_path))
+    truth, _ = read_truth(tmp_path, [], TableOptions())
+    assert list(files.names) == [image.image for image in truth]
+    assert files.read(7) == png(1)
+
+
+def test_tars_that_cannot_be_predicted_are_named(tmp_path: Path) -> None:
+    path = shard(tmp_path / "a.tar", [("0.png", png(0)), ("../1.png", png(1))])
+    with tarfile.open(path, "a") as tar:
+        link = tarfile.TarInfo("2.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    files = list_images(str(path))
+    assert list(files.names) == ["0.png", "1.png", "2.png"]
+    assert files.read(1) == png(1)  # nothing is extracted: its name is only a name
+    with pytest.raises(ValueError, match="is a link, which is not followed"):
+        files.read(2)
+    with tarfile.open(path, "a") as tar:
+        tar.addfile(tarfile.TarInfo("0.png"))
+    with pytest.raises(ValueError, match=r"must hold each name once, but holds '0\.png' twice"):
+        list_images(str(path))
+    path.write_bytes(path.read_bytes()[:700])
+    with pytest.raises(ValueError, match=r"a\.tar must be a tar file, but it cannot be read"):
+        list_images(str(path))
+    with pytest.raises(ValueError, match="must hold at least one image"):
+        list_images(str(shard(tmp_path / "b.tar", [("0.json", b"{}")])))
