@@ -122,7 +122,7 @@ def add_classes(
         )
         check_unlike([base.cache, *(earlier.cache for earlier in opened)], part.cache)
         opened.append(part)
-    prepared, parts_now, chosen_on = _with_parts(base, opened, config, cache_dir)
+    prepared, parts_now, chosen_on = with_parts(base, opened, config, cache_dir)
     fitted = fit_heads(
         prepared,
         config,
@@ -260,10 +260,17 @@ def _again(addition: Addition) -> NewImages:
     return only(found, classes)
 
 
-def _with_parts(
+def with_parts(
     base: Prepared, opened: Sequence[Part], config: Config, directory: Path
 ) -> tuple[Prepared, np.ndarray, list[str]]:
-    """Everything together with its folds, the parts, and the folds that the search looked at."""
+    """All images with their folds, the part of each sub-class, and the folds the search looked at.
+
+    Args:
+        base: of the search.
+        opened: of the classes that were added, one addition after another.
+        config: of the model.
+        directory: for the features of all images.
+    """
     together = joined(base, opened, directory=directory)
     hierarchy = together.cache.hierarchy
     planned = configured_hidden(base.cache.hierarchy, config)

@@ -1,15 +1,18 @@
 """Commands about models and runs: thresholds, app, report, export."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from hierclf.cli.app import Command, Debug, app, say
 from hierclf.io.atomic import read_json_object
+from hierclf.rules.goals import Goal, Kind
+
+if TYPE_CHECKING:
+    from hierclf.commands.thresholds import Choice
 
 PANEL = "Models"
-_NO_CHOICE = ("balanced", None, None, None, None, False)
 
 
 @app.command(cls=Command, rich_help_panel=PANEL)
@@ -48,29 +51,17 @@ def thresholds(
 
     Replaces thresholds.json in MODEL, and shows what to expect on classes that did not choose.
     """
-    from hierclf.rules.goals import Goal
-
-    if undo:
-        if (goal, novel_rate, seen, super_tau, sub_tau, dry_run) != _NO_CHOICE:
-            raise ValueError("--undo must be given alone, but got other options beside it")
+    taus = super_tau, sub_tau
+    wanted = wanted_goal(goal, novel_rate, seen, taus, undo=undo, dry_run=dry_run)
+    if wanted is None:
         _undo(model)
         return
-    wanted = Goal(goal, novel_rate=novel_rate, seen=seen)  # before torch is imported
-    if (super_tau is None) != (sub_tau is None) or (super_tau is not None and goal != "balanced"):
-        raise ValueError(
-            "--super-tau and --sub-tau must be given together and without --goal, but got "
-            f"--super-tau {super_tau}, --sub-tau {sub_tau}, --goal {goal}"
-        )
-    from rich.console import Console
-
     from hierclf.bundle.rule_file import save_rule
     from hierclf.commands.thresholds import (
         check_not_in_use,
-        choice_notes,
         choose_thresholds,
         move_thresholds,
     )
-    from hierclf.reports.promise_table import promise_notes, promise_table
 
     if not dry_run:
         check_not_in_use(model)
@@ -80,11 +71,7 @@ def thresholds(
         choice = move_thresholds(model, super_tau, sub_tau)
     if not dry_run:  # before anything is printed: `| head` may end that
         save_rule(model, choice.rule, choice.calibration)
-    expected = choice.expected
-    Console().print(promise_table(expected.figures))
-    hidden = expected.hidden_super, expected.hidden_sub
-    for note in (*choice_notes(choice), *promise_notes(*hidden)):
-        print(note)
+    print_choice(choice)
     if dry_run:
         print(f"dry run: {model / 'thresholds.json'} is as it was")
         return
@@ -185,6 +172,46 @@ def export(
     print(f"wrote {folder}; its outputs are the model's to {difference:.1g} on random images")
     print("next:")
     say("python", "-m", "hierclf.runtime", folder, "IMAGES")
+
+
+def wanted_goal(
+    goal: Kind,
+    novel_rate: float | None,
+    seen: float | None,
+    taus: tuple[float | None, float | None],
+    *,
+    undo: bool,
+    dry_run: bool,
+) -> Goal | None:
+    """The goal that the options of `thresholds` name; None for --undo.
+
+    Raises:
+        ValueError: options that do not belong together.
+    """
+    given = goal != "balanced" or {novel_rate, seen, *taus} != {None}
+    if undo and (given or dry_run):
+        raise ValueError("--undo must be given alone, but got other options beside it")
+    wanted = Goal(goal, novel_rate=novel_rate, seen=seen)
+    if (taus[0] is None) != (taus[1] is None) or (taus[0] is not None and goal != "balanced"):
+        raise ValueError(
+            "--super-tau and --sub-tau must be given together and without --goal, but got "
+            f"--super-tau {taus[0]}, --sub-tau {taus[1]}, --goal {goal}"
+        )
+    return None if undo else wanted
+
+
+def print_choice(choice: "Choice") -> None:
+    """Print what to expect of thresholds, and the thresholds themselves."""
+    from rich.console import Console
+
+    from hierclf.commands.thresholds import choice_notes
+    from hierclf.reports.promise_table import promise_notes, promise_table
+
+    expected = choice.expected
+    Console().print(promise_table(expected.figures))
+    hidden = expected.hidden_super, expected.hidden_sub
+    for note in (*choice_notes(choice), *promise_notes(*hidden)):
+        print(note)
 
 
 def _undo(model: Path) -> None:

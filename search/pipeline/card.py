@@ -1,10 +1,12 @@
-"""The model card of a run."""
+"""The model cards of a run and of a model directory."""
 
 from pathlib import Path
 
+from hierclf.bundle.directory import Bundle
 from hierclf.bundle.rule_file import load_rule
 from hierclf.reports.model_card import Facts, model_card
 from hierclf.reports.promise_table import promise_notes
+from hierclf.rules.promise import Promised
 from hierclf.rules.rule import Rule
 from search.pipeline.run import Run
 from search.pipeline.run_folder import read_json
@@ -29,7 +31,37 @@ def described(run: Run, held_out: HeldOut) -> str:
             rule=rule,
             promise=held_out.promises["chosen"] if rule == chosen else None,
             notes=promise_notes(held_out.hidden_super, held_out.hidden_sub),
-            command="python -m search.predict "
-            f"'models:/{run.registered_model}@champion' IMAGES --out predictions.csv",
+            command=_command(run.registered_model),
         )
     )
+
+
+def described_directory(
+    bundle: Bundle, promised: Promised | None, *, data: str, n_images: int, name: str
+) -> str:
+    """A model directory in Markdown.
+
+    Args:
+        bundle: as loaded, with thresholds.
+        promised: what to expect of these thresholds; None if it is not known.
+        data: name of the training data.
+        n_images: how many there were.
+        name: of the registered model.
+    """
+    assert bundle.rule is not None
+    return model_card(
+        Facts(
+            data=data,
+            n_images=n_images,
+            hierarchy=bundle.hierarchy,
+            network=f"{bundle.backbone} at {bundle.preprocessing.image_size} px",
+            rule=bundle.rule,
+            promise=promised and promised.figures,
+            notes=(promised and promise_notes(promised.hidden_super, promised.hidden_sub)) or [],
+            command=_command(name),
+        )
+    )
+
+
+def _command(name: str) -> str:
+    return f"python -m search.predict 'models:/{name}@champion' IMAGES --out predictions.csv"

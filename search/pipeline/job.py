@@ -26,7 +26,7 @@ from search.pipeline.report_stage import report_stage
 from search.pipeline.run import Run, search_folds
 from search.pipeline.run_folder import RunFolder
 from search.pipeline.summary import print_summary, save_plots, write_summary
-from search.pipeline.threshold_stage import class_parts, promise_metrics, threshold_stage
+from search.pipeline.threshold_stage import class_parts, threshold_stage
 from search.pipeline.training_stages import (
     refit_stage,
     register_stage,
@@ -37,6 +37,7 @@ from search.runtime.progress import console, headline, print_command
 from search.runtime.signals import ended_by_signals
 from search.tracking import store
 from search.tracking.entries import Abandon
+from search.tracking.promises import promise_metrics
 from search.tracking.store_errors import patiently
 
 EXPERIMENT = "hierclf"
@@ -220,7 +221,7 @@ def _run_stages(run: Run, started: float) -> None:
     summary = write_summary(run, best, rule, held_out, seconds=time.monotonic() - started)
     with folder.timed("report"):
         report_stage(run)
-    metrics = promise_metrics(held_out)
+    metrics = promise_metrics(held_out.promises["chosen"])
     files = (
         *(folder.config, folder.trials.with_suffix(".csv")),
         *(folder.summary, folder.plots, folder.report),

@@ -23,6 +23,7 @@ from search.pipeline.run_folder import read_json
 from search.pipeline.threshold_search import ThresholdSearch, search_thresholds
 from search.runtime.progress import console
 from search.tracking import store
+from search.tracking.promises import promise_metrics
 
 
 class HeldOut(NamedTuple):
@@ -163,7 +164,7 @@ def log_thresholds(run: Run, held_out: HeldOut) -> None:
     Not part of that stage: the refit must not wait for an MLflow that is gone.
     """
     folder, chosen = run.folder.path, read_json(run.folder.thresholds)
-    metrics = promise_metrics(held_out)
+    metrics = promise_metrics(held_out.promises["chosen"])
     taus = {f"{level}_tau": chosen["rule"][f"{level}_tau"] for level in LEVELS}
     store.log_thresholds(
         run.mlflow_uri,
@@ -179,22 +180,3 @@ def log_thresholds(run: Run, held_out: HeldOut) -> None:
             run.folder.plots / "tau_map.png",
         ],
     )
-
-
-def promise_metrics(held_out: HeldOut) -> dict[str, float]:
-    """The promise of the chosen rule as MLflow metrics: held_out.KEY, and KEY_low and KEY_high."""
-    metrics: dict[str, float] = {}
-    for key, figure in held_out.promises["chosen"].items():
-        if figure is not None:
-            ends = ("", "_low", "_high")
-            metrics |= {f"held_out.{key}{end}": x for end, x in zip(ends, figure, strict=True)}
-    return metrics
-
-
-def promised_value(held_out: HeldOut) -> float:
-    """The mean of the promised harmonic means, in [0, 1]: what versions of a model compete by.
-
-    0 where neither level could be judged.
-    """
-    figures = [held_out.promises["chosen"][f"{level}_harmonic"] for level in LEVELS]
-    return float(np.mean([figure.expected for figure in figures if figure is not None] or [0.0]))

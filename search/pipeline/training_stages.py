@@ -34,9 +34,9 @@ from search.pipeline.threshold_stage import (
     HeldOut,
     class_parts,
     log_thresholds,
-    promised_value,
     reporting_rows,
 )
+from search.tracking.promises import promised_value
 from search.tracking.registry import register_model
 from search.tracking.store_errors import PATIENCE_S, patiently
 from search.tuning.experiment import (
@@ -180,7 +180,7 @@ def register_stage(run: Run, held_out: HeldOut) -> str:
         run.parent_run_id,
         run.folder.model,
         _encoded(_first(run.prepared.cache.images)),
-        objective=promised_value(held_out),
+        objective=promised_value(held_out.promises["chosen"]),
         fingerprint=run.prepared.cache.content,
         description=described(run, held_out),
         name=run.registered_model,

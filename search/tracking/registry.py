@@ -139,7 +139,7 @@ def resolve_model(uri: str, model_uri: str) -> Path:
     from mlflow.artifacts import download_artifacts
     from mlflow.models import Model
 
-    name, alias, version = _parse(model_uri)
+    name, alias, version = parse_model_uri(model_uri)
     with plain_errors(uri):
         client = connect(uri)
         if alias:
@@ -166,8 +166,12 @@ def _here(place: str, uri: str) -> str:
     return str(moved) if moved.exists() else place
 
 
-def _parse(model_uri: str) -> tuple[str, str, str]:
-    """(name, alias, version); one of the last two is empty."""
+def parse_model_uri(model_uri: str) -> tuple[str, str, str]:
+    """(name, alias, version); one of the last two is empty.
+
+    Raises:
+        ValueError: the URI has another form.
+    """
     body = model_uri.removeprefix("models:/")
     separator = "@" if "@" in body else "/"
     name, _, rest = body.rpartition(separator)

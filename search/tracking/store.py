@@ -77,17 +77,20 @@ def start_search(
     tags: Mapping[str, str],
     *,
     resume: bool = False,
+    kind: str = "search",
 ) -> str:
     """Start the search's parent run, or with `resume` the latest of that name; return its id.
+
+    Of another `kind`, it is the run of a model that was made without a search.
 
     MLflow cannot change the value of a parameter. If a resumed search has another value (such as
     more trials), the new value is logged as the tag `resumed.KEY`.
     """
-    tags = {**tags, "hierclf.kind": "search", "hierclf.search": name}
+    identity = {"hierclf.kind": kind, "hierclf.search": name}
+    tags = {**tags, **identity}
     texts = {key: str(value) for key, value in flatten(params, ".").items()}
     with plain_errors(uri):
         client = connect(uri)
-        identity = {"hierclf.kind": "search", "hierclf.search": name}
         run_id = find_run(client, experiment_id, identity) if resume else None
         if run_id is None:
             run_id = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id

@@ -14,6 +14,7 @@ from hierclf.config import load_config
 from hierclf.nets.backbones import build_backbone
 from hierclf.training.fold_run import FoldRun
 from hierclf.training.prepare import prepare
+from hierclf.training.record import load_record
 from search.pipeline.run_folder import read_json
 from search.tracking import store
 from search.trials.epochs import run_epochs
@@ -110,6 +111,7 @@ def test_without_trials_the_configuration_is_taken_as_it_is(place: Place) -> Non
     assert best == {"trial_id": None, "values": {}, "epochs": 3, "objective": None}
     assert not (run / "trials.csv").exists()
     assert load_bundle(run / "model").backbone == "smallnet"
+    assert load_record(run / "model").config == load_config(run / "config.yaml")
     parent, children = runs_of(apart, "plain")
     assert parent.info.status == "FINISHED"
     assert set(stages(children)) == {"confirm", "refit", "thresholds"}
