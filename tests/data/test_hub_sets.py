@@ -23,13 +23,13 @@ import json, sys
 from hierclf.data.sources import inspect_source
 for address in sys.argv[1:]:
     source, problems = inspect_source(address)
-    found = [source.images, source.hierarchy.sub_names, len(source.read(0))] if source else None
+    found = source and [source.images, source.hierarchy.sub_names, source.fingerprint]
     print(json.dumps([found, [[p.where, p.what] for p in problems]]))
 """
 
 
 def opened(url: str, cache: Path, *addresses: str) -> list[Any]:
-    """What each address gives: [images, sub-classes, size of the first] or None, and problems."""
+    """What each address gives: [images, sub-classes, fingerprint] or None, and problems."""
     steering = {"HF_ENDPOINT": url, "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HOME": str(cache / "hf")}
     done = subprocess.run(
         [sys.executable, "-c", OPEN, *addresses],
@@ -63,7 +63,7 @@ SETS = {
 
 
 def test_sets_are_downloaded_once_and_are_there_without_a_network(tmp_path: Path) -> None:
-    rows = [[str(i) for i in range(6)], ["hen", "owl", "pug"], len(png(0))]
+    rows = [[str(i) for i in range(6)], ["hen", "owl", "pug"]]
     addresses = ["hf://me/one", "hf://datasets/me/deep", "hf://me/two/b/", "hf://me/tree/photos"]
     with hub(SETS) as server:
         first = opened(server.url, tmp_path, *addresses)
@@ -73,7 +73,7 @@ def test_sets_are_downloaded_once_and_are_there_without_a_network(tmp_path: Path
             *("photos/bird/owl/1.png", "photos/bird/owl/2.png"),
             *("photos/dog/pug/3.PNG", "photos/dog/pug/4.png"),
         ]
-    assert [found for found, _ in first[:3]] == [rows] * 3
+    assert [found[:2] for found, _ in first[:3]] == [rows] * 3
     assert first[0][1] == [["test-0.parquet", "left out: only the train* files are read"]]
     assert first[3][0][1] == ["owl", "pug"]
     again = opened("http://127.0.0.1:9", tmp_path, *addresses, "hf://me/other")
@@ -127,6 +127,17 @@ def test_an_interrupted_download_is_no_set_and_is_continued(tmp_path: Path) -> N
         ((found, problems),) = opened(server.url, tmp_path, "hf://me/tree/photos")
         assert (len(found[0]), problems) == (4, [])
         assert len(server.fetched) == len(set(server.fetched)) == 4
+
+
+def test_a_set_has_the_same_fingerprint_on_every_machine(tmp_path: Path) -> None:
+    with hub(SETS) as server:
+        addresses = ("hf://me/one", "hf://me/tree/photos")
+        (one, tree), (other, other_tree) = (
+            opened(server.url, tmp_path / name, *addresses) for name in ("a", "b")
+        )
+    assert one[0][2] == other[0][2]
+    assert tree[0][2] == other_tree[0][2]
+    assert one[0][2] != tree[0][2]
 
 
 @pytest.mark.parametrize("address", ["hf://", "hf://a", "hf://a/b/../c", "hf://a/b@c@d", "hf:///b"])
