@@ -5,7 +5,6 @@ Shape legend: N images of all classes, M of new ones, V augmented views, D featu
 
 import hashlib
 import math
-import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from hierclf.data.images import fit_to, read_rgb
 from hierclf.data.source import Source
 from hierclf.hierarchy import Hierarchy
 from hierclf.io.atomic import room_for
+from hierclf.io.reserve import reserve
 from hierclf.nets.backbones import Backbone
 from hierclf.training.features import open_features
 from hierclf.training.image_groups import with_found_groups, with_named_groups
@@ -208,8 +208,7 @@ def _joined_features(banks: Sequence[np.ndarray], directory: Path) -> np.ndarray
     shape = (views, sum(bank.shape[1] for bank in banks), width)
     need = 4 * math.prod(shape)
     with room_for(directory / "features", need=need), tempfile.TemporaryFile(dir=directory) as file:
-        # A disk that is full is an error here; at a write to the map it kills the process.
-        os.posix_fallocate(file.fileno(), 0, need)
+        reserve(file, need)
         bank = np.memmap(file, np.float32, mode="r+", shape=shape)
     start = 0
     for part in banks:

@@ -8,8 +8,6 @@ Shape legend: N images, V augmented views, D features.
 
 import hashlib
 import json
-import math
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +19,6 @@ from torch import Tensor, nn
 
 from hierclf.config import Config
 from hierclf.data.cache import ImageCache
-from hierclf.io.atomic import draft_of
 from hierclf.io.locks import locked
 from hierclf.nets.backbones import Backbone
 from hierclf.nets.inference import fold_batch_norm, images_at_a_time
@@ -29,6 +26,7 @@ from hierclf.nets.preprocessing import center_view, normalise
 from hierclf.progress import Progress
 from hierclf.training.augment import augment
 from hierclf.training.batch_reader import batch_reader
+from hierclf.training.feature_draft import FeatureDraft, Place
 
 Item = TypeVar("Item")
 
@@ -92,27 +90,22 @@ def _compute(
     strengths = view_strengths(config.train.views, config.max_strength)
     module = fold_batch_norm(backbone.module).to(memory_format=torch.channels_last).to(device)
     assert isinstance(cache.images, np.ndarray)  # a configuration with a stream is refused
-    total, n_images = len(strengths) * len(cache.images), len(cache.images)
+    n_images = len(cache.images)
+    total = len(strengths) * n_images
     _require_space(path.parent, 4 * total * backbone.n_features)
-    shape = len(strengths), n_images, backbone.n_features
-    for left in path.parent.glob(f".{path.name}.*.part"):  # a killed process's; the lock is ours
-        left.unlink()
-    # Renamed only when complete: an interrupted computation leaves nothing that looks whole.
-    with draft_of(path, need=4 * math.prod(shape)) as draft:
-        bank = np.lib.format.open_memmap(draft, mode="w+", dtype=np.float32, shape=shape)
-        with draft.open("r+b") as file:
-            # A disk that is full is an error here; at a write to the map it kills the process.
-            os.posix_fallocate(file.fileno(), 0, draft.stat().st_size)
-        done = 0
-        for view, rows, features in _one_behind(
-            _batches(cache.images, backbone, module, config, strengths, device)
-        ):
-            bank[view, rows] = features.float().cpu().numpy()
-            done += len(features)
-            if progress is not None:
-                progress(done, total)
-        bank.flush()
-        del bank
+    step = images_at_a_time(config.model.image_size, device, most=config.train.eval_batch_size)
+    made_by: dict[str, int | str] = {"step": step, "device": device.type}
+    draft = FeatureDraft(path, (len(strengths), n_images, backbone.n_features), made_by)
+    batches = _batches(
+        cache.images, backbone, module, config, strengths, device, start=draft.place, step=step
+    )
+    for view, rows, features, state in _one_behind(batches):
+        draft.bank[view, rows] = features.float().cpu().numpy()
+        if progress is not None:
+            progress(view * n_images + rows.stop, total)
+        at_end = rows.stop == n_images
+        draft.keep(Place(view + 1, 0, None) if at_end else Place(view, rows.stop, state))
+    draft.finish()
 
 
 def _batches(
@@ -122,17 +115,22 @@ def _batches(
     config: Config,
     strengths: np.ndarray,
     device: torch.device,
-) -> Iterator[tuple[int, slice, Tensor]]:
-    """The view, the rows and the features [B, D] of one batch after another, all views in turn."""
+    *,
+    start: Place,
+    step: int,
+) -> Iterator[tuple[int, slice, Tensor, Tensor]]:
+    """Each batch from `start`: view, rows, features [B, D], and the generator's state after it."""
     mean = torch.tensor(backbone.mean, device=device).view(1, 3, 1, 1)
     std = torch.tensor(backbone.std, device=device).view(1, 3, 1, 1)
     size = config.model.image_size
-    step = images_at_a_time(size, device, most=config.train.eval_batch_size)
     read = batch_reader(images, device)
-    for view, strength in enumerate(strengths):
+    for view in range(start.view, len(strengths)):
         generator = torch.Generator(device).manual_seed(config.seed * 1000 + view)
-        for start in range(0, len(images), step):
-            rows = slice(start, min(start + step, len(images)))
+        first = start.row if view == start.view else 0
+        if first and start.state is not None:
+            generator.set_state(start.state)
+        for row in range(first, len(images), step):
+            rows = slice(row, min(row + step, len(images)))
             batch = read(np.arange(rows.start, rows.stop))
             if view == 0:
                 pixels = center_view(
@@ -142,10 +140,12 @@ def _batches(
                     interpolation=backbone.interpolation,
                 )
             else:
-                pixels = augment(batch, size=size, strength=float(strength), generator=generator)
+                pixels = augment(
+                    batch, size=size, strength=float(strengths[view]), generator=generator
+                )
             with torch.inference_mode():
                 features = module(normalise(pixels, mean, std))
-            yield view, rows, features
+            yield view, rows, features, generator.get_state()
 
 
 def _one_behind(items: Iterator[Item]) -> Iterator[Item]:
