@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from hierclf.additions.fitted import Fitted, fit_heads
-from hierclf.additions.grow import with_parts
 from hierclf.additions.images import Part
+from hierclf.additions.opening import with_parts
 from hierclf.config import Config, load_config
 from hierclf.data.cache import ImageCache, default_cache_dir
 from hierclf.hierarchy import LEVELS, NOVEL
