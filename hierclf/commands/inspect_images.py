@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import adjusted_rand_score
 
 from hierclf.commands.check import unreadable_problems
 from hierclf.counts import counted
@@ -21,6 +22,8 @@ from hierclf.inspection.pictures import read_pictures
 from hierclf.inspection.sheet import findings_json, findings_page, findings_text
 from hierclf.io.atomic import draft_of
 from hierclf.progress import progress
+
+_SAME_CLASSES = 0.5  # far below what corrected labels leave
 
 
 class Inspected(NamedTuple):
@@ -64,8 +67,10 @@ def inspect_images(
     findings, notes = picture_findings(source, pictures), []
     if known is not None:
         with progress("comparing classes") as report:
-            about = class_findings(source, pictures, known.rows, known.features, progress=report)
-        findings, notes = [*about, *findings], [known.note]
+            about, trust = class_findings(
+                source, pictures, known.rows, known.features, progress=report
+            )
+        findings, notes = [*about, *findings], [known.note, trust]
     text = findings_text(source, findings, notes)
     if json_file is not None:
         content = json.dumps(findings_json(source, findings, notes), indent=2, allow_nan=False)
@@ -99,7 +104,7 @@ def known_images(source: Source, model: Path) -> Known:
 
     bundle = load_bundle(model / "model" if (model / "model").is_dir() else model)
     try:
-        names = training_images_of(bundle).names
+        names, labels = training_images_of(bundle)
     except ValueError as error:
         raise ValueError(f"--model must keep its training images, but {one_line(error)}") from None
     row_of = {name: row for row, name in enumerate(source.images)}
@@ -109,8 +114,15 @@ def known_images(source: Source, model: Path) -> Known:
             f"--model must be trained on images of {source.name}, but none of its "
             f"{counted(len(names), 'image')} is among them (first: {names[0]!r})"
         )
-    rows = np.array(list(found), dtype=np.int64)
-    features = bundle.states[BANK][list(found.values())]
+    rows, numbers = (np.array(list(part)) for part in (found, found.values()))
+    # Names such as 1.png are common: the pictures of another set must not stand for these.
+    agreement = adjusted_rand_score(source.sub_labels[rows], labels[numbers])
+    if agreement < _SAME_CLASSES:
+        raise ValueError(
+            f"--model must be trained on images of {source.name}, but its images of the same names "
+            f"have other classes (adjusted Rand index {agreement:.2f}, below {_SAME_CLASSES})"
+        )
+    features = bundle.states[BANK][numbers]
     note = (
         f"classes are compared by {model}'s features of {len(rows):,} of "
         f"{counted(len(source.images), 'image')}"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hierclf.data.source import Source
 from hierclf.inspection.findings import Finding, Group, Shown
-from hierclf.inspection.held_out import held_out_probabilities
+from hierclf.inspection.held_out import HeldOut, held_out_probabilities
 from hierclf.inspection.label_doubts import Doubts, label_doubts
 from hierclf.inspection.misplaced import Misplaced, misplaced
 from hierclf.inspection.pictures import Pictures
@@ -18,6 +18,7 @@ from hierclf.inspection.two_in_one import LEVEL, TwoInOne, two_in_one
 from hierclf.progress import Progress
 from hierclf.training.image_groups import find_groups
 
+_TRUSTED = 0.5
 _STEPS = 4  # groups, labels, super-classes, heaps
 
 
@@ -28,7 +29,7 @@ def class_findings(
     features: NDArray[np.float32],
     *,
     progress: Progress | None = None,
-) -> list[Finding]:
+) -> tuple[list[Finding], str]:
     """Labels in doubt at either level, misplaced sub-classes, and sub-classes that look like two.
 
     Args:
@@ -37,6 +38,9 @@ def class_findings(
         rows: int64 [M], rows of the source.
         features: float32 [M, D], of these images.
         progress: called as (done, total) after each of the steps.
+
+    Returns:
+        The findings, and a sentence that says how far to trust them.
     """
     done = progress or (lambda step, steps: None)
     readable = ~np.isin(rows, list(pictures.unreadable))
@@ -45,12 +49,11 @@ def class_findings(
     parents = np.array(source.hierarchy.sub_to_super)
     copies = _pairs_among(rows, pictures, len(source.images))
     if source.groups is not None:
-        scenes = units = source.groups[rows]
-    else:
-        scenes = find_groups(labels, features, copies)
+        units = source.groups[rows]
+    else:  # scenes found by features would hold whole classes of a network trained on these labels
         units = find_groups(labels, None, copies)
     done(1, _STEPS)
-    held_out = held_out_probabilities(features, labels, scenes, len(parents))
+    held_out = held_out_probabilities(features, labels, units, len(parents))
     doubts = label_doubts(held_out, labels, parents)
     doubts = doubts._replace(rows=rows[doubts.rows])
     done(2, _STEPS)
@@ -61,11 +64,19 @@ def class_findings(
         for one in two_in_one(features, labels, units)
     ]
     done(4, _STEPS)
-    return [
+    findings = [
         *_label_findings(source, doubts),
         _misplaced_finding(source, apart, rows),
         _twofold_finding(source, twofold),
     ]
+    return findings, _trust(held_out, labels)
+
+
+def _trust(held_out: HeldOut, labels: NDArray[np.int64]) -> str:
+    right = held_out.probabilities.argmax(axis=1) == labels
+    share = float(right[held_out.judged].mean()) if held_out.judged.any() else 0.0
+    line = f"by other images' features, {share:.0%} have the sub-class that they look like"
+    return line if share >= _TRUSTED else f"{line}: too few to trust what follows"
 
 
 def _pairs_among(rows: NDArray[np.int64], pictures: Pictures, count: int) -> NDArray[np.int64]:

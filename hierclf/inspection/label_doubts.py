@@ -2,7 +2,8 @@
 
 A label is in doubt if the image is as likely of another class as images of that class are on
 average, and likelier than of any class whose own average it also reaches. Other than in the source,
-80 % are enough: where classes are clear, half of the wrong labels lie below an average near 1.
+80 % are enough, where classes are clear and half of the wrong labels lie below an average near 1,
+and it must be likelier of the other class than of all the rest.
 
 Source: Northcutt, Jiang and Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels",
 2021.
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from hierclf.inspection.held_out import HeldOut
 
-_ENOUGH = 0.8
+_ENOUGH, _LEAST = 0.8, 0.5
 
 
 class Doubts(NamedTuple):
@@ -62,7 +63,7 @@ def confidently_other(
 def label_doubts(
     held_out: HeldOut, sub_labels: NDArray[np.int64], sub_to_super: NDArray[np.int64]
 ) -> Doubts:
-    """Images that confidently belong to another sub-class, or together to another super-class.
+    """Images that confidently belong to another sub-class, or to another super-class.
 
     Args:
         held_out: of N images and C sub-classes.
@@ -79,7 +80,7 @@ def label_doubts(
     within = np.where(sub_to_super[None] == parent[:, None], found, -1.0).argmax(axis=1)
     suggested = np.where(sub >= 0, sub, np.where(parent >= 0, within, -1))
     own = found[np.arange(len(rows)), labels]
-    chosen = np.flatnonzero(suggested >= 0)
+    likely = found[np.arange(len(rows)), suggested]
+    chosen = np.flatnonzero((suggested >= 0) & (likely >= _LEAST))
     chosen = chosen[np.argsort(own[chosen], kind="stable")]
-    likely = found[chosen, suggested[chosen]]
-    return Doubts(rows[chosen], suggested[chosen], own[chosen], likely)
+    return Doubts(rows[chosen], suggested[chosen], own[chosen], likely[chosen])

@@ -23,10 +23,7 @@ from hierclf.inspection.held_out import held_out_probabilities
 from hierclf.inspection.label_doubts import label_doubts
 from hierclf.training.fold_run import FoldRun
 from hierclf.training.folds import REFIT
-from hierclf.training.image_groups import find_groups
 from hierclf.training.prepare import Prepared, prepare
-
-NO_COPIES = np.empty((0, 2), dtype=np.int64)
 
 
 def main() -> None:
@@ -65,8 +62,7 @@ def _judged(
     labels = _planted(truth, parents, share, rng, within=within)
     wrong = labels != truth
     features = _features(prepared, config, labels, parents)
-    groups = find_groups(labels, features, NO_COPIES)
-    held_out = held_out_probabilities(features, labels, groups, len(parents))
+    held_out = held_out_probabilities(features, labels, np.arange(len(labels)), len(parents))
     found = label_doubts(held_out, labels, parents)
     own = held_out.probabilities[np.arange(len(labels)), labels]
     worst = np.argsort(np.where(held_out.judged, own, np.inf), kind="stable")[: wrong.sum()]

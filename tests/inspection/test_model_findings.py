@@ -114,4 +114,8 @@ def test_models_that_cannot_tell_are_refused_before_images_are_read(
     save_training_images(nameless, [f"other/{i}.png" for i in range(6)], [0, 0, 1, 1, 2, 3])
     line = error_of(*check, nameless)
     assert "none of its 6 images is among them (first: 'other/0.png')" in line
+    names = sorted(path.relative_to(data).as_posix() for path in data.rglob("*.png"))[::17]
+    assert len(names) == 6
+    save_training_images(nameless, names, [0, 1, 0, 1, 0, 1])
+    assert "its images of the same names have other classes" in error_of(*check, nameless)
     assert "--model needs --images" in error_of("check", data, "--model", model)
