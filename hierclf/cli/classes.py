@@ -47,8 +47,7 @@ def add_class(
 ) -> None:
     """Write a model that knows new classes, too, without a search.
 
-    Heads, scores and thresholds are fitted anew to all classes; MODEL stays as it is. Shows what to
-    expect before and after.
+    Heads, scores and thresholds are fitted anew, and MODEL stays as it is.
     """
     from hierclf.additions.labelled import new_images
 

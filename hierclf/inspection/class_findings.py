@@ -149,7 +149,8 @@ def _twofold_finding(source: Source, twofold: Sequence[TwoInOne]) -> Finding:
         "two_in_one_subclasses",
         "Looks like two",
         "Sub-classes whose images form two heaps: two kinds, or two scenes or views of one. Tested "
-        f"so that the chance of naming any sub-class of one heap is {LEVEL:.0%} at most.",
+        f"so that the chance of naming any sub-class of one heap is {LEVEL:.0%} at most, unless "
+        "heaps are strongly skewed.",
         groups,
         len(twofold),
     )

@@ -19,7 +19,7 @@ from sklearn.cluster import KMeans
 from hierclf.inspection.held_out import scaled
 
 LEVEL = 0.05
-"""Chance of naming any class of one heap."""
+"""Chance of naming any class of one heap, unless heaps are strongly skewed."""
 FEWEST = 20
 """Images, or groups of images, of a class that is judged."""
 _MOST = 256  # of a class that are looked at
