@@ -69,6 +69,10 @@ def tune(
     take_over: Annotated[
         bool, Option("--take-over", help="take the champion alias from a model on other data")
     ] = False,
+    system_metrics: Annotated[
+        bool,
+        Option("--system-metrics", help="log this machine's CPU, memory, disk and GPUs to MLflow"),
+    ] = False,
     dry_run: Annotated[
         bool,
         Option("--dry-run", help="show resources, folds, time, configuration; train nothing"),
@@ -95,7 +99,8 @@ def tune(
                 novel,
             )
             resources = (gpus_per_trial, workers_per_trial)
-            if any(value is not None for value in fixed) or resources != (1, 1) or dry_run:
+            changed = resources != (1, 1) or dry_run or system_metrics
+            if any(value is not None for value in fixed) or changed:
                 raise ValueError(
                     "--resume takes the run's own options: beside it, give none but --results, "
                     "--address, --take-over and --debug"
@@ -119,6 +124,7 @@ def tune(
             "mlflow_uri": mlflow_uri,
             "registered_model": registered_model or "hierclf",
             "take_over": take_over,
+            "system_metrics": system_metrics,
         }
         if dry_run:
             search.dry_run(data, **arguments)

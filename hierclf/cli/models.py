@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hierclf.cli.app import Command, Debug, app, say
-from hierclf.io.atomic import read_json_object
+from hierclf.io.atomic import check_out_file, read_json_object, write_json_object
 from hierclf.rules.goals import Goal, Kind
 
 if TYPE_CHECKING:
@@ -45,6 +45,10 @@ def thresholds(
     undo: Annotated[
         bool, typer.Option("--undo", help="Put back the thresholds before the last change.")
     ] = False,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", help="Write thresholds and expected figures to this file, too."),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Choose a model's thresholds again, for another goal or as given.
@@ -53,6 +57,10 @@ def thresholds(
     """
     taus = super_tau, sub_tau
     wanted = wanted_goal(goal, novel_rate, seen, taus, undo=undo, dry_run=dry_run)
+    if json_file is not None:
+        if undo:
+            raise ValueError("--undo must be given alone, but got --json beside it")
+        check_out_file("--json", json_file, endings=(".json",))
     if wanted is None:
         _undo(model)
         return
@@ -71,6 +79,8 @@ def thresholds(
         choice = move_thresholds(model, super_tau, sub_tau)
     if not dry_run:  # before anything is printed: `| head` may end that
         save_rule(model, choice.rule, choice.calibration)
+    if json_file is not None:
+        write_json_object(json_file, choice.to_dict())
     print_choice(choice)
     if dry_run:
         print(f"dry run: {model / 'thresholds.json'} is as it was")

@@ -4,8 +4,9 @@ The rule is chosen on the model directory's score table. What to expect of it is
 row is judged by a rule that was chosen, in the same way, without its class.
 """
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hierclf.bundle.directory import Card, load_card
 from hierclf.bundle.rule_file import FORMER_RULE_FILE, load_rule, save_rule
@@ -39,6 +40,21 @@ class Choice(NamedTuple):
     calibration: Calibration | None
     before: Rule | None
     expected: Promised
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values: `goal`, `thresholds`, `before`, and `expected` by the figure's name.
+
+        A figure is `expected`, `low` and `high` in [0, 1], or None where it cannot be judged.
+        """
+        return {
+            "goal": asdict(self.goal),
+            "thresholds": self.rule.to_dict(),
+            "before": None if self.before is None else self.before.to_dict(),
+            "expected": {
+                key: None if figure is None else figure._asdict()
+                for key, figure in self.expected.figures.items()
+            },
+        }
 
 
 def choose_thresholds(directory: Path, goal: Goal) -> Choice:

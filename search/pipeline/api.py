@@ -59,6 +59,7 @@ def run(
     registered_model: str = "hierclf",
     results: str | Path = "results",
     take_over: bool = False,
+    system_metrics: bool = False,
 ) -> RunResult:
     """Search hyper-parameters and thresholds, and register the best model.
 
@@ -93,6 +94,7 @@ def run(
         registered_model: name of the model in MLflow's registry; the best version is its champion.
         results: folder of all runs and of the local MLflow store.
         take_over: let the new model take the champion alias from one on other data.
+        system_metrics: log CPU, memory, disk, network and GPUs of this machine to the search's run.
 
     Raises:
         ValueError: what the user can correct, in one line.
@@ -120,6 +122,7 @@ def run(
         mlflow_uri=mlflow_uri,
         registered_model=registered_model,
         take_over=take_over,
+        system_metrics=system_metrics,
     )
     from search.pipeline.job import run_job
 

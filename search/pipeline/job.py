@@ -39,6 +39,7 @@ from search.tracking import store
 from search.tracking.entries import Abandon
 from search.tracking.promises import promise_metrics
 from search.tracking.store_errors import patiently
+from search.tracking.system_metrics import system_metrics
 
 EXPERIMENT = "hierclf"
 LAST_REPORTS_S = 10.0
@@ -97,7 +98,9 @@ def _run(
     with nullcontext() if resumed else removed_on_error(folder), folder.timed("prepare"):
         run = _prepare(folder, config, options, results=results, resumed=resumed)
     try:
-        _run_stages(run, started)
+        measured = system_metrics(run.mlflow_uri, run.parent_run_id, resumed=resumed)
+        with measured if options.system_metrics else nullcontext():
+            _run_stages(run, started)
     except BaseException as error:
         _report_interruption(run, results, error)
         raise

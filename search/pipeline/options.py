@@ -25,6 +25,7 @@ class RunOptions:
         mlflow_uri: an MLflow server or database; None uses the SQLite store in the results folder.
         registered_model: name in MLflow's registry.
         take_over: take the champion alias from a model that was trained on other data.
+        system_metrics: log the state of this machine to the search's run.
 
     Raises:
         ValueError: a value breaks its rule.
@@ -38,6 +39,7 @@ class RunOptions:
     mlflow_uri: str | None = None
     registered_model: str = "hierclf"
     take_over: bool = False
+    system_metrics: bool = False
 
     def __post_init__(self) -> None:
         budget, gpus = self.time_budget, self.gpus_per_trial

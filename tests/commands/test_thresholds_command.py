@@ -161,6 +161,34 @@ def test_a_model_without_thresholds_gets_some(model: Path) -> None:
     assert load_card(model).rule == choose_rule(ScoreTable(tiny_table()), SINGLE).rule
 
 
+def test_json_has_thresholds_and_figures_for_programs(model: Path, tmp_path: Path) -> None:
+    before, out = load_card(model).rule, tmp_path / "choice.json"
+    choice = choose_thresholds(model, AT_80)
+    run("thresholds", model, "--goal", "seen-at-least", "--seen", "0.8", "--json", out)
+    content = json.loads(out.read_text())
+    assert content["goal"] == {"kind": "seen-at-least", "novel_rate": None, "seen": 0.8}
+    assert before is not None
+    assert content["before"] == before.to_dict()
+    rule = load_card(model).rule
+    assert rule is not None
+    assert content["thresholds"] == rule.to_dict()
+    for key, figure in choice.expected.figures.items():
+        assert figure is not None
+        assert content["expected"][key] == figure._asdict()
+
+
+def test_a_json_file_that_cannot_be_written_is_refused_before_the_thresholds(
+    model: Path, tmp_path: Path
+) -> None:
+    before = (model / "thresholds.json").read_bytes()
+    for words in (["--json", tmp_path / "no" / "a.json"], ["--json", "a.txt"]):
+        assert "--json must" in error_of("thresholds", model, *words)
+    assert "--undo must be given alone" in error_of(
+        "thresholds", model, "--undo", "--json", "a.json"
+    )
+    assert (model / "thresholds.json").read_bytes() == before
+
+
 def test_a_dry_run_writes_nothing(model: Path) -> None:
     before = (model / "thresholds.json").read_bytes()
     result = run("thresholds", model, "--goal", "overall", "--novel-rate", 0.1, "--dry-run")
