@@ -1,12 +1,12 @@
 """Commands about data: check, demo."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from hierclf.cli.app import Columns, Command, Debug, Hierarchy, ZipEncoding, app, say
-from hierclf.io.atomic import check_out_file
+from hierclf.io.atomic import check_out_file, write_json_object
 
 PANEL = "Data"
 
@@ -38,7 +38,7 @@ def check(
         Path | None, typer.Option(help="With --images: write a page with the pictures.")
     ] = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="With --images: write all of it as JSON.")
+        Path | None, typer.Option("--json", help="Write all of it to this file, for programs.")
     ] = None,
     columns: Columns = None,
     hierarchy: Hierarchy = None,
@@ -49,12 +49,12 @@ def check(
 
     Exit code 1 when something keeps it from being used.
     """
-    from hierclf.commands.check import format_check, read_problems
+    from hierclf.commands.check import check_json, format_check, read_problems
     from hierclf.commands.inspect_images import inspect_images
     from hierclf.data.sources import inspect_source
     from hierclf.progress import progress
 
-    for name, given in (("--model", model), ("--html", html), ("--json", json_file)):
+    for name, given in (("--model", model), ("--html", html)):
         if given is not None and not images:
             raise ValueError(f"{name} needs --images, but got {given} without it")
     if html is not None:
@@ -64,13 +64,17 @@ def check(
     source, problems = inspect_source(
         path, zip_encoding=zip_encoding, columns=columns, hierarchy=hierarchy
     )
-    text = ""
+    text, plain = "", dict[str, Any]()
     if source is not None and images:
-        inspected = inspect_images(source, model, html_file=html, json_file=json_file)
-        problems, text = [*problems, *inspected.problems], f"\n\n{inspected.text}"
+        inspected = inspect_images(source, model, html_file=html)
+        problems, plain = [*problems, *inspected.problems], inspected.plain
+        text = f"\n\n{inspected.text}"
     elif source is not None and read_images:
         with progress("reading images") as report:
             problems = [*problems, *read_problems(source, progress=report)]
+    if json_file is not None:
+        write_json_object(json_file, check_json(source, problems) | plain)
+        text += f"\nwrote {json_file}"
     print(format_check(source, problems) + text)
     if any(problem.fatal for problem in problems):
         raise typer.Exit(1)

@@ -5,6 +5,7 @@ Shape legend: N images.
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -66,6 +67,37 @@ def format_check(source: Source | None, problems: Sequence[Problem]) -> str:
     return "\n\n".join([*blocks, _problem_list(problems)])
 
 
+def check_json(source: Source | None, problems: Sequence[Problem]) -> dict[str, Any]:
+    """The same report as plain JSON values: `source`, `images`, `missing`, `classes`, `problems`.
+
+    Args:
+        source: as for `format_check`; without one, all but the problems is empty.
+        problems: as for `format_check`.
+    """
+    listed = [problem._asdict() for problem in problems]
+    if source is None:
+        return {"source": None, "images": 0, "missing": 0, "classes": [], "problems": listed}
+    known, counts = source.hierarchy, _counts(source)
+    classes = [
+        {
+            "superclass": known.super_names[parent],
+            "superclass_index": known.super_ids[parent],
+            "subclass": known.sub_names[sub],
+            "subclass_index": known.sub_ids[sub],
+            "images": counts[sub],
+        }
+        for sub, parent in enumerate(known.sub_to_super)
+    ]
+    missing = len(source.missing)
+    return {
+        "source": source.name,
+        "images": len(source.images) - missing,
+        "missing": missing,
+        "classes": classes,
+        "problems": listed,
+    }
+
+
 def _summary(source: Source) -> str:
     known = source.hierarchy
     lines = [
@@ -107,11 +139,7 @@ def _sizes(source: Source) -> str:
 
 
 def _tree(source: Source) -> str:
-    known = source.hierarchy
-    counts: Counter[int] = Counter()
-    for index, label in enumerate(source.sub_labels):
-        counts[int(label)] += index not in source.missing
-    lines = []
+    known, counts, lines = source.hierarchy, _counts(source), []
     for parent, name in enumerate(known.super_names):
         children = [sub for sub in range(known.n_sub) if known.sub_to_super[sub] == parent]
         total = sum(counts[sub] for sub in children)
@@ -123,6 +151,14 @@ def _tree(source: Source) -> str:
             for sub in children
         ]
     return "\n".join(lines)
+
+
+def _counts(source: Source) -> Counter[int]:
+    """Images that are there, by sub-class."""
+    counts: Counter[int] = Counter()
+    for index, label in enumerate(source.sub_labels):
+        counts[int(label)] += index not in source.missing
+    return counts
 
 
 def _problem_list(problems: Sequence[Problem]) -> str:

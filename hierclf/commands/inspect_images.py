@@ -3,9 +3,8 @@
 Shape legend: M images with features, D features.
 """
 
-import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +26,17 @@ _SAME_CLASSES = 0.5  # far below what corrected labels leave
 
 
 class Inspected(NamedTuple):
-    """What a look at the images found: problems for the list of `check`, and findings as text."""
+    """What a look at the images found.
+
+    Attributes:
+        problems: for the list of `check`.
+        text: the findings, in lines.
+        plain: the findings as plain JSON values.
+    """
 
     problems: list[Problem]
     text: str
+    plain: dict[str, Any]
 
 
 class Known(NamedTuple):
@@ -47,16 +53,13 @@ class Known(NamedTuple):
     note: str
 
 
-def inspect_images(
-    source: Source, model: Path | None, *, html_file: Path | None, json_file: Path | None
-) -> Inspected:
-    """Read every image, and write what deserves a look; progress is on stderr.
+def inspect_images(source: Source, model: Path | None, *, html_file: Path | None) -> Inspected:
+    """Read every image, and say what deserves a look; progress is on stderr.
 
     Args:
         source: what to read.
         model: a model directory or a run's folder; None looks at the pictures alone.
         html_file: where to write the page; None writes none.
-        json_file: where to write all findings as JSON; None writes none.
 
     Raises:
         ValueError: the model does not keep features of images of the source; before any is read.
@@ -72,18 +75,14 @@ def inspect_images(
             )
         findings, notes = [*about, *findings], [known.note, trust]
     text = findings_text(source, findings, notes)
-    if json_file is not None:
-        content = json.dumps(findings_json(source, findings, notes), indent=2, allow_nan=False)
-        with draft_of(json_file) as draft:
-            draft.write_text(content + "\n", encoding="utf-8")
-        text += f"\nwrote {json_file}"
     if html_file is not None:
         with progress("drawing the page") as report:
             page = findings_page(source, findings, notes, progress=report)
         with draft_of(html_file) as draft:
             draft.write_text(page, encoding="utf-8")
         text += f"\nwrote {html_file}"
-    return Inspected(unreadable_problems(source, pictures), text)
+    plain = findings_json(source, findings, notes)
+    return Inspected(unreadable_problems(source, pictures), text, plain)
 
 
 def known_images(source: Source, model: Path) -> Known:

@@ -87,8 +87,6 @@ def findings_json(
         source, findings, notes: as for `findings_text`.
     """
     return {
-        "source": source.name,
-        "images": len(source.images),
         "notes": list(notes),
         "findings": [
             {

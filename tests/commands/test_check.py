@@ -1,17 +1,20 @@
 """Claims about the report that `hierclf check` prints."""
 
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from hierclf.commands.check import format_check, read_problems
+from hierclf.commands.check import check_json, format_check, read_problems
 from hierclf.data.listing import Problem
 from hierclf.data.source import Source
 from hierclf.data.sources import inspect_source
 from hierclf.hierarchy import Hierarchy
+from tests.commands_run import run
+from tests.layouts import write_csv
 
 HIERARCHY = Hierarchy(
     super_names=("bird", "dog"),
@@ -151,3 +154,21 @@ def test_a_set_of_unreadable_images_is_still_reported() -> None:
 def test_a_path_that_is_not_there_is_reported(tmp_path: Path) -> None:
     source, problems = inspect_source(str(tmp_path / "gone"))
     assert format_check(source, problems).startswith("1 error, 0 warnings\n  error: ")
+
+
+def test_json_holds_the_same_report() -> None:
+    problems = [Problem("row 3", "is odd", False)]
+    report = check_json(make_source([png(4, 4)] * 9, {0: "not there"}), problems)
+    assert (report["source"], report["images"], report["missing"]) == ("made", 8, 1)
+    named = [(row["superclass"], row["subclass"], row["images"]) for row in report["classes"]]
+    assert named == [("bird", "owl, great", 2), ("dog", "pug", 3), ("bird", "hen", 3)]
+    ids = [(row["superclass_index"], row["subclass_index"]) for row in report["classes"]]
+    assert ids == [(0, 0), (4, 1), (0, 6)]
+    assert report["problems"] == [{"where": "row 3", "what": "is odd", "fatal": False}]
+
+
+def test_json_is_written_of_data_that_cannot_be_used_too(tmp_path: Path) -> None:
+    write_csv(tmp_path / "labels.csv", ("image", "superclass", "subclass"), [("no.png", "a", "b")])
+    run("check", tmp_path, "--json", tmp_path / "report.json", code=1)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert any(problem["fatal"] for problem in report["problems"])
