@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hierclf.serving.batching import WAIT_S, Batcher, Row
+from hierclf.serving.batching import Batcher, Row
 
 
 async def decoded(number: int, seconds: float = 0) -> int:
@@ -67,11 +67,15 @@ def test_what_arrives_while_the_network_works_is_the_next_batch_up_to_its_size()
     assert network.batches == [[0], [1, 2, 3, 4], [5, 6, 7]]
 
 
-def test_a_batch_waits_a_moment_for_what_is_being_decoded_and_no_longer() -> None:
+def test_a_batch_waits_a_moment_for_what_is_being_decoded_and_no_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     network = Network()
+    moment = 0.5  # long enough for a busy machine to be in time
+    monkeypatch.setattr("hierclf.serving.batching.WAIT_S", moment)
 
     async def calls(batcher: Batcher) -> list[Row]:
-        soon, late = WAIT_S / 5, WAIT_S * 60
+        soon, late = moment / 20, moment * 3
         tasks = [batcher.predict(decoded(n, after)) for n, after in enumerate((0, soon, late))]
         return list(await asyncio.gather(*tasks))
 
