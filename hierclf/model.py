@@ -5,7 +5,6 @@ Shape legend: N images.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +14,7 @@ import torch
 
 from hierclf.bundle.directory import Bundle, load_bundle
 from hierclf.data.cache import default_cache_dir
-from hierclf.data.python_images import Images, named_images
+from hierclf.data.python_images import Batches, Images, Numbered, named_images, rows_in_order
 from hierclf.explanations.background import Background, read_background
 from hierclf.explanations.form import Explanation
 from hierclf.explanations.images import explain_images
@@ -23,11 +22,10 @@ from hierclf.hierarchy import LEVELS, Hierarchy
 from hierclf.hub.folder import write_folder
 from hierclf.hub.repository import local_directory, push
 from hierclf.nets.inference import pick_device
-from hierclf.predict import Encoded, predict_batches, score_batches
+from hierclf.predict import predict_batches, score_batches
 from hierclf.rules.answers import NUMBERS
 from hierclf.rules.rule import Rule
 
-Batches = Iterator[tuple[pd.DataFrame, list[tuple[str, str]]]]
 _PREDICTED = {
     **dict.fromkeys(("superclass_index", "subclass_index"), "Int64"),
     **dict.fromkeys(("superclass", "subclass"), "str"),
@@ -157,7 +155,7 @@ class Model:
         'image file is truncated'
         """
 
-        def predicted(numbered: Iterable[tuple[str, Encoded]]) -> Batches:
+        def predicted(numbered: Numbered) -> Batches:
             return predict_batches(
                 self.bundle,
                 numbered,
@@ -166,7 +164,7 @@ class Model:
                 skip_unreadable=True,
             )
 
-        return _in_order(images, predicted, _PREDICTED)
+        return rows_in_order(images, predicted, _PREDICTED)
 
     def scores(self, images: Images, *, batch_size: int = 64) -> pd.DataFrame:
         """All novelty scores that were fitted for the model, of both levels.
@@ -186,11 +184,11 @@ class Model:
         ['image', 'super_msp', 'sub_msp', 'super_knn', 'sub_knn', 'error']
         """
 
-        def scored(numbered: Iterable[tuple[str, Encoded]]) -> Batches:
+        def scored(numbered: Numbered) -> Batches:
             return score_batches(self.bundle, numbered, batch_size=batch_size, device=self.device)
 
         names = [f"{level}_{name}" for name in self.bundle.scores for level in LEVELS]
-        return _in_order(images, scored, dict.fromkeys(names, "float32"))
+        return rows_in_order(images, scored, dict.fromkeys(names, "float32"))
 
     def explain(self, images: Images, *, batch_size: int = 64) -> list[Explanation]:
         """Why `predict` answers as it does.
@@ -308,35 +306,3 @@ class Model:
     def background(self) -> Background:
         """What explanations compare images with, and what is missing for it."""
         return read_background(self.bundle)
-
-
-def _in_order(
-    images: Images,
-    batches: Callable[[Iterable[tuple[str, Encoded]]], Batches],
-    types: dict[str, str],
-) -> pd.DataFrame:
-    """One row per image, whether or not it could be read.
-
-    Args:
-        images: what the caller was given.
-        batches: turns numbered images into tables with a column `image`, and unreadable images.
-        types: the tables' other columns with their dtypes.
-    """
-    names: dict[str, str] = {}  # names may repeat, numbers do not
-
-    def numbered() -> Iterator[tuple[str, Encoded]]:
-        for name, read in named_images(images):
-            number = f"image {len(names)}"
-            names[number] = name
-            yield number, read
-
-    tables = [pd.DataFrame(columns=["image", *types]).astype(types)]
-    errors: dict[str, str] = {}
-    for table, unreadable in batches(numbered()):
-        errors |= unreadable
-        if len(table):
-            tables.append(table.astype(types))
-    rows = pd.concat(tables[1:] or tables).set_index("image").reindex(list(names))
-    rows.insert(0, "image", list(names.values()))
-    rows["error"] = pd.Series([errors.get(number) for number in names], rows.index, dtype=object)
-    return rows.reset_index(drop=True)

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from tests.browser import CHROMIUM, opened
 
 BIN = Path(sys.executable).parent
+TUNE = Path(__file__).parents[1] / "search" / "tune.py"
 _SEARCH_OF_PHOTOS = """python -m search.tune --data photos --trials 0 --name own
     --set model.backbone=smallnet --set model.weights=weights.safetensors
     --set model.freeze=backbone --set model.image_size=64 --set model.crop_fraction=1.0
@@ -50,7 +51,7 @@ def typed(*words: str | Path, within: float = 420.0) -> str:
 
 def first_search() -> Path:
     """The README's first command; its folder of the run."""
-    said = typed("python", "-m", "search.tune", within=900)
+    said = typed("python", TUNE, within=900)
     (run,) = Path("results/runs").iterdir()
     assert f"open in a browser: {run}/report.html" in said
     for word in ("hierclf demo demo-set", f"hierclf predict {run}/model demo-set/test_images.zip"):

@@ -28,7 +28,7 @@ from hierclf.io.reserve import reserve
 from hierclf.nets.backbones import Backbone
 from hierclf.training.features import open_features
 from hierclf.training.image_groups import with_found_groups, with_named_groups
-from hierclf.training.prepare import Prepared, StageProgress
+from hierclf.training.prepare import Prepared, StageProgress, stage_report
 
 
 class Part(NamedTuple):
@@ -76,9 +76,7 @@ def open_part(
         backbone,
         directory=directory,
         device=device,
-        progress=None
-        if progress is None
-        else lambda done, total: progress("computing features of new images", done, total),
+        progress=stage_report("computing features of new images", progress),
     )
     cache = with_named_groups(cache, config.data.group_by, path=_place(new))
     if cache.groups is None:

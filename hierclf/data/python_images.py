@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -20,6 +21,9 @@ from hierclf.data.images import rgb_of
 OneImage = str | Path | bytes | Image.Image | NDArray[np.uint8] | torch.Tensor
 Images = OneImage | Iterable[OneImage]
 Reader = Callable[[], bytes | NDArray[np.uint8]]
+Numbered = Iterable[tuple[str, Reader]]
+Batches = Iterator[tuple[pd.DataFrame, list[tuple[str, str]]]]
+"""Tables with a column `image`, each beside the images (name, reason) that could not be read."""
 
 
 def named_images(images: Images) -> Iterator[tuple[str, Reader]]:
@@ -90,3 +94,35 @@ def _check_form(what: str, image: NDArray[Any] | torch.Tensor, form: str, fits: 
     kind = str(image.dtype).removeprefix("torch.")
     if kind != "uint8" or not fits or 0 in image.shape:
         raise ValueError(f"{what} must be uint8 {form}, but got {kind} {list(image.shape)}")
+
+
+def rows_in_order(
+    images: Images,
+    batches: Callable[[Numbered], Batches],
+    types: dict[str, str],
+) -> pd.DataFrame:
+    """One row per image, whether or not it could be read.
+
+    Args:
+        images: what the caller was given.
+        batches: turns numbered images into tables with a column `image`, and unreadable images.
+        types: the tables' other columns with their dtypes.
+    """
+    names: dict[str, str] = {}  # names may repeat, numbers do not
+
+    def numbered() -> Iterator[tuple[str, Reader]]:
+        for name, read in named_images(images):
+            number = f"image {len(names)}"
+            names[number] = name
+            yield number, read
+
+    tables = [pd.DataFrame(columns=["image", *types]).astype(types)]
+    errors: dict[str, str] = {}
+    for table, unreadable in batches(numbered()):
+        errors |= unreadable
+        if len(table):
+            tables.append(table.astype(types))
+    rows = pd.concat(tables[1:] or tables).set_index("image").reindex(list(names))
+    rows.insert(0, "image", list(names.values()))
+    rows["error"] = pd.Series([errors.get(number) for number in names], rows.index, dtype=object)
+    return rows.reset_index(drop=True)

@@ -88,7 +88,7 @@ def prepare(
         backbone,
         directory=directory,
         device=device,
-        report=partial(_report, progress=progress),
+        report=partial(stage_report, progress=progress),
     )
     features = None
     if config.model.freeze == "backbone":
@@ -98,7 +98,7 @@ def prepare(
             backbone,
             directory=directory,
             device=device,
-            progress=_report("computing features", progress),
+            progress=stage_report("computing features", progress),
         )
     if cache.groups is None and cache.is_val is None:
         pixels = None if features is None else features[0]
@@ -139,12 +139,18 @@ def open_images(
         "max_bad_share": config.data.max_bad_share,
     }
     if config.data.stream:
-        report = _report("looking at images", progress)
+        report = stage_report("looking at images", progress)
         return open_stream(source, **options, over=over, progress=report)
-    return open_cache(source, **options, progress=_report("decoding images", progress))
+    return open_cache(source, **options, progress=stage_report("decoding images", progress))
 
 
-def _report(what: str, progress: StageProgress | None) -> Progress | None:
+def stage_report(what: str, progress: StageProgress | None) -> Progress | None:
+    """The progress of one step.
+
+    Args:
+        what: the step, as users see it.
+        progress: of all steps; None where nobody looks.
+    """
     return None if progress is None else lambda done, total: progress(what, done, total)
 
 

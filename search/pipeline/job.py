@@ -41,7 +41,6 @@ from search.tracking.promises import promise_metrics
 from search.tracking.store_errors import patiently
 from search.tracking.system_metrics import system_metrics
 
-EXPERIMENT = "hierclf"
 LAST_REPORTS_S = 10.0
 """How long an interrupted run waits for MLflow before it ends."""
 
@@ -114,7 +113,7 @@ def _prepare(
     plan = start_cluster(config, options)
     # Before the images are decoded: an unreachable store is an error at once.
     own = options.mlflow_uri is None
-    experiment_id = store.open_store(uri, EXPERIMENT, results / "mlartifacts", own=own)
+    experiment_id = store.open_store(uri, store.EXPERIMENT, results / "mlartifacts", own=own)
     # Of a stream only tables are kept: in the run's folder, which all nodes see.
     cache_dir = folder.path / "images" if config.data.stream else default_cache_dir()
     prepared, files = prepare_images(source, config, folder, plan, cache_dir)

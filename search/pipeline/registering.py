@@ -19,8 +19,6 @@ from search.tracking.promises import promise_metrics, promised_value
 from search.tracking.registry import Registered, register_model
 from search.tracking.store_errors import patiently
 
-EXPERIMENT = "hierclf"
-
 
 def register_directory(
     uri: str,
@@ -49,7 +47,7 @@ def register_directory(
     record, bundle = load_record(model), load_bundle(model)
     promised = expected_of(model, record.config.thresholds.target)
     changed = (model / FORMER_RULE_FILE).is_file()  # by `hierclf thresholds`, to another goal's
-    experiment = store.open_store(uri, EXPERIMENT, results / "mlartifacts", own=own)
+    experiment = store.open_store(uri, store.EXPERIMENT, results / "mlartifacts", own=own)
     run_id = patiently(_run_of, uri, experiment, model, record, bundle)
     data = _data_name(record)
     card = described_directory(

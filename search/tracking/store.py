@@ -22,6 +22,8 @@ from search.tracking.address import check_address, local_path
 from search.tracking.pages import comparison
 from search.tracking.store_errors import plain_errors
 
+EXPERIMENT = "hierclf"
+"""Where the runs of searches and of registered directories are."""
 _DIGEST = 32
 """Characters of a data set's digest; MLflow takes up to 36."""
 _COMPARED = 100

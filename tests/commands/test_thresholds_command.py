@@ -12,7 +12,7 @@ import pytest
 
 from hierclf.bundle.directory import load_bundle, load_card
 from hierclf.bundle.score_table_file import save_score_table
-from hierclf.commands.thresholds import choice_notes, choose_thresholds, move_thresholds
+from hierclf.commands.thresholds import choice_notes, choose_thresholds
 from hierclf.rules.calibration import Calibration
 from hierclf.rules.choose import choose_rule
 from hierclf.rules.goals import BALANCED, Goal
@@ -272,37 +272,3 @@ def test_the_registered_version_is_named_with_the_command_that_registers_the_new
     command = f"  python -m search.tune --resume one --results '{tmp_path}/my results'"
     assert command == lines[lines.index(said) + 1]
     assert "registry" not in run("thresholds", run_folder / "model", "--dry-run").stdout
-
-
-def test_thresholds_of_ones_own_are_deployed_with_what_to_expect_of_them(model: Path) -> None:
-    table, everything = ScoreTable(tiny_table()), np.ones(600, bool)
-    start = choose_rule(table, SINGLE).rule
-    stay = move_thresholds(model, start.super.tau, start.sub.tau)
-    fitted = cross_fitted_promise(table, TINY_PARTS, everything, SINGLE)
-    assert stay.expected.figures == fitted.figures
-    wider = move_thresholds(model, start.super.tau + 0.1, start.sub.tau + 0.1).expected.figures
-    for key in ("super_seen", "sub_seen"):
-        assert wider[key] > fitted.figures[key]  # type: ignore[operator]
-    for key in ("super_unseen", "sub_unseen"):
-        assert wider[key] < fitted.figures[key]  # type: ignore[operator]
-    said = run("thresholds", model, "--super-tau=-0.25", "--sub-tau=1.5").stdout
-    assert f"{start.super.score} > -0.25 is a novel super-class" in said
-    rule = load_card(model).rule
-    assert rule is not None
-    assert (rule.super.tau, rule.sub.tau) == (-0.25, 1.5)
-    assert (rule.super.score, rule.sub.score) == (start.super.score, start.sub.score)
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["--super-tau=1"],
-        ["--sub-tau=1"],
-        ["--super-tau=1", "--sub-tau=1", "--goal", "overall", "--novel-rate=0.5"],
-    ],
-)
-def test_a_threshold_alone_or_beside_a_goal_is_refused(model: Path, words: list[str]) -> None:
-    assert "must be given together and without --goal" in error_of("thresholds", model, *words)
-    assert "`super_tau` must be a finite number" in error_of(
-        "thresholds", model, "--super-tau=nan", "--sub-tau=1"
-    )
