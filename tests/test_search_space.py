@@ -1,5 +1,6 @@
 """Claims about `search.space`: what it may name, within what, and what a trial makes of it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -143,3 +144,12 @@ def test_names_are_short_where_that_is_clear() -> None:
     assert (
         shown_values({"train.lr": 1 / 3000, "train.batch_size": 64}) == "lr=0.000333 batch_size=64"
     )
+
+
+def test_the_search_of_the_page_of_ideas_is_read() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "switches.md").read_text()
+    overrides = re.findall(r"--set '(search\.space\..*)'", text)
+    assert len(overrides) >= 3
+    assert load_config("cpu", overrides).search.space
+    (block,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert parse_config(yaml.safe_load(block)).search.space

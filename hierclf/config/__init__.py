@@ -11,9 +11,9 @@ from hierclf.config.sections import (
     ModelConfig,
     SearchConfig,
     ThresholdConfig,
-    TrainConfig,
 )
 from hierclf.config.space import Choices, Interval, Space
+from hierclf.config.training import TrainConfig
 
 __all__ = [
     "Choices",

@@ -23,11 +23,10 @@ from hierclf.config.space import (
     Strict,
     check_parameter,
 )
+from hierclf.config.training import TrainConfig
 from hierclf.rules.goals import Goal, Kind
 from hierclf.scores import SCORES
 from hierclf.scores.renamed import current_names, warn_of_former_names
-
-Positive = Annotated[float, Field(gt=0)]
 
 
 class ModelConfig(Strict):
@@ -52,33 +51,6 @@ class ModelConfig(Strict):
         if self.freeze == "backbone" and self.weights == "none":
             raise ValueError("freeze=backbone needs weights other than none, but got weights=none")
         return self
-
-
-class TrainConfig(Strict):
-    """One training run. lr, weight_decay and strength are what the search varies."""
-
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = 30
-    """Passes over the training images."""
-    batch_size: Annotated[int, Field(ge=2)] = 64
-    """Images a step over all workers of a trial."""
-    eval_batch_size: Annotated[int, Field(ge=1)] = 128
-    """Images at a time in evaluation."""
-    lr: Positive = 1e-4
-    """Learning rate of AdamW at the start; it falls along a cosine."""
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    """Weight decay of AdamW."""
-    strength: Annotated[float, Field(ge=0, le=3)] = 1.0
-    """Augmentation strength: 0 is none, 1 is the paper's recipe."""
-    sub_weight: Positive = 1.0
-    """Weight of the sub-class loss in the sum."""
-    clip_norm: Positive | None = None
-    """The largest norm of the gradient; None for no limit."""
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """`auto`: bf16 on a GPU (fp16 on older ones), fp32 on a CPU."""
-    compile: bool = False
-    """Train a network compiled by torch.compile: pays for long runs, after a minute or so."""
-    views: Annotated[int, Field(ge=0, le=64)] = 4
-    """Augmented views an image whose features are cached; used with freeze: backbone only."""
 
 
 # Keys of `search` before there was `search.space`, and whether they were searched in log.
@@ -179,6 +151,15 @@ class Config(Strict):
             raise ValueError(
                 "data.stream=true needs model.freeze=none (features of all images would be kept), "
                 f"but got model.freeze={self.model.freeze}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _frozen_features_do_not_move(self) -> "Config":
+        if self.model.freeze == "backbone" and self.train.contrastive:
+            raise ValueError(
+                "train.contrastive needs model.freeze=none (it moves features, and those of a "
+                f"frozen backbone stay), but got train.contrastive={self.train.contrastive:g}"
             )
         return self
 

@@ -28,6 +28,7 @@ from hierclf.training.loop import (
     pick_precision,
     train_epoch,
 )
+from hierclf.training.losses import make_loss, make_tree
 from hierclf.training.prepare import Prepared
 
 
@@ -86,6 +87,9 @@ class FoldRun:
         with _seeded(config.seed, device):
             net, self.interpolation = _network(fold, prepared, config)
         self.net = net.to(device)
+        parents = np.asarray(self.cache.hierarchy.sub_to_super)[fold.known_sub]
+        tree = make_tree(torch.from_numpy(np.searchsorted(fold.known_super, parents)).to(device))
+        self.loss = make_loss(config.train, tree)
         self.inputs = _inputs(prepared, config, device, self.interpolation)
         self.eval_batch_size = config.train.eval_batch_size
         if prepared.features is None:
@@ -126,6 +130,7 @@ class FoldRun:
                 self.trained,
                 labelled,
                 self.optimisation,
+                loss=self.loss,
                 config=self.config.train,
                 precision=self.precision,
             )

@@ -1,4 +1,4 @@
-"""Training: the loss, one step in mixed precision, one epoch, and the network's outputs.
+"""Training: one step in mixed precision, one epoch, and the network's outputs.
 
 Shape legend: B images, S super-classes, C sub-classes, D features.
 """
@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from hierclf.config import TrainConfig
 from hierclf.nets.two_heads import Outputs, known_outputs
 from hierclf.training.inputs import Inputs
+from hierclf.training.losses import Loss
 
 FINAL_LR = 1e-6
 
@@ -79,23 +79,6 @@ def make_optimisation(
     )
 
 
-def two_head_loss(
-    outputs: Outputs, super_labels: Tensor, sub_labels: Tensor, *, sub_weight: float
-) -> Tensor:
-    """Cross-entropy of the super head plus sub_weight times that of the sub head.
-
-    Args:
-        outputs: logits [B, S] and [B, C], with or without a novel unit.
-        super_labels, sub_labels: int64 [B], indices among the classes the heads know.
-
-    Returns:
-        float scalar, the mean over the batch.
-    """
-    return cross_entropy(outputs.super_logits.float(), super_labels) + sub_weight * cross_entropy(
-        outputs.sub_logits.float(), sub_labels
-    )
-
-
 def train_step(
     net: nn.Module,
     inputs: Tensor,
@@ -103,6 +86,7 @@ def train_step(
     sub_labels: Tensor,
     optimisation: Optimisation,
     *,
+    loss: Loss,
     config: TrainConfig,
     precision: Precision,
 ) -> Tensor:
@@ -114,15 +98,16 @@ def train_step(
     optimizer, schedule, scaler = optimisation
     optimizer.zero_grad(set_to_none=True)
     with _autocast(inputs.device, precision):
-        loss = two_head_loss(net(inputs), super_labels, sub_labels, sub_weight=config.sub_weight)
-    scaler.scale(loss).backward()
+        outputs = net(inputs)
+    value = loss(outputs, super_labels, sub_labels)
+    scaler.scale(value).backward()
     if config.clip_norm is not None:
         scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(net.parameters(), config.clip_norm)
     scaler.step(optimizer)
     scaler.update()
     schedule.step()
-    return loss.detach()
+    return value.detach()
 
 
 def train_epoch(
@@ -130,6 +115,7 @@ def train_epoch(
     batches: Iterator[tuple[Tensor, Tensor, Tensor]],
     optimisation: Optimisation,
     *,
+    loss: Loss,
     config: TrainConfig,
     precision: Precision,
 ) -> float:
@@ -151,6 +137,7 @@ def train_epoch(
                 super_labels,
                 sub_labels,
                 optimisation,
+                loss=loss,
                 config=config,
                 precision=precision,
             )

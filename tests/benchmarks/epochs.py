@@ -31,6 +31,7 @@ def bare_steps(run: FoldRun) -> Callable[[], None]:
                 batch,
                 *labels,
                 run.optimisation,
+                loss=run.loss,
                 config=run.config.train,
                 precision=run.precision,
             )

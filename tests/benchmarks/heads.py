@@ -30,7 +30,12 @@ EPOCHS = 60
 def heads_60_epochs_s(device: torch.device) -> Rounds:
     rng = np.random.default_rng(0)
     sub = np.arange(IMAGES) % SUB
-    labels: Any = SimpleNamespace(super_labels=sub % SUPER, sub_labels=sub, images=None)
+    labels: Any = SimpleNamespace(
+        super_labels=sub % SUPER,
+        sub_labels=sub,
+        images=None,
+        hierarchy=SimpleNamespace(sub_to_super=np.arange(SUB) % SUPER),
+    )
     config = parse_config({"train": {"epochs": EPOCHS, "lr": 1e-3, "views": VIEWS}})
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bank.npy"

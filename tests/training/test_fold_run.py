@@ -190,7 +190,17 @@ def test_the_counter_of_waits_sees_one() -> None:
     assert len(syncs.found) == 2
 
 
-@pytest.mark.parametrize("options", [{}, {"clip_norm": 1.0}], ids=["plain", "clipped"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"clip_norm": 1.0},
+        {"loss": "focal", "consistency": 1.0, "contrastive": 1.0},
+        {"loss": "soft_labels", "logit_norm": 0.1},
+        {"loss": "hierarchical"},
+    ],
+    ids=["plain", "clipped", "focal", "soft", "hierarchical"],
+)
 def test_no_step_waits_for_the_device(options: dict[str, Any]) -> None:
     run = run_of(config_of(**options))
     with Syncs() as once:

@@ -2,15 +2,14 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from hierclf.config import TrainConfig
-from hierclf.nets.two_heads import Outputs
 from hierclf.training.loop import (
     NonFiniteLossError,
     Optimisation,
@@ -19,8 +18,8 @@ from hierclf.training.loop import (
     pick_precision,
     train_epoch,
     train_step,
-    two_head_loss,
 )
+from hierclf.training.losses import two_head_loss
 from tests.two_heads import (
     FEATURES,
     FP32,
@@ -32,6 +31,7 @@ from tests.two_heads import (
 )
 
 CPU = torch.device("cpu")
+LOSS = partial(two_head_loss, sub_weight=1.0)
 
 
 def optimisation(net: nn.Module, config: TrainConfig, n_steps: int = 10) -> Optimisation:
@@ -44,7 +44,9 @@ def step(
     moving: Optimisation,
     precision: Precision = FP32,
 ) -> Tensor:
-    return train_step(net, FEATURES, SUPER, SUB, moving, config=config, precision=precision)
+    return train_step(
+        net, FEATURES, SUPER, SUB, moving, loss=LOSS, config=config, precision=precision
+    )
 
 
 def batches() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -54,43 +56,11 @@ def batches() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
 
 def epoch(net: nn.Module, config: TrainConfig) -> float:
     moving = optimisation(net, config)
-    return train_epoch(net, batches(), moving, config=config, precision=FP32)
+    return train_epoch(net, batches(), moving, loss=LOSS, config=config, precision=FP32)
 
 
 def weights(net: nn.Module) -> Tensor:
     return torch.cat([p.detach().flatten() for p in net.parameters()])
-
-
-# --- the loss ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("extra", [0, 1])
-@pytest.mark.parametrize("sub_weight", [1.0, 0.3])
-def test_the_loss_is_the_weighted_sum_of_two_cross_entropies(extra: int, sub_weight: float) -> None:
-    generator = torch.Generator().manual_seed(0)
-    super_logits = torch.randn(5, 3 + extra, generator=generator)
-    sub_logits = torch.randn(5, 7 + extra, generator=generator)
-    super_labels, sub_labels = torch.tensor([0, 1, 2, 0, 1]), torch.tensor([0, 6, 3, 2, 2])
-
-    def by_hand(logits: Tensor, labels: Tensor) -> float:
-        rows = zip(logits.double().exp(), labels, strict=True)
-        return float(np.mean([-math.log(e[label] / e.sum()) for e, label in rows]))
-
-    expected = by_hand(super_logits, super_labels) + sub_weight * by_hand(sub_logits, sub_labels)
-    outputs = Outputs(torch.empty(5, 0), super_logits, sub_logits)
-    loss = two_head_loss(outputs, super_labels, sub_labels, sub_weight=sub_weight)
-    assert float(loss) == pytest.approx(expected, rel=1e-6)
-    torch.testing.assert_close(
-        loss,
-        cross_entropy(super_logits, super_labels)
-        + sub_weight * cross_entropy(sub_logits, sub_labels),
-    )
-
-
-def test_the_loss_of_half_precision_logits_is_computed_in_float32() -> None:
-    outputs = Outputs(torch.empty(2, 0), torch.randn(2, 3).bfloat16(), torch.randn(2, 4).bfloat16())
-    loss = two_head_loss(outputs, torch.tensor([0, 1]), torch.tensor([3, 1]), sub_weight=1.0)
-    assert loss.dtype == torch.float32
 
 
 # --- one step ----------------------------------------------------------------------------------
@@ -168,7 +138,9 @@ def test_clipping_changes_where_the_second_step_leads() -> None:
         net = heads()
         moving = optimisation(net, config)
         for scale in (1.0, 30.0):
-            train_step(net, scale * FEATURES, SUPER, SUB, moving, config=config, precision=FP32)
+            train_step(
+                net, scale * FEATURES, SUPER, SUB, moving, loss=LOSS, config=config, precision=FP32
+            )
         ends.append(weights(net))
     assert (ends[0] - ends[1]).abs().max() > 1e-3
 
@@ -240,7 +212,8 @@ def test_an_epoch_is_its_steps_and_returns_their_mean_loss() -> None:
     loss = epoch(net, config)
     moving = optimisation(reference, config)
     losses = [
-        train_step(reference, *batch, moving, config=config, precision=FP32) for batch in batches()
+        train_step(reference, *batch, moving, loss=LOSS, config=config, precision=FP32)
+        for batch in batches()
     ]
     assert loss == pytest.approx(float(torch.stack(losses).mean()))
     assert torch.equal(weights(net), weights(reference))

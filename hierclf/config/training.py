@@ -1,0 +1,57 @@
+"""The section `train` of the configuration."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hierclf.config.space import Strict
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class TrainConfig(Strict):
+    """One training run. lr, weight_decay and strength are what the search varies."""
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 30
+    """Passes over the training images."""
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    """Images a step over all workers of a trial."""
+    eval_batch_size: Annotated[int, Field(ge=1)] = 128
+    """Images at a time in evaluation."""
+    lr: Positive = 1e-4
+    """Learning rate of AdamW at the start; it falls along a cosine."""
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    """Weight decay of AdamW."""
+    strength: Annotated[float, Field(ge=0, le=3)] = 1.0
+    """Augmentation strength: 0 is none, 1 is the paper's recipe."""
+    sub_weight: Positive = 1.0
+    """Weight of the sub-class loss in the sum."""
+    loss: Literal["cross_entropy", "focal", "hierarchical", "soft_labels"] = "cross_entropy"
+    """`focal` turns to images that are not yet right; `hierarchical` weighs mistakes within a \
+    super-class and beyond it; `soft_labels` share the label out by distance in the tree."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Fraction of each label that is spread evenly over the known classes, with any loss."""
+    focal_gamma: NotNegative = 2.0
+    """How much right answers count less, 0 for not at all; used with loss: focal only."""
+    hierarchical_alpha: NotNegative = 0.4
+    """The sub head's super-class part weighs exp(-alpha); used with loss: hierarchical only."""
+    soft_beta: NotNegative = 10.0
+    """How fast labels fall with distance, 0 for not at all; used with loss: soft_labels only."""
+    logit_norm: Positive | None = None
+    """Temperature of LogitNorm, with any loss: only the direction of the logits is trained; \
+    None for none."""
+    consistency: NotNegative = 0.0
+    """Weight of the difference between the super head and the sub head summed by super-class."""
+    contrastive: NotNegative = 0.0
+    """Weight of a supervised contrastive loss of the features at both levels; with freeze: none."""
+    contrastive_temperature: Positive = 0.1
+    """Temperature of the supervised contrastive loss."""
+    clip_norm: Positive | None = None
+    """The largest norm of the gradient; None for no limit."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """`auto`: bf16 on a GPU (fp16 on older ones), fp32 on a CPU."""
+    compile: bool = False
+    """Train a network compiled by torch.compile: pays for long runs, after a minute or so."""
+    views: Annotated[int, Field(ge=0, le=64)] = 4
+    """Augmented views an image whose features are cached; used with freeze: backbone only."""
