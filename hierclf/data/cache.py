@@ -280,6 +280,18 @@ class ImageCache:
         return digest.hexdigest()
 
     @property
+    def pixels(self) -> str:
+        """A hash in hex, equal for the same images in the same order, whatever they are called.
+
+        For a cache made in memory, it is the fingerprint.
+        """
+        if self.digests is None:
+            return self.fingerprint
+        digest = hashlib.sha256(json.dumps(self.images.shape).encode())
+        digest.update(np.ascontiguousarray(self.digests).data)
+        return digest.hexdigest()
+
+    @property
     def pictures(self) -> NDArray[np.int64]:
         """int64 [N], the same number for images with equal pixels; all differ without digests."""
         if self.digests is None:

@@ -47,8 +47,9 @@ def open_features(
 ) -> np.ndarray:
     """Memory-map the feature bank, computing it first where it is missing.
 
-    The key holds everything that the features depend on: the images, the weights themselves, the
-    input size and the views; so a changed weights file or image makes a new bank.
+    The key holds everything that the features depend on: the images' pixels, the weights themselves,
+    the input size and the views; so a changed weights file or image makes a new bank, and a copied
+    folder or a corrected label does not.
 
     Args:
         backbone: what `config.model` names, built.
@@ -69,7 +70,7 @@ def _key(cache: ImageCache, backbone: Backbone, config: Config) -> str:
         digest.update(name.encode())
         digest.update(tensor.contiguous().numpy().tobytes())
     inputs = {
-        "images": cache.fingerprint,
+        "images": cache.pixels,
         "model": config.model.model_dump(exclude={"novel_output", "weights"}),
         "views": config.train.views,
         "max_strength": config.max_strength,

@@ -1,5 +1,6 @@
 """Claims about the bank of frozen features."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,7 +15,7 @@ from hierclf.nets.preprocessing import center_view
 from hierclf.training.augment import augment
 from hierclf.training.features import view_strengths
 from tests.frozen_features import banks, config_of, open_features, write_weights
-from tests.layouts import make_source
+from tests.layouts import make_source, png_of, with_bytes
 
 
 @pytest.fixture
@@ -140,11 +141,32 @@ def test_the_same_weights_under_another_name_are_the_same_bank(
     open_features(cache, config_of(moved), tmp_path)
 
 
-def test_changed_images_make_a_new_bank(tmp_path: Path, cache: ImageCache, weights: Path) -> None:
+def test_changed_or_reordered_images_make_a_new_bank(
+    tmp_path: Path, cache: ImageCache, weights: Path
+) -> None:
     open_features(cache, config_of(weights), tmp_path)
-    other = open_cache(make_source(shape=(20, 20), fingerprint="f1"), size=None, directory=tmp_path)
+    source = make_source(shape=(20, 20))
+    changed = with_bytes(source, {3: png_of(np.zeros((20, 20, 3), np.uint8))})
+    reordered = replace(source, read=lambda i: source.read(11 - i))
+    for fingerprint, other in (("f1", changed), ("f2", reordered)):
+        named = replace(other, fingerprint=fingerprint)
+        open_features(
+            open_cache(named, size=None, directory=tmp_path), config_of(weights), tmp_path
+        )
+    assert len(banks(tmp_path)) == 3
+
+
+def test_the_same_images_in_other_files_with_other_labels_are_the_same_bank(
+    tmp_path: Path, cache: ImageCache, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_features(cache, config_of(weights), tmp_path)
+    copied = make_source(
+        shape=(20, 20), fingerprint="f1", images=[f"copy/{i}.png" for i in range(12)]
+    )
+    copied.sub_labels[0] = 1
+    other = open_cache(copied, size=None, directory=tmp_path)
+    monkeypatch.setattr("hierclf.training.features._compute", refuse)
     open_features(other, config_of(weights), tmp_path)
-    assert len(banks(tmp_path)) == 2
 
 
 def test_what_the_heads_are_trained_with_makes_no_new_bank(
