@@ -47,7 +47,7 @@ def open_features(
 ) -> np.ndarray:
     """Memory-map the feature bank, computing it first where it is missing.
 
-    The key holds everything that the features depend on: the images' pixels, the weights themselves,
+    The key holds all that the features depend on: the images' pixels, the weights themselves,
     the input size and the views; so a changed weights file or image makes a new bank, and a copied
     folder or a corrected label does not.
 
