@@ -147,7 +147,7 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         report = np.ones(len(table), dtype=bool)
         self.promise_ = cross_fitted_promise(table, parts, report, self.scores, goal=goal).figures
         final = _trained(prepared, config, REFIT)
-        self._heads, self._states = final.net.eval(), fit_fold_scores(final, self.scores)
+        self._heads, self._states = final.evaluated.eval(), fit_fold_scores(final, self.scores)
         self._sub_to_super = np.asarray(prepared.cache.hierarchy.sub_to_super)
         return self
 

@@ -9,7 +9,8 @@ from torch import nn
 
 from hierclf.nets.two_heads import Outputs, TwoHeads
 from hierclf.training.inputs import Inputs
-from hierclf.training.loop import Precision, network_outputs
+from hierclf.training.loop import network_outputs
+from hierclf.training.optimisation import Precision
 
 FP32 = Precision(None, scaled=False)
 N_FEATURES, N_SUPER, N_SUB = 6, 2, 4

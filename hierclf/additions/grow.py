@@ -158,7 +158,7 @@ def _unknown(new: NewImages, known: Hierarchy) -> NewImages:
 
 
 def _with_heads(bundle: Bundle, fitted: Fitted, backbone: Backbone) -> Bundle:
-    heads = fitted.run.net.cpu().eval()
+    heads = fitted.run.evaluated.cpu().eval()
     assert isinstance(heads, TwoHeads)
     return replace(
         bundle,

@@ -164,6 +164,15 @@ class Config(Strict):
         return self
 
     @model_validator(mode="after")
+    def _only_heads_have_seeds(self) -> "Config":
+        if self.model.freeze == "none" and self.train.seeds > 1:
+            raise ValueError(
+                "train.seeds above 1 needs model.freeze=backbone (the mean of the weights of whole "
+                f"networks is no good network), but got train.seeds={self.train.seeds}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _space_can_be_searched(self) -> "Config":
         space = self.search.space
         if not space and self.search.trials:

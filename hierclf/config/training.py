@@ -47,6 +47,15 @@ class TrainConfig(Strict):
     """Weight of a supervised contrastive loss of the features at both levels; with freeze: none."""
     contrastive_temperature: Positive = 0.1
     """Temperature of the supervised contrastive loss."""
+    average: Literal["none", "ema", "snapshots"] = "none"
+    """Evaluate and keep an average of the weights: `ema`, an exponential moving average of all \
+    steps; `snapshots`, the mean of the ends of the last epochs."""
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] = 0.99
+    """Weight of the average at each step; used with average: ema only."""
+    snapshots: Annotated[int, Field(ge=1)] = 5
+    """How many epochs' ends are averaged; used with average: snapshots only."""
+    seeds: Annotated[int, Field(ge=1, le=64)] = 1
+    """Heads trained from that many seeds, and averaged; with freeze: backbone."""
     clip_norm: Positive | None = None
     """The largest norm of the gradient; None for no limit."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"

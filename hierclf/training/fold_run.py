@@ -6,7 +6,7 @@ Shape legend: B images of a batch, N images.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -19,16 +19,12 @@ from hierclf.nets.backbones import build_backbone
 from hierclf.nets.inference import images_at_a_time
 from hierclf.nets.two_heads import Outputs, TwoHeadNet, TwoHeads, score_inputs
 from hierclf.scores import ScoreInputs
+from hierclf.training.averages import averaged, make_average, mean_heads, with_seed
 from hierclf.training.folds import Fold
 from hierclf.training.inputs import Inputs, feature_inputs, image_inputs
-from hierclf.training.loop import (
-    NonFiniteLossError,
-    make_optimisation,
-    network_outputs,
-    pick_precision,
-    train_epoch,
-)
+from hierclf.training.loop import NonFiniteLossError, network_outputs, train_epoch
 from hierclf.training.losses import make_loss, make_tree
+from hierclf.training.optimisation import make_optimisation, pick_precision, restore_layout
 from hierclf.training.prepare import Prepared
 
 
@@ -90,6 +86,11 @@ class FoldRun:
         parents = np.asarray(self.cache.hierarchy.sub_to_super)[fold.known_sub]
         tree = make_tree(torch.from_numpy(np.searchsorted(fold.known_super, parents)).to(device))
         self.loss = make_loss(config.train, tree)
+        self.average = make_average(self.net, config.train)
+        self.others = [
+            FoldRun(fold, prepared, with_seed(config, number), device, replica=replica)
+            for number in range(1, config.train.seeds)
+        ]
         self.inputs = _inputs(prepared, config, device, self.interpolation)
         self.eval_batch_size = config.train.eval_batch_size
         if prepared.features is None:
@@ -118,6 +119,12 @@ class FoldRun:
         Raises:
             NonFiniteLossError: the loss became NaN or infinite.
         """
+        losses = [self._train_epoch(epoch), *(other.train_epoch(epoch) for other in self.others)]
+        return sum(losses) / len(losses)
+
+    def _train_epoch(self, epoch: int) -> float:
+        """As `train_epoch`, of the configuration's own seed."""
+        train = self.config.train
         rng = np.random.default_rng([self.config.seed, epoch, self.rank])
         augmentation = torch.Generator(self.device).manual_seed(int(rng.integers(2**62)))
         batches = self._batches(epoch)
@@ -126,14 +133,28 @@ class FoldRun:
             for rows, inputs in zip(batches, self.inputs.train(batches, augmentation), strict=True)
         )
         with _seeded(int(rng.integers(2**62)), self.device):  # dropout draws from torch's own
-            return train_epoch(
+            loss = train_epoch(
                 self.trained,
                 labelled,
                 self.optimisation,
                 loss=self.loss,
-                config=self.config.train,
+                config=train,
                 precision=self.precision,
+                after_step=self._average if train.average == "ema" else lambda: None,
             )
+        if train.average == "snapshots" and epoch > train.epochs - train.snapshots:
+            self._average()
+        return loss
+
+    def _average(self) -> None:
+        assert self.average is not None
+        self.average.update_parameters(self.net)
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network that predicts: the average of weights and of seeds that is configured."""
+        own = averaged(self.net, self.average)
+        return mean_heads([own, *(other.evaluated for other in self.others)])
 
     def _batches(self, epoch: int) -> list[np.ndarray]:
         """The training rows of each step of an epoch, int64 [B] each."""
@@ -179,7 +200,7 @@ class FoldRun:
     def _outputs(self, inputs: Inputs, rows: np.ndarray) -> ScoreInputs:
         order = np.argsort(rows, kind="stable")  # reads files from beginning to end
         outputs = network_outputs(
-            self.net,
+            self.evaluated,
             inputs,
             rows[order],
             n_super=len(self.fold.known_super),
@@ -196,27 +217,36 @@ class FoldRun:
         return score_inputs(Outputs(*(tensor[back] for tensor in outputs)))
 
     def save(self, directory: Path) -> None:
-        """Write network, optimiser, schedule and scaler into an existing directory."""
+        """Write network, average, optimiser, schedule and scaler into an existing directory."""
+        save_tensors(directory / f"{self.fold.name}.safetensors", self._state())
+
+    def _state(self) -> dict[str, Any]:
         optimizer, schedule, scaler = self.optimisation
-        save_tensors(
-            directory / f"{self.fold.name}.safetensors",
-            {
-                "net": self.net.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "schedule": schedule.state_dict(),
-                "scaler": scaler.state_dict(),
-            },
-        )
+        state: dict[str, Any] = {
+            "net": self.net.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "schedule": schedule.state_dict(),
+            "scaler": scaler.state_dict(),
+        }
+        if self.average is not None:
+            state["average"] = self.average.state_dict()
+        return state | {"others": [other._state() for other in self.others]}
 
     def load(self, directory: Path) -> None:
         """Restore what `save` wrote, so that training continues as if uninterrupted."""
-        state = load_tensors(directory / f"{self.fold.name}.safetensors")
+        self._restore(load_tensors(directory / f"{self.fold.name}.safetensors"))
+
+    def _restore(self, state: dict[str, Any]) -> None:
         optimizer, schedule, scaler = self.optimisation
         self.net.load_state_dict(state["net"])
         optimizer.load_state_dict(state["optimizer"])
-        _restore_layout(optimizer)
+        restore_layout(optimizer)
         schedule.load_state_dict(state["schedule"])
         scaler.load_state_dict(state["scaler"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        for other, its in zip(self.others, state.get("others", []), strict=True):
+            other._restore(its)
 
 
 @contextmanager
@@ -264,15 +294,3 @@ def _inputs(
         strength=config.train.strength,
         device=device,
     )
-
-
-def _restore_layout(optimizer: torch.optim.Optimizer) -> None:
-    """Give the moments the memory layout of their parameters; files hold them contiguous.
-
-    A fused optimiser walks through memory, whatever the strides: it would update each weight of a
-    channels_last convolution with the moments of another one.
-    """
-    for parameter, moments in optimizer.state.items():
-        for name, value in moments.items():
-            if value.shape == parameter.shape:
-                moments[name] = torch.empty_like(parameter).copy_(value)

@@ -4,8 +4,8 @@ Shape legend: B images, S super-classes, C sub-classes, D features.
 """
 
 import contextlib
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,68 +15,11 @@ from hierclf.config import TrainConfig
 from hierclf.nets.two_heads import Outputs, known_outputs
 from hierclf.training.inputs import Inputs
 from hierclf.training.losses import Loss
-
-FINAL_LR = 1e-6
+from hierclf.training.optimisation import Optimisation, Precision
 
 
 class NonFiniteLossError(ArithmeticError):
     """The loss became NaN or infinite; the message names the step."""
-
-
-class Precision(NamedTuple):
-    """How the forward pass is computed.
-
-    Attributes:
-        dtype: of autocast; None computes in float32.
-        scaled: gradients need loss scaling (float16 only).
-    """
-
-    dtype: torch.dtype | None
-    scaled: bool
-
-
-class Optimisation(NamedTuple):
-    """The moving parts of training, besides the network."""
-
-    optimizer: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
-    scaler: torch.amp.GradScaler
-
-
-def pick_precision(name: str, device: torch.device) -> Precision:
-    """Resolve `auto`: bf16 where the device computes it natively, fp16 on older GPUs, else fp32.
-
-    Emulated bf16 is no gain: on a CPU without it, it is about ten times slower than float32.
-    """
-    if name == "auto":
-        if device.type == "cuda":
-            name = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-        else:
-            # An older torch does not say what the CPU can do.
-            capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-            name = "bf16" if capabilities.get("avx512_bf16", False) else "fp32"
-    if name == "fp16" and device.type != "cuda":
-        raise ValueError(f"train.precision=fp16 needs a CUDA device, but got {device.type}")
-    dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
-    return Precision(dtype, scaled=name == "fp16")
-
-
-def make_optimisation(
-    net: nn.Module, config: TrainConfig, *, n_steps: int, device: torch.device, precision: Precision
-) -> Optimisation:
-    """AdamW, cosine annealing from lr to 1e-6 over n_steps, and a scaler that fp16 alone uses."""
-    optimizer = torch.optim.AdamW(
-        (p for p in net.parameters() if p.requires_grad),
-        lr=config.lr,
-        weight_decay=config.weight_decay,
-        fused=True,
-    )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-        optimizer, T_max=max(1, n_steps), eta_min=min(FINAL_LR, config.lr)
-    )
-    return Optimisation(
-        optimizer, schedule, torch.amp.GradScaler(device.type, enabled=precision.scaled)
-    )
 
 
 def train_step(
@@ -118,8 +61,12 @@ def train_epoch(
     loss: Loss,
     config: TrainConfig,
     precision: Precision,
+    after_step: Callable[[], None] = lambda: None,
 ) -> float:
     """Run over the batches of (inputs, super labels, sub labels) once.
+
+    Args:
+        after_step: called after every step.
 
     Returns:
         The mean loss.
@@ -129,21 +76,21 @@ def train_epoch(
             losses are looked at once, after the last step, so that no step waits for the device.
     """
     net.train()
-    losses = torch.stack(
-        [
-            train_step(
-                net,
-                inputs,
-                super_labels,
-                sub_labels,
-                optimisation,
-                loss=loss,
-                config=config,
-                precision=precision,
-            )
-            for inputs, super_labels, sub_labels in batches
-        ]
-    ).cpu()
+    steps = []
+    for inputs, super_labels, sub_labels in batches:
+        value = train_step(
+            net,
+            inputs,
+            super_labels,
+            sub_labels,
+            optimisation,
+            loss=loss,
+            config=config,
+            precision=precision,
+        )
+        steps.append(value)
+        after_step()
+    losses = torch.stack(steps).cpu()
     bad = torch.nonzero(~torch.isfinite(losses))
     if len(bad):
         step = int(bad[0])

@@ -21,7 +21,8 @@ def bundle_from_run(run: FoldRun, states: State) -> Bundle:
     """
     model = run.config.model
     backbone = build_backbone(model.backbone, model.weights)
-    net = run.net if isinstance(run.net, TwoHeadNet) else TwoHeadNet(backbone, run.net)  # type: ignore[arg-type]
+    net = run.evaluated
+    net = net if isinstance(net, TwoHeadNet) else TwoHeadNet(backbone, net)  # type: ignore[arg-type]
     return Bundle(
         net=net.cpu().eval(),
         backbone=model.backbone,

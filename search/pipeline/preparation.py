@@ -14,8 +14,8 @@ from hierclf.hierarchy import NOVEL, UNLABELLED
 from hierclf.nets.backbones import build_backbone
 from hierclf.scores.needs import unfittable
 from hierclf.training.folds import CALIBRATION, REFIT
-from hierclf.training.loop import pick_precision
 from hierclf.training.novel_images import NovelImages
+from hierclf.training.optimisation import pick_precision
 from hierclf.training.prepare import Prepared, configured_source, open_images, prepare
 from hierclf.training.reopen import PreparedFiles, files_of
 from search.pipeline.options import RunOptions

@@ -10,16 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from hierclf.config import TrainConfig
-from hierclf.training.loop import (
-    NonFiniteLossError,
+from hierclf.training.loop import NonFiniteLossError, train_epoch, train_step
+from hierclf.training.losses import two_head_loss
+from hierclf.training.optimisation import (
     Optimisation,
     Precision,
     make_optimisation,
     pick_precision,
-    train_epoch,
-    train_step,
 )
-from hierclf.training.losses import two_head_loss
 from tests.two_heads import (
     FEATURES,
     FP32,

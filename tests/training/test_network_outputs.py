@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from hierclf.training.loop import Precision, network_outputs
+from hierclf.training.loop import network_outputs
+from hierclf.training.optimisation import Precision
 from tests.two_heads import FEATURES, INPUTS, N_SUB, N_SUPER, ROWS, evaluate, heads
 
 
