@@ -15,7 +15,6 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.fft import dctn
 
 from hierclf.data.cache import ImageCache, read_rows
 from hierclf.data.images import map_ordered
@@ -40,6 +39,8 @@ def image_hash(image: NDArray[np.uint8]) -> NDArray[np.uint64]:
     coarse = np.asarray(grey.resize((32, 32), Image.Resampling.BOX), dtype=np.float64)
     if coarse.std() < _LEAST_CONTRAST:
         return np.zeros(2, dtype=np.uint64)
+    from scipy.fft import dctn  # processes that train import this file and hash nothing
+
     waves = dctn(coarse, norm="ortho")[:8, :8].ravel()
     steps = np.diff(np.asarray(grey.resize((9, 8), Image.Resampling.BOX), dtype=np.int16), axis=1)
     bits = np.stack([waves > np.median(waves[1:]), steps.ravel() > 0])

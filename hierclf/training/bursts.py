@@ -17,10 +17,6 @@ Shape legend: N images, D features.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import squareform
-from sklearn.decomposition import PCA
-from sklearn.metrics import silhouette_score
 
 _FEWEST = 8  # images of a class; clusters of fewer are chance
 _MOST = 2000  # images compared with each other at once
@@ -96,6 +92,8 @@ def _parts(features: NDArray[np.float32], rows: NDArray[np.int64]) -> list[NDArr
     """A class's rows in parts that can be compared as a whole; like images are in one part."""
     if len(rows) <= _MOST:
         return [rows]
+    from sklearn.decomposition import PCA  # few classes are as large as this
+
     line = PCA(n_components=1, svd_solver="randomized", random_state=0)
     order = np.argsort(line.fit_transform(features[rows])[:, 0], kind="stable")
     return np.array_split(rows[order], -(-len(rows) // _MOST))
@@ -103,6 +101,11 @@ def _parts(features: NDArray[np.float32], rows: NDArray[np.int64]) -> list[NDArr
 
 def _clusters(features: NDArray[np.float32]) -> tuple[float, NDArray[np.int64]]:
     """The highest silhouette of a cut, and each image's cluster; (-1, all apart) without one."""
+    # Half of a second to import, and the processes that train never group images.
+    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import squareform
+    from sklearn.metrics import silhouette_score
+
     deviation = features - features.mean(axis=0)
     deviation /= np.maximum(np.linalg.norm(deviation, axis=1, keepdims=True), 1e-12)
     distances = np.clip(1 - deviation @ deviation.T, 0, 2).astype(np.float64)

@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from hierclf.counts import counted
 from hierclf.data.cache import ImageCache
@@ -128,6 +126,10 @@ def find_groups(
 
 def _linked(groups: NDArray[np.int64], pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     """The first row of each component, of groups that are first rows and pairs of rows."""
+    # The processes that train import this file and link nothing.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     n = len(groups)
     left, right = np.append(np.arange(n), pairs[:, 0]), np.append(groups, pairs[:, 1])
     graph = coo_array((np.ones(len(left), dtype=bool), (left, right)), shape=(n, n))
