@@ -66,6 +66,13 @@ def tune(
         str | None,
         Option(help="images of new classes, to choose and judge thresholds by"),
     ] = None,
+    study: Annotated[
+        str | None,
+        Option(help="where Optuna's study is stored: sqlite:///FILE, postgresql://..., a file"),
+    ] = None,
+    study_name: Annotated[
+        str | None, Option(help="a study in --study that several searches share")
+    ] = None,
     take_over: Annotated[
         bool, Option("--take-over", help="take the champion alias from a model on other data")
     ] = False,
@@ -97,6 +104,8 @@ def tune(
                 hierarchy,
                 group_by,
                 novel,
+                study,
+                study_name,
             )
             resources = (gpus_per_trial, workers_per_trial)
             changed = resources != (1, 1) or dry_run or system_metrics
@@ -116,6 +125,8 @@ def tune(
             "hierarchy": hierarchy,
             "group_by": group_by,
             "novel": novel,
+            "study": study,
+            "study_name": study_name,
             "time_budget": time_budget,
             "gpus": gpus,
             "gpus_per_trial": gpus_per_trial,

@@ -1,6 +1,5 @@
 """The sections of the configuration, each a strict pydantic model."""
 
-import warnings
 from collections.abc import Iterable, Mapping
 from itertools import product
 from typing import Annotated, Any, Literal
@@ -13,13 +12,12 @@ from pydantic import (
 )
 
 from hierclf.config.data import DataConfig, FoldConfig
+from hierclf.config.search import SearchConfig
 from hierclf.config.space import (
-    DEFAULT_SPACE,
     FEATURE_KEYS,
     Choices,
     Interval,
     Scalar,
-    Space,
     Strict,
     check_parameter,
 )
@@ -51,47 +49,6 @@ class ModelConfig(Strict):
         if self.freeze == "backbone" and self.weights == "none":
             raise ValueError("freeze=backbone needs weights other than none, but got weights=none")
         return self
-
-
-# Keys of `search` before there was `search.space`, and whether they were searched in log.
-_OLD_SPACE = {"lr": True, "weight_decay": True, "strength": False}
-
-
-class SearchConfig(Strict):
-    """The hyper-parameter search."""
-
-    trials: Annotated[int, Field(ge=0)] = 20
-    """0 skips the search: the configuration is taken as it is."""
-    space: Space = DEFAULT_SPACE
-    """What a trial varies: values of `model` and `train` by their dotted keys."""
-    grace_epochs: Annotated[int, Field(ge=1)] = 3
-    """Epochs that every trial runs before early stopping may end it."""
-    reduction_factor: Annotated[int, Field(ge=2)] = 3
-    """Early stopping keeps about one trial in this many at each of its steps."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_old_keys(cls, tree: Any) -> Any:
-        old = [key for key in _OLD_SPACE if isinstance(tree, dict) and key in tree]
-        if not old:
-            return tree
-        if "space" in tree:
-            raise ValueError(f"give train.{old[0]} in search.space, but not search.{old[0]} too")
-        rest = {key: value for key, value in tree.items() if key not in old}
-        space: dict[str, Any] = dict(DEFAULT_SPACE)
-        for key in old:
-            interval = tree[key]
-            space[f"train.{key}"] = (
-                {**interval, "log": _OLD_SPACE[key]} if isinstance(interval, dict) else interval
-            )
-        names = ", ".join(f"search.{key}" for key in old)
-        warnings.warn(
-            f"{names}: now an entry of search.space, such as "
-            f"train.{old[0]}: {{low: ..., high: ..., log: {str(_OLD_SPACE[old[0]]).lower()}}}",
-            FutureWarning,
-            stacklevel=2,
-        )
-        return {**rest, "space": space}
 
 
 class ThresholdConfig(Strict):

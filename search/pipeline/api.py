@@ -50,6 +50,8 @@ def run(
     hierarchy: str | Path | None = None,
     group_by: str | None = None,
     novel: str | Path | None = None,
+    study: str | None = None,
+    study_name: str | None = None,
     time_budget: float | None = None,
     gpus: int | None = None,
     gpus_per_trial: float = 1.0,
@@ -84,6 +86,10 @@ def run(
         novel: images of classes that are not known, to choose and judge thresholds by: a folder, a
             CSV or a Parquet file, labelled at either level or not at all. None takes the
             configuration's.
+        study: where Optuna's study is stored, a database's address or a journal file; None takes
+            the configuration's, or study.log in the run's folder.
+        study_name: a study there that searches share; None takes the configuration's, or makes one
+            of the run's own.
         time_budget: seconds for the search's trials; None sets no limit.
         gpus: GPUs to use; None uses all that Ray sees, 0 trains on CPUs.
         gpus_per_trial: GPUs per trial, each with one worker; below 1, the fraction of a GPU that
@@ -114,6 +120,8 @@ def run(
         hierarchy=hierarchy,
         group_by=group_by,
         novel=novel,
+        study=study,
+        study_name=study_name,
         time_budget=time_budget,
         gpus=gpus,
         gpus_per_trial=gpus_per_trial,
@@ -160,6 +168,8 @@ def _resolved(
     hierarchy: str | Path | None = None,
     group_by: str | None = None,
     novel: str | Path | None = None,
+    study: str | None = None,
+    study_name: str | None = None,
     gpus: int | None = None,
     address: str | None = None,
     **options: Any,
@@ -175,6 +185,8 @@ def _resolved(
         "data.hierarchy": None if hierarchy is None else str(hierarchy),
         "data.group_by": group_by,
         "data.novel": None if novel is None else str(novel),
+        "search.study": study,
+        "search.study_name": study_name,
     }
     chosen = default_recipe(data, gpus=gpus, address=address) if config is None else config
     values = {key: value for key, value in given.items() if value is not None}

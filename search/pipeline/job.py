@@ -3,6 +3,7 @@
 import os
 import time
 from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 
 from hierclf.config import Config
@@ -25,7 +26,7 @@ from search.pipeline.preparation import (
 from search.pipeline.report_stage import report_stage
 from search.pipeline.run import Run, search_folds
 from search.pipeline.run_folder import RunFolder
-from search.pipeline.summary import print_summary, save_plots, write_summary
+from search.pipeline.summary import print_summary, save_plots, short_path, write_summary
 from search.pipeline.threshold_stage import class_parts, threshold_stage
 from search.pipeline.training_stages import (
     refit_stage,
@@ -40,6 +41,7 @@ from search.tracking.entries import Abandon
 from search.tracking.promises import promise_metrics
 from search.tracking.store_errors import patiently
 from search.tracking.system_metrics import system_metrics
+from search.tuning.study import StudyPlace, check_study, study_place
 
 LAST_REPORTS_S = 10.0
 """How long an interrupted run waits for MLflow before it ends."""
@@ -109,6 +111,8 @@ def _prepare(
     folder: RunFolder, config: Config, options: RunOptions, *, results: Path, resumed: bool
 ) -> Run:
     source = check_early(config, folder)
+    if config.search.trials:
+        check_study(study_place(config, folder.path.name, folder.study), resumed=resumed)
     uri = options.mlflow_uri or store.default_uri(results)
     plan = start_cluster(config, options)
     # Before the images are decoded: an unreachable store is an error at once.
@@ -174,6 +178,14 @@ def print_unjudged(run: Run) -> None:
         console.print(f"  nothing can be promised at {level} level: {reason}")
 
 
+def show_study(place: StudyPlace) -> None:
+    """Print the command to look at the trials with, where Optuna's dashboard is installed."""
+    if find_spec("optuna_dashboard") is not None:
+        console.print("  watch it with:")
+        where = short_path(Path(place.address)) if place.own else place.address
+        print_command("optuna-dashboard", where)
+
+
 def _report_interruption(run: Run, results: Path, error: BaseException) -> None:
     status = "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"
     outbox = run.outbox()
@@ -191,6 +203,8 @@ def _run_stages(run: Run, started: float) -> None:
         varied = ", ".join(short_names(search.space).values())
         trials = counted(search.trials, "trial")
         headline("search", f"{trials} over {varied}" if search.trials else "none")
+        if search.trials:
+            show_study(study_place(run.config, run.name, folder.study))
         best = search_stage(run)
     with folder.timed("confirm"):
         chosen = (

@@ -20,6 +20,7 @@ from hierclf.data.sources import absolute
 from hierclf.io.locks import lock_now, owner_in
 from search.pipeline.options import RunOptions
 from search.pipeline.run_folder import RunFolder
+from search.tuning.study import absolute_address
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -154,6 +155,8 @@ def _absolute(config: Config) -> Config:
             data = data.model_copy(update={name: str(Path(path).resolve())})
     model = model.model_copy(update={"weights": _absolute_weights(model.weights)})
     search, space = config.search, dict(config.search.space)
+    if search.study is not None:
+        search = search.model_copy(update={"study": absolute_address(search.study)})
     if isinstance(varied := space.get("model.weights"), Choices):
         space["model.weights"] = Choices(choices=tuple(map(_absolute_weights, varied.choices)))
         search = search.model_copy(update={"space": space})

@@ -26,6 +26,7 @@ from search.runtime.progress import Steps, console, headline
 from search.runtime.signals import end_on_signals
 from search.trials.plan import Plan
 from search.trials.stream import map_on_cluster
+from search.tuning.samplers import check_sampler
 
 
 def check_early(config: Config, folder: RunFolder) -> Source:
@@ -33,8 +34,10 @@ def check_early(config: Config, folder: RunFolder) -> Source:
 
     Raises:
         ValueError: the data cannot be read or are not those of the run's first start, or there is
-            no such backbone or weights.
+            no such backbone or weights, or a package is missing.
     """
+    if config.search.trials:
+        check_sampler(config.search.sampler)
     source = configured_source(config)
     if config.data.stream:
         parquet_of(source)

@@ -29,6 +29,7 @@ class RunFolder:
         self.novel = self.path / "novel.parquet"
         self.trials = self.path / "trials.parquet"
         self.history = self.path / "history.parquet"
+        self.study = self.path / "study.log"
         self.best = self.path / "best.json"
         self.gain = self.path / "search_gain.json"
         self.deployed = self.path / "deployed.json"

@@ -98,18 +98,18 @@ def print_summary(run: Run, summary: dict[str, Any], held_out: HeldOut, register
     )
     console.print(registered)
     total = duration(sum(run.folder.timings().values()))
-    console.print(f"total {total}; all results are in {_short(run.folder.path)}")
+    console.print(f"total {total}; all results are in {short_path(run.folder.path)}")
     if run.folder.report.is_file():
-        console.print(f"open in a browser: {_short(run.folder.report)}")
+        console.print(f"open in a browser: {short_path(run.folder.report)}")
     console.print("\nnext:")
     _print_next(run)
 
 
 def _print_next(run: Run) -> None:
     """The pages and commands for what people do with a finished run."""
-    uri, model = run.mlflow_uri, _short(run.folder.model)
+    uri, model = run.mlflow_uri, short_path(run.folder.model)
     if uri.startswith("sqlite:///"):
-        database = _short(Path(uri.removeprefix("sqlite:///")))
+        database = short_path(Path(uri.removeprefix("sqlite:///")))
         print_command("mlflow", "ui", "--backend-store-uri", f"sqlite:///{database}")
     console.print(f"  {run_page(*run.place)}", soft_wrap=True)
     images = "IMAGES"
@@ -143,7 +143,7 @@ def _trials_table(trials: pd.DataFrame, keys: list[str]) -> Table:
     return table
 
 
-def _short(path: Path) -> str:
+def short_path(path: Path) -> str:
     """A path relative to the working directory if it is inside, else unchanged."""
     try:
         return str(path.relative_to(Path.cwd()))

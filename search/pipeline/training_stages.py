@@ -11,10 +11,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from optuna.samplers import TPESampler
 from PIL import Image
 from ray import tune
-from ray.tune.search.optuna import OptunaSearch
 
 from hierclf.bundle.directory import TRAINING
 from hierclf.bundle.rule_file import RULE_FILE, save_rule
@@ -39,6 +37,7 @@ from search.pipeline.threshold_stage import (
 from search.tracking.promises import promised_value
 from search.tracking.registry import register_model
 from search.tracking.store_errors import PATIENCE_S, patiently
+from search.trials.ledger import restorable
 from search.tuning.experiment import (
     METRIC,
     KeepBest,
@@ -47,8 +46,10 @@ from search.tuning.experiment import (
     run_experiment,
     trials_table,
 )
-from search.tuning.halving import PersistentASHA
+from search.tuning.schedulers import make_scheduler
 from search.tuning.space import distributions, first_trials
+from search.tuning.study import join_study, study_place
+from search.tuning.study_search import StudySearch, settle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,26 +84,29 @@ def search_stage(run: Run) -> Best:
 def _search(run: Run) -> Best:
     config, epochs = run.config, run.config.train.epochs
     job = run.job("search", folds=search_folds(run), epochs=epochs, results=False)
+    place = study_place(config, run.name, run.folder.study)
+    join_study(place, config, run.prepared.cache.content)
+    restorable(job.storage)  # repairs Tune's state, by which a study's trials are known
+    settle(place, run.name, job.storage, metric=METRIC)
     results = run_experiment(
         job,
         n_trials=config.search.trials,
         stage="trial",
-        search_alg=OptunaSearch(
-            distributions(config),
+        search_alg=StudySearch(
+            place,
+            run=run.name,
+            space=distributions(config),
             metric=METRIC,
-            mode="max",
-            sampler=TPESampler(seed=config.seed),
-            points_to_evaluate=first_trials(config)[: config.search.trials],
+            n_trials=config.search.trials,
+            first=first_trials(config)[: config.search.trials],
+            sampler=config.search.sampler,
+            seed=config.seed,
         ),
-        scheduler=PersistentASHA(
-            Path(job.storage) / "rungs.json",
-            epochs=epochs,
-            grace_epochs=config.search.grace_epochs,
-            reduction_factor=config.search.reduction_factor,
-        ),
+        scheduler=make_scheduler(config, job.storage),
         callbacks=[KeepBest(job.storage), run.logger("search")],
         time_budget_s=run.time_budget_s,
     )
+    settle(place, run.name, job.storage, metric=METRIC)
     trials = trials_table(results, epochs=epochs, keys=config.search.space)
     run.folder.write_table(run.folder.trials, trials)
     good = trials[(trials["status"] != "failed") & trials["objective"].notna()]

@@ -74,6 +74,12 @@ def earlier_end(storage: str, trial_id: str) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.is_file() else None
 
 
+def is_known(storage: str, trial_id: str) -> bool:
+    """Whether Tune's newest state, if there is any, names a trial."""
+    states = filter(_holds_trials, _latest(Path(storage) / "tune"))
+    return any(f'"{trial_id}"' in state.read_text().replace("\\", "") for state in states)
+
+
 def restorable(storage: str) -> bool:
     """Whether a stage can resume where an earlier process left it; repairs Tune's state if needed.
 
