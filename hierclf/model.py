@@ -19,8 +19,9 @@ from hierclf.explanations.background import Background, read_background
 from hierclf.explanations.form import Explanation
 from hierclf.explanations.images import explain_images
 from hierclf.hierarchy import LEVELS, Hierarchy
+from hierclf.hub.addresses import local_model
 from hierclf.hub.folder import write_folder
-from hierclf.hub.repository import local_directory, push
+from hierclf.hub.repository import push
 from hierclf.nets.inference import pick_device
 from hierclf.predict import predict_batches, score_batches
 from hierclf.rules.answers import NUMBERS
@@ -40,7 +41,8 @@ def load(directory: str | Path, *, device: str | torch.device = "auto") -> Model
 
     Args:
         directory: the model directory; or a repository of the Hugging Face Hub, as
-            "hf://OWNER/NAME" or "hf://OWNER/NAME@REVISION", which is downloaded (extra hub).
+            "hf://OWNER/NAME" or "hf://OWNER/NAME@REVISION", which is downloaded (extra hub); or
+            an address such as "s3://BUCKET/FOLDER", which is fetched.
         device: "cpu", "cuda", "cuda:1", ...; "auto" is a GPU where there is one.
 
     Raises:
@@ -51,7 +53,7 @@ def load(directory: str | Path, *, device: str | torch.device = "auto") -> Model
     >>> model.hierarchy.super_names
     ('bird', 'dog')
     """
-    return Model(load_bundle(local_directory(directory)), pick_device(str(device)))
+    return Model(load_bundle(local_model(directory)), pick_device(str(device)))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

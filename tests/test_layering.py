@@ -67,7 +67,8 @@ def test_the_core_knows_nothing_of_search_ray_optuna_and_mlflow(path: Path) -> N
 BELOW = {
     "": set(),
     "io": {""},
-    "data": {"", "io"},
+    "storage": {"", "io"},
+    "data": {"", "io", "storage"},
     "scores": {""},
     "metrics": {""},
     "nets": {"", "data", "scores"},
@@ -81,7 +82,7 @@ BELOW = {
         *("", "data", "scores", "nets", "rules", "bundle", "predict", "explanations"),
         *("additions", "hub"),
     },
-    "hub": {"", "io", "rules", "bundle", "reports"},
+    "hub": {"", "io", "storage", "data", "rules", "bundle", "reports"},
     "reports": {"", "io", "scores", "metrics", "rules", "config"},
     "run_report": {
         *("", "io", "data", "scores", "metrics", "rules", "config", "bundle", "training"),

@@ -12,6 +12,7 @@ from hierclf.additions.novel import still_novel
 from hierclf.bundle.directory import Bundle
 from hierclf.config import Config
 from hierclf.data.cache import ImageCache
+from hierclf.data.named_sets import is_elsewhere
 from hierclf.data.sources import is_demo
 from hierclf.hierarchy import Hierarchy
 from hierclf.nets.backbones import Backbone, build_backbone
@@ -45,7 +46,7 @@ def growable(model: Path, data: str | None) -> tuple[TrainingRecord, Config]:
         where = config.data.model_copy(update={"path": path})
         config = config.model_copy(update={"data": where})
     path = config.data.path
-    if not is_demo(path) and not Path(path).expanduser().exists():
+    if not (is_demo(path) or is_elsewhere(path)) and not Path(path).expanduser().exists():
         raise ValueError(
             f"heads are fitted to all classes together, so the training data must be there, but "
             f"{path} is not; --data names where they are"

@@ -40,6 +40,9 @@ Hierarchy = Annotated[
         "sub-classes only; by default hierarchy.csv beside them."
     ),
 ]
+Model = Annotated[
+    str, typer.Argument(help="A model directory, hf://OWNER/NAME, or an address such as s3://...")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show errors with their traceback.")]
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 

@@ -13,7 +13,13 @@ from hierclf.errors import visible
 
 @app.command("add-class", cls=Command, rich_help_panel=PANEL)
 def add_class(
-    model: Annotated[Path, typer.Argument(help="A model directory with a frozen backbone.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A model directory with a frozen backbone, hf://OWNER/NAME, or an address such as "
+            "s3://..."
+        ),
+    ],
     images: Annotated[
         str,
         typer.Argument(
@@ -50,7 +56,10 @@ def add_class(
     Heads, scores and thresholds are fitted anew, and MODEL stays as it is.
     """
     from hierclf.additions.labelled import new_images
+    from hierclf.hub.addresses import is_elsewhere, local_model
 
+    if out is None and is_elsewhere(model):
+        raise ValueError(f"--out must name the new model directory for a model at {model}")
     new = new_images(
         images, subclass=sub, superclass=super_, images=table_images, zip_encoding=zip_encoding
     )
@@ -66,8 +75,8 @@ def add_class(
 
     with stages() as report:
         grown = add_classes(
-            model,
-            out or _next_to(model),
+            local_model(model),
+            out or _next_to(local_model(model)),
             new,
             cache_dir=default_cache_dir(),
             device=pick_device(device),

@@ -28,7 +28,7 @@ def check(
         ),
     ] = False,
     model: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             help="With --images: a model directory or a run, whose features show labels in doubt, "
             "sub-classes nearer to another super-class, and sub-classes that look like two."
@@ -52,6 +52,7 @@ def check(
     from hierclf.commands.check import check_json, format_check, read_problems
     from hierclf.commands.inspect_images import inspect_images
     from hierclf.data.sources import inspect_source
+    from hierclf.hub.addresses import local_model
     from hierclf.progress import progress
 
     for name, given in (("--model", model), ("--html", html)):
@@ -66,7 +67,8 @@ def check(
     )
     text, plain = "", dict[str, Any]()
     if source is not None and images:
-        inspected = inspect_images(source, model, html_file=html)
+        directory = None if model is None else local_model(model)
+        inspected = inspect_images(source, directory, html_file=html)
         problems, plain = [*problems, *inspected.problems], inspected.plain
         text = f"\n\n{inspected.text}"
     elif source is not None and read_images:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hierclf.cli.app import Command, Debug, app, say
+from hierclf.cli.app import Command, Debug, Model, app, say
 from hierclf.io.atomic import check_out_file, read_json_object, write_json_object
 from hierclf.rules.goals import Goal, Kind
 
@@ -17,7 +17,13 @@ PANEL = "Models"
 
 @app.command(cls=Command, rich_help_panel=PANEL)
 def thresholds(
-    model: Annotated[Path, typer.Argument(help="A model directory with a score_table.parquet.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A model directory with a score_table.parquet; with --dry-run, also "
+            "hf://OWNER/NAME or an address such as s3://..."
+        ),
+    ],
     goal: Annotated[
         Literal["balanced", "overall", "seen-at-least"],
         typer.Option(
@@ -61,8 +67,14 @@ def thresholds(
         if undo:
             raise ValueError("--undo must be given alone, but got --json beside it")
         check_out_file("--json", json_file, endings=(".json",))
+    from hierclf.hub.addresses import is_elsewhere, local_model
+
+    if is_elsewhere(model) and not dry_run:
+        what = "thresholds are written into a folder of this machine: copy the model, or give"
+        raise ValueError(f"{what} --dry-run, but got {model}")
+    directory = local_model(model)
     if wanted is None:
-        _undo(model)
+        _undo(directory)
         return
     from hierclf.bundle.rule_file import save_rule
     from hierclf.commands.thresholds import (
@@ -72,25 +84,25 @@ def thresholds(
     )
 
     if not dry_run:
-        check_not_in_use(model)
+        check_not_in_use(directory)
     if super_tau is None or sub_tau is None:
-        choice = choose_thresholds(model, wanted)
+        choice = choose_thresholds(directory, wanted)
     else:
-        choice = move_thresholds(model, super_tau, sub_tau)
+        choice = move_thresholds(directory, super_tau, sub_tau)
     if not dry_run:  # before anything is printed: `| head` may end that
-        save_rule(model, choice.rule, choice.calibration)
+        save_rule(directory, choice.rule, choice.calibration)
     if json_file is not None:
         write_json_object(json_file, choice.to_dict())
     print_choice(choice)
     if dry_run:
-        print(f"dry run: {model / 'thresholds.json'} is as it was")
+        print(f"dry run: {model} is as it was")
         return
-    _print_written(model)
+    _print_written(directory)
 
 
 @app.command("app", cls=Command, rich_help_panel=PANEL)
 def show_page(
-    model: Annotated[Path, typer.Argument(help="A model directory.")],
+    model: Model,
     training_images: Annotated[
         str | None,
         typer.Option(metavar="PATH", help="Where the training images are, to show the nearest."),
@@ -113,8 +125,10 @@ def show_page(
         what = f"the page needs {error.name}: run pip install 'hierclf[app]'"
         raise ValueError(what) from None
     limits = Limits(max_images=max_images, max_bytes=max_bytes)
+    from hierclf.hub.addresses import local_model
+
     serve_page(
-        model,
+        local_model(model),
         host=host,
         port=port,
         limits=limits,
@@ -139,7 +153,7 @@ def report(
 
 @app.command(cls=Command, rich_help_panel=PANEL)
 def export(
-    model: Annotated[Path, typer.Argument(help="A model directory.")],
+    model: Model,
     folder: Annotated[Path, typer.Argument(help="Where to write; must not exist.")],
     form: Annotated[
         Literal["onnx", "huggingface"],
@@ -161,11 +175,12 @@ def export(
     onnx needs the extra export; `python -m hierclf.runtime` predicts with it.
     """
     from hierclf.bundle.directory import load_bundle
+    from hierclf.hub.addresses import local_model
 
     if form == "huggingface":
         from hierclf.hub.folder import write_folder
 
-        write_folder(load_bundle(model), folder, license=license)
+        write_folder(load_bundle(local_model(model)), folder, license=license)
         print(f"wrote {folder}; it holds a card, README.md, and no names of training images")
         print("next, after hf auth login:")
         say("hf", "upload", "OWNER/NAME", folder)
@@ -178,7 +193,7 @@ def export(
         what = f"an export needs {error.name}: run pip install 'hierclf[export]'"
         raise ValueError(what) from None
 
-    difference = export_model(load_bundle(model), folder)
+    difference = export_model(load_bundle(local_model(model)), folder)
     print(f"wrote {folder}; its outputs are the model's to {difference:.1g} on random images")
     print("next:")
     say("python", "-m", "hierclf.runtime", folder, "IMAGES")

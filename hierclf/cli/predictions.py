@@ -7,7 +7,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from hierclf.cli.app import Columns, Command, Debug, Hierarchy, Truncated, ZipEncoding, app, say
+from hierclf.cli.app import (
+    Columns,
+    Command,
+    Debug,
+    Hierarchy,
+    Model,
+    Truncated,
+    ZipEncoding,
+    app,
+    say,
+)
 from hierclf.errors import visible
 from hierclf.io.atomic import TABLE_ENDINGS, check_out_file, draft_of
 
@@ -16,7 +26,7 @@ PANEL = "Predictions"
 
 @app.command(cls=Command, rich_help_panel=PANEL)
 def predict(
-    model: Annotated[Path, typer.Argument(help="A model directory, or hf://OWNER/NAME.")],
+    model: Model,
     images: Annotated[str, typer.Argument(help="A file, folder, .zip, 'pattern' or .parquet.")],
     out: Annotated[Path, typer.Option(help="The file to write: .csv or .parquet.")],
     form: Annotated[
@@ -53,10 +63,10 @@ def predict(
     from hierclf.commands.predict_files import predict_to_file
     from hierclf.commands.tally import print_tally
     from hierclf.explanations.background import read_background
-    from hierclf.hub.repository import local_directory
+    from hierclf.hub.addresses import local_model
     from hierclf.nets.inference import pick_device
 
-    bundle = load_bundle(local_directory(model))
+    bundle = load_bundle(local_model(model))
     background = read_background(bundle) if explain else None
     with progress("predicting") as report:
         tally = predict_to_file(
@@ -78,7 +88,7 @@ def predict(
 
 @app.command(cls=Command, rich_help_panel=PANEL)
 def explain(
-    model: Annotated[Path, typer.Argument(help="A model directory, or hf://OWNER/NAME.")],
+    model: Model,
     images: Annotated[
         list[str], typer.Argument(help="Files, folders, .zips, 'patterns' or .parquets.")
     ],
@@ -115,13 +125,13 @@ def explain(
     from hierclf.commands.explain_files import explain_files, list_places
     from hierclf.data.image_files import list_images
     from hierclf.explanations.background import read_background
-    from hierclf.hub.repository import local_directory
+    from hierclf.hub.addresses import local_model
     from hierclf.nets.inference import pick_device
 
     keep = truncated == "keep"
     places = list_places(images, zip_encoding=zip_encoding, keep_truncated=keep)
     training = list_images(training_images, zip_encoding=zip_encoding) if training_images else ()
-    bundle = load_bundle(local_directory(model))
+    bundle = load_bundle(local_model(model))
     explain_files(
         bundle,
         read_background(bundle),
@@ -136,7 +146,13 @@ def explain(
 
 @app.command(cls=Command, rich_help_panel=PANEL)
 def serve(
-    model: Annotated[Path, typer.Argument(help="A model directory, or an exported model.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A model directory or exported model, hf://OWNER/NAME, or an address such as "
+            "s3://..."
+        ),
+    ],
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")] = 8000,
     max_images: Annotated[int, typer.Option(help="Images in a request.")] = 64,
@@ -162,12 +178,22 @@ def serve(
     limits = Limits(
         max_images=max_images, max_bytes=max_bytes, max_requests=max_requests, timeout=timeout
     )
-    serve_model(model, host=host, port=port, limits=limits, batch_size=batch_size, device=device)
+    from hierclf.hub.addresses import local_model
+
+    serve_model(
+        local_model(model),
+        host=host,
+        port=port,
+        limits=limits,
+        batch_size=batch_size,
+        device=device,
+        title=model,
+    )
 
 
 @app.command(cls=Command, rich_help_panel=PANEL)
 def novel(
-    model: Annotated[Path, typer.Argument(help="A model directory.")],
+    model: Model,
     images: Annotated[str, typer.Argument(help="A file, folder, .zip, 'pattern' or .parquet.")],
     out: Annotated[Path, typer.Option(help="The folder to write novel.csv and novel.html to.")],
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
@@ -192,11 +218,12 @@ def novel(
         spread_of,
         write_groups,
     )
+    from hierclf.hub.addresses import local_model
     from hierclf.nets.inference import pick_device
 
     if (out / TABLE).exists():  # it may hold names by now
         raise ValueError(f"--out must be a folder without {TABLE}, but {out / TABLE} exists")
-    bundle = load_bundle(model)
+    bundle = load_bundle(local_model(model))
     spread = spread_of(bundle)
     with progress("predicting") as report:
         found = find_novel(
@@ -218,14 +245,14 @@ def novel(
 def evaluate(
     predictions: Annotated[Path, typer.Argument(help="What `hierclf predict` wrote.")],
     labels: Annotated[
-        Path,
+        str,
         typer.Argument(help="A table of images and classes, names or ids, or class folders."),
     ],
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the figures to this file, too.")
     ] = None,
     model: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             help="Take classes and novel ids from this model directory; otherwise from "
             "superclass_mapping.csv and subclass_mapping.csv beside LABELS."
@@ -240,10 +267,18 @@ def evaluate(
 
     from hierclf.commands.evaluate import evaluate
     from hierclf.commands.evaluation_table import evaluation_notes, evaluation_table
+    from hierclf.data.named_sets import local_labels
+    from hierclf.hub.addresses import local_model
 
     if json_file is not None:
         check_out_file("--json", json_file, endings=(".json",))
-    result = evaluate(predictions, labels, model=model, columns=columns, hierarchy=hierarchy)
+    result = evaluate(
+        predictions,
+        local_labels(labels),
+        model=None if model is None else local_model(model),
+        columns=columns,
+        hierarchy=hierarchy,
+    )
     if json_file is not None:  # before anything is printed: `| head` may end that
         with draft_of(json_file) as draft:
             draft.write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")

@@ -27,6 +27,7 @@ from hierclf.data.folders import Entry, walk_files
 from hierclf.data.image_kind import SUFFIXES, has_image_ending, is_image
 from hierclf.data.image_store import is_loose_image, is_zipped_image, read_loose
 from hierclf.data.listing import Problem
+from hierclf.data.named_sets import local_images
 from hierclf.data.parquet_table import image_names, read_parquet
 from hierclf.data.shard_paths import shards_in
 from hierclf.data.tar_files import TarMember, read_member, tar_members
@@ -77,15 +78,15 @@ def list_images(
     else its tars.
 
     Args:
-        where: the place or pattern.
+        where: the place or pattern, or the address of one.
         zip_encoding: of names in a zip that are not marked as UTF-8.
         keep_truncated: fill what is missing of JPEG files that end early, instead of refusing them.
 
     Raises:
-        ValueError: nothing there, no image in it, or an archive or Parquet file that cannot be
-            read.
+        ValueError: nothing there, no image in it, an archive or Parquet file that cannot be read,
+            or an address that cannot be fetched.
     """
-    found = _list(where, zip_encoding)
+    found = _list(local_images(where), zip_encoding)
     if not keep_truncated:
         return found
     return replace(found, read=lambda index: with_jpeg_end(found.read(index)))

@@ -31,6 +31,7 @@ from hierclf.data.image_kind import is_other_image, kinds_left_out
 from hierclf.data.image_store import ImageStore, is_loose_image, read_loose
 from hierclf.data.images import fit_to, read_rgb
 from hierclf.data.listing import Problem
+from hierclf.data.named_sets import is_elsewhere, local_set
 from hierclf.data.parquet_table import cell_text, image_names, parquet_files, read_parquet
 from hierclf.data.release import csv_files
 from hierclf.data.source import Source
@@ -92,7 +93,8 @@ def open_novel(
     """
     problems: list[Problem] = []
     try:
-        found = _list(Path(path).expanduser(), hierarchy, problems)
+        place = local_set(path).place if is_elsewhere(path) else path
+        found = _list(Path(place).expanduser(), hierarchy, problems)
     except OSError as error:
         raise ValueError(f"data.novel={path}: cannot be read: {error.strerror or error}") from None
     fatal = [problem for problem in problems if problem.fatal]

@@ -42,7 +42,7 @@ def shards_of_pattern(pattern: str, problems: list[Problem]) -> list[Shard]:
         problems: the list to add to.
     """
     try:
-        names = _expanded(pattern)
+        names = expanded(pattern)
     except ValueError as error:
         problems.append(Problem(pattern, str(error), True))
         return []
@@ -97,7 +97,7 @@ def _split_in(stem: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _expanded(pattern: str) -> list[str]:
+def expanded(pattern: str) -> list[str]:
     """The names that a pattern stands for, in its order.
 
     Raises:

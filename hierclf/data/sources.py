@@ -12,6 +12,7 @@
   samples that hold an image and its labels.
 - A set by name, `hf://OWNER/NAME` or `torchvision:NAME`: downloaded once, then one of the layouts
   above.
+- An address, such as `s3://BUCKET/FOLDER`: fetched into the cache, then one of the layouts above.
 - `demo` or `demo:SEED`: the built-in set. A folder of that name is `./demo`.
 
 Everything wrong with the data is found in one pass and listed with row numbers.
@@ -35,10 +36,11 @@ from hierclf.data.listing import (
     Row,
     settle,
 )
-from hierclf.data.named_sets import is_named_set, named_set
+from hierclf.data.named_sets import is_elsewhere, local_set
 from hierclf.data.shard_paths import is_pattern
 from hierclf.data.source import Source
 from hierclf.hierarchy import Hierarchy
+from hierclf.storage.address import is_address, shown
 
 
 def is_demo(path: str) -> bool:
@@ -48,7 +50,7 @@ def is_demo(path: str) -> bool:
 
 def absolute(path: str) -> str:
     """The name of the same data in any working folder, where they are there."""
-    if is_demo(path):
+    if is_demo(path) or is_elsewhere(path):
         return path
     if Path(path).exists():
         return str(Path(path).resolve())
@@ -68,7 +70,8 @@ def open_source(
 
     Args:
         path: "demo", "demo:SEED", a folder, a table (CSV, TSV, JSON lines or Parquet), a tar or
-            pattern of tars, or a set by name ("hf://OWNER/NAME", "torchvision:NAME").
+            pattern of tars, a set by name ("hf://OWNER/NAME", "torchvision:NAME"), or an address of
+            any of these but the first ("s3://BUCKET/FOLDER").
         normalise_names: merge classes whose names differ only in case, spaces or the form of
             letters.
         zip_encoding: the encoding of names in zips that are not marked as UTF-8.
@@ -95,6 +98,7 @@ def open_source(
     given = [path, *(["--columns", columns] if columns else [])]
     given += ["--hierarchy", hierarchy] if hierarchy else []
     more = f" (and {len(fatal) - 1} more: `hierclf check {shlex.join(given)}` lists them)"
+    path = shown(path) if is_address(path) else path
     place = "" if fatal[0].where == path else f"{fatal[0].where}: "
     raise ValueError(f"{path}: {place}{fatal[0].what}{more if len(fatal) > 1 else ''}")
 
@@ -144,14 +148,17 @@ def _demo(path: str) -> tuple[Source | None, list[Problem]]:
 
 
 def _place(path: str, problems: list[Problem]) -> str | None:
-    """The file or folder to read, of a set by name, too; None after a problem."""
-    if not is_named_set(path):
+    """The file or folder to read, of a set elsewhere, too; None after a problem."""
+    if not is_elsewhere(path):
         return path
     try:
-        return str(named_set(path))
+        found = local_set(path)
     except ValueError as error:
-        problems.append(Problem(path, str(error), True))
+        where = shown(path) if is_address(path) else path
+        problems.append(Problem(where, str(error).removeprefix(f"{path}: "), True))
         return None
+    problems += [Problem(path, found.note, False)] if found.note else []
+    return found.place
 
 
 def _source(

@@ -18,23 +18,20 @@ from hierclf.errors import one_line
 from hierclf.hub.folder import write_folder
 
 _FILES = (DESCRIPTION, RULE_FILE, WEIGHTS, STATES, SCORE_TABLE, TRAINING_IMAGES)
-_ADDRESS = re.compile(r"hf:/{1,2}([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
-"""A Path has one of the two slashes."""
+_ADDRESS = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
 
 
-def local_directory(model: str | Path) -> Path:
-    """The model directory that is meant, downloaded if it is on the Hub.
+def downloaded(model: str) -> Path:
+    """The model directory of a repository, downloaded.
 
     Args:
-        model: a path, or hf://OWNER/NAME, or hf://OWNER/NAME@REVISION: a branch, tag or commit.
+        model: hf://OWNER/NAME, or hf://OWNER/NAME@REVISION: a branch, tag or commit.
 
     Raises:
         ValueError: an address of another form, a repository that does not exist or cannot be
             reached, or huggingface_hub is not installed; one line.
     """
-    if not re.match("hf:/", str(model)):
-        return Path(model)
-    found = _ADDRESS.fullmatch(str(model))
+    found = _ADDRESS.fullmatch(model)
     if found is None:
         form = "hf://OWNER/NAME or hf://OWNER/NAME@REVISION"
         raise ValueError(f"a model on the Hugging Face Hub is called {form}, but got {model}")

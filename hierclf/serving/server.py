@@ -79,7 +79,14 @@ def make_server(app: ASGIApp, limits: Limits) -> Server:
 
 
 def serve(
-    model: Path, *, host: str, port: int, limits: Limits, batch_size: int, device: str
+    model: Path,
+    *,
+    host: str,
+    port: int,
+    limits: Limits,
+    batch_size: int,
+    device: str,
+    title: str | None = None,
 ) -> None:
     """Answer requests until SIGINT or SIGTERM; those in work are finished.
 
@@ -90,6 +97,7 @@ def serve(
         limits: what a client may ask for.
         batch_size: images that pass the network at a time.
         device: of a model directory.
+        title: what to call the model; None calls it by its path.
 
     Raises:
         ValueError: as `bound_socket` and `open_engine`.
@@ -101,7 +109,7 @@ def serve(
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: setattr(server, "should_exit", True))
         address = address_of(bound)
-        print(f"serving {model} on {address} (Ctrl-C ends it)\nnext:", flush=True)
+        print(f"serving {title or model} on {address} (Ctrl-C ends it)\nnext:", flush=True)
         print(f"  curl -F image=@photo.jpg {address}/predict", flush=True)
         server.run(sockets=[bound])
     print("stopped")

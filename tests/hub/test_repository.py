@@ -78,6 +78,9 @@ def test_what_was_pushed_predicts_the_same_to_the_bit(
     pd.testing.assert_frame_equal(found, own[found.columns], check_exact=True, check_dtype=False)
     assert not [path for _, path in hub[0].asked if "pytorch_model" in path]
 
+    moved = client.run("-m", "hierclf.cli", "thresholds", "hf://owner/tiny", "--dry-run")
+    assert moved.stdout.endswith("dry run: hf://owner/tiny is as it was\n"), moved.stderr
+
     files["model.safetensors"] = files["model.safetensors"][:-1] + b"?"
     (client.folder / "home").rename(client.folder / "elsewhere")
     damaged = client.run(*predict)
