@@ -66,7 +66,7 @@ def predict(
         directory = resolve_model(mlflow_uri or default_uri(results), model)
         if not ray:
             predict_with_directory(
-                directory,
+                str(directory),
                 images,
                 out,
                 form=form,

@@ -65,8 +65,8 @@ class Proxy(ThreadingHTTPServer):
 
     def __init__(self, port: int) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.behind, self.fault, self.asked = port, None, list[tuple[str, str]]()
-        self.fault: Fault | None
+        self.behind, self.asked = port, list[tuple[str, str]]()
+        self.fault: Fault | None = None
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Nothing: a client that was killed is no error here."""

@@ -89,7 +89,7 @@ def test_a_model_that_is_not_in_the_bucket_is_one_line(
     bucket: Bucket, tmp_path: Path, command: str
 ) -> None:
     (tmp_path / "new.png").write_bytes(pictures(1)[0][1])
-    rest = {
+    rest: dict[str, list[object]] = {
         "thresholds": ["--dry-run"],
         "export": [tmp_path / "x"],
         "explain": [tmp_path / "new.png"],
