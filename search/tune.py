@@ -37,6 +37,9 @@ def tune(
     ] = 1,
     workers_per_trial: Annotated[int, Option(help="data-parallel, on CPUs")] = 1,
     address: Annotated[str | None, Option(help="a running Ray cluster, such as auto")] = None,
+    wait_for_nodes: Annotated[
+        float, Option(help="seconds to wait for a cluster's nodes, which an autoscaler may start")
+    ] = 0,
     mlflow_uri: Annotated[
         str | None, Option(help="an MLflow server; default: a local store")
     ] = None,
@@ -108,7 +111,7 @@ def tune(
                 study_name,
             )
             resources = (gpus_per_trial, workers_per_trial)
-            changed = resources != (1, 1) or dry_run or system_metrics
+            changed = resources != (1, 1) or dry_run or system_metrics or wait_for_nodes
             if any(value is not None for value in fixed) or changed:
                 raise ValueError(
                     "--resume takes the run's own options: beside it, give none but --results, "
@@ -132,6 +135,7 @@ def tune(
             "gpus_per_trial": gpus_per_trial,
             "workers_per_trial": workers_per_trial,
             "address": address,
+            "wait_for_nodes": wait_for_nodes,
             "mlflow_uri": mlflow_uri,
             "registered_model": registered_model or "hierclf",
             "take_over": take_over,

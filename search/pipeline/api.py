@@ -57,6 +57,7 @@ def run(
     gpus_per_trial: float = 1.0,
     workers_per_trial: int = 1,
     address: str | None = None,
+    wait_for_nodes: float = 0.0,
     mlflow_uri: str | None = None,
     registered_model: str = "hierclf",
     results: str | Path = "results",
@@ -96,6 +97,8 @@ def run(
             the trial's one worker uses.
         workers_per_trial: data-parallel workers per trial on CPUs.
         address: a running Ray cluster, such as "auto"; None starts Ray on this machine.
+        wait_for_nodes: seconds to wait until that cluster has the GPUs or cores that one trial
+            takes, or all `gpus`; an autoscaler is asked for them.
         mlflow_uri: an MLflow server or database; None uses an SQLite store in `results`.
         registered_model: name of the model in MLflow's registry; the best version is its champion.
         results: folder of all runs and of the local MLflow store.
@@ -127,6 +130,7 @@ def run(
         gpus_per_trial=gpus_per_trial,
         workers_per_trial=workers_per_trial,
         address=address,
+        wait_for_nodes=wait_for_nodes,
         mlflow_uri=mlflow_uri,
         registered_model=registered_model,
         take_over=take_over,

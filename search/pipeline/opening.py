@@ -78,7 +78,12 @@ def existing_run(
     with _owned(folder):
         folder.sweep()
         options = RunOptions.read(folder.options)
-        options = replace(options, address=address, take_over=take_over or options.take_over)
+        options = replace(
+            options,
+            address=address,
+            wait_for_nodes=0.0 if address is None else options.wait_for_nodes,
+            take_over=take_over or options.take_over,
+        )
         yield folder, load_config(folder.config), options
 
 

@@ -10,6 +10,8 @@ from hierclf.io.atomic import read_json_object
 # MLflow itself refuses slashes and colons only, but the name also stands in addresses and commands.
 _MODEL_NAME = re.compile(r"[\w .-]{1,100}")
 
+_MOST_WAIT_S = 86_400
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
@@ -22,6 +24,7 @@ class RunOptions:
             the trial's one worker uses.
         workers_per_trial: data-parallel workers per trial on CPUs.
         address: a running Ray cluster, such as `auto`; None starts Ray on this machine.
+        wait_for_nodes: seconds to wait for nodes of that cluster; 0 takes it as it is.
         mlflow_uri: an MLflow server or database; None uses the SQLite store in the results folder.
         registered_model: name in MLflow's registry.
         take_over: take the champion alias from a model that was trained on other data.
@@ -36,6 +39,7 @@ class RunOptions:
     gpus_per_trial: float = 1.0
     workers_per_trial: int = 1
     address: str | None = None
+    wait_for_nodes: float = 0.0
     mlflow_uri: str | None = None
     registered_model: str = "hierclf"
     take_over: bool = False
@@ -56,7 +60,16 @@ class RunOptions:
             raise ValueError(
                 f"--workers-per-trial must be at least 1, but got {self.workers_per_trial}"
             )
-
+        if not 0 <= self.wait_for_nodes <= _MOST_WAIT_S:
+            raise ValueError(
+                f"--wait-for-nodes must be from 0 to {_MOST_WAIT_S} seconds, "
+                f"but got {self.wait_for_nodes:g}"
+            )
+        if self.wait_for_nodes and self.address is None:
+            raise ValueError(
+                "--wait-for-nodes waits for nodes of a cluster: give its --address, too, but got "
+                f"{self.wait_for_nodes:g} without one"
+            )
         if not _MODEL_NAME.fullmatch(self.registered_model):
             raise ValueError(
                 "--registered-model must be 1 to 100 letters, digits, spaces, dots, hyphens or "

@@ -22,6 +22,7 @@ from search.pipeline.options import RunOptions
 from search.pipeline.run_folder import RunFolder
 from search.pipeline.same_data import check_images, check_novel, check_pixels, keep_images
 from search.runtime.cluster import plan_resources, start_ray
+from search.runtime.nodes import needed, wait_for_nodes
 from search.runtime.progress import Steps, console, headline
 from search.runtime.signals import end_on_signals
 from search.trials.plan import Plan
@@ -53,11 +54,10 @@ def start_cluster(config: Config, options: RunOptions) -> Plan:
     Raises:
         ValueError: Ray does not start, or a trial could never run.
     """
-    import ray  # after search.runtime.cluster, which sets what Ray reads at its import
-
     start_ray(options.address)
     end_on_signals()  # again: Ray has installed a handler of its own
-    capacity = ray.cluster_resources()
+    needs = needed(options.gpus, options.gpus_per_trial, options.workers_per_trial)
+    capacity = wait_for_nodes(needs, options.wait_for_nodes)
     plan = plan_resources(
         cpus=capacity.get("CPU", 0),
         available_gpus=capacity.get("GPU", 0),

@@ -27,7 +27,8 @@ def start_ray(address: str | None) -> None:
     """Join the cluster at `address`, or start Ray on this machine, bound to loopback.
 
     Raises:
-        ValueError: no cluster answers at `address`, or Ray's state service does not answer.
+        ValueError: no cluster answers at `address`, or one of other versions, or Ray's state
+            service does not answer.
     """
     warnings.filterwarnings("ignore", module="ray")
     # A resumed trial reports its epochs again.
@@ -44,6 +45,9 @@ def start_ray(address: str | None) -> None:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # ConnectionError, ValueError or a plain Exception
         reason = one_line(error)[:300]
+        if reason.startswith("Version mismatch"):
+            what = "a cluster must have this process's versions of Ray and Python, but has others"
+            raise ValueError(f"{what}: {reason}") from None
         what = (
             "Ray must start on this machine, but it did not"
             if address is None
