@@ -94,7 +94,9 @@ def test_the_wheel_holds_both_packages_their_types_and_the_recipes(
     }
     page = {path.relative_to(ROOT).as_posix() for path in (ROOT / "hierclf").glob("*/page/*")}
     assert len({name.rsplit("/", 1)[0] for name in page}) >= 2
-    recipes = {f"hierclf/recipes/{path.name}" for path in (ROOT / "configs").iterdir()}
+    recipes = {
+        f"hierclf/recipes/{path.name}" for path in (ROOT / "configs").iterdir() if path.is_file()
+    }
     own = {name for name in names if ".dist-info/" not in name}
     assert own == sources | recipes | page | {"hierclf/py.typed"}
     assert any(name.endswith("licenses/LICENSE") for name in names)
