@@ -94,6 +94,10 @@ BELOW = {
         *("", "io", "data", "scores", "nets", "rules", "config", "bundle", "training"),
         "discovery",
     },
+    "zeroshot": {
+        *("", "data", "scores", "nets", "rules", "config", "bundle", "training"),
+        "additions",
+    },
     "runtime": {"", "io", "data", "scores", "rules"},
     "serving": {
         *("", "io", "data", "nets", "scores", "rules", "bundle", "predict", "explanations"),

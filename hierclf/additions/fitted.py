@@ -29,6 +29,12 @@ from hierclf.training.prepare import Prepared
 _CPU = torch.device("cpu")
 
 
+def train_epochs(run: FoldRun) -> None:
+    """Train a fold's heads as the configuration says."""
+    for epoch in range(1, run.config.train.epochs + 1):
+        run.train_epoch(epoch)
+
+
 class Fitted(NamedTuple):
     """Heads on all images, and what the folds say of them.
 
@@ -61,6 +67,7 @@ def fit_heads(
     parts: NDArray[np.int64],
     chosen_on: list[str],
     *,
+    train: Callable[[FoldRun], None] = train_epochs,
     progress: Callable[[int, int], None] | None = None,
 ) -> Fitted:
     """Train heads on every fold with the configuration as it is, and choose thresholds.
@@ -70,6 +77,7 @@ def fit_heads(
         config: the configuration, used as it is.
         parts: int64 [C], the part of each known sub-class.
         chosen_on: names of the folds on which its values were chosen.
+        train: gives a fold's heads their weights.
         progress: called as (folds done, folds).
 
     Raises:
@@ -79,8 +87,7 @@ def fit_heads(
     with one_thread():
         for number, fold in enumerate(prepared.folds.values()):
             run = FoldRun(fold, prepared, config, _CPU)
-            for epoch in range(1, config.train.epochs + 1):
-                run.train_epoch(epoch)
+            train(run)
             states = fit_fold_scores(run, names)
             if fold.name == REFIT:
                 final = run, states

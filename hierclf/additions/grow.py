@@ -125,14 +125,14 @@ def add_classes(
     return Grown(out, prepared.cache.hierarchy, added, unreadable, before, fitted, new.notes)
 
 
-def write_model(out: Path, bundle: Bundle, fitted: Fitted, record: TrainingRecord) -> None:
+def write_model(out: Path, bundle: Bundle, fitted: Fitted, record: TrainingRecord | None) -> None:
     """Write a whole model directory at once.
 
     Args:
         out: must not exist.
         bundle: with the heads and scores of `fitted`.
         fitted: what the rest is made of.
-        record: how it was trained.
+        record: how it was trained; None for heads that were not, to which no class can be added.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     with draft_of(out) as draft:
@@ -140,7 +140,8 @@ def write_model(out: Path, bundle: Bundle, fitted: Fitted, record: TrainingRecor
         save_rule(draft, fitted.rule, fitted.calibration)
         save_score_table(draft, fitted.table, fitted.parts, report=fitted.report)
         save_run_images(fitted.run, draft)
-        save_record(draft, record)
+        if record is not None:
+            save_record(draft, record)
 
 
 def _unknown(new: NewImages, known: Hierarchy) -> NewImages:

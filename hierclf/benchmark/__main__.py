@@ -34,6 +34,13 @@ def scores(
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds: 0, 1, ...")] = 3,
     novel_rate: Annotated[float, typer.Option(help="Novel rate of the goal overall.")] = 0.5,
     seen: Annotated[float, typer.Option(help="Seen accuracy of the goal seen-at-least.")] = 0.85,
+    clip: Annotated[
+        str | None,
+        typer.Option(help="A CLIP model of open_clip, for rows of zero-shot classification."),
+    ] = None,
+    clip_weights: Annotated[
+        str, typer.Option(help="Of it: one of open_clip's tags, or a .safetensors file.")
+    ] = "laion2b_s34b_b79k",
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("results/benchmark"),
     debug: Debug = False,
 ) -> None:
@@ -47,7 +54,13 @@ def scores(
             f"overall at {novel_rate:g} novel": Goal("overall", novel_rate=novel_rate),
             f"seen at least {seen:g}": Goal("seen-at-least", seen=seen),
         }
-        rows = run_benchmark(_config(data, config, set_), range(seeds), goals)
+        settings = _config(data, config, set_)
+        others = None
+        if clip is not None:
+            from hierclf.benchmark.zero_shot import zero_shot_on
+
+            others = zero_shot_on(settings, clip, clip_weights, goals)
+        rows = run_benchmark(settings, range(seeds), goals, others=others)
         paths = write_report(rows, out)
         print(summary(rows))
         print("wrote " + ", ".join(map(str, paths)))

@@ -7,7 +7,7 @@ fit every score, and evaluate every rule by cross-fitting, so that no class is u
 rule and to evaluate it. The paper's rule is the first row.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -37,11 +37,15 @@ from hierclf.rules.rule import PAPER_RULE, apply_rule
 from hierclf.rules.score_table import ScoreTable
 from hierclf.training.fold_run import FoldRun
 from hierclf.training.fold_table import fit_fold_scores, tables_by_decoding
+from hierclf.training.folds import Fold
 from hierclf.training.hidden_classes import sub_parts
 from hierclf.training.prepare import Prepared, plan, prepare
 
 Tables = dict[Decoding, ScoreTable]
 Row = dict[str, Any]
+
+OtherRows = Callable[[Config, dict[str, Fold]], Iterable[Row]]
+"""The rows of another system, from a seed's configuration and folds."""
 
 PAPER, FUSED = "paper's rule", "fused score"
 
@@ -205,13 +209,20 @@ def prepare_with_progress(config: Config) -> Prepared:
         )
 
 
-def run_benchmark(config: Config, seeds: Sequence[int], goals: dict[str, Goal]) -> pd.DataFrame:
+def run_benchmark(
+    config: Config,
+    seeds: Sequence[int],
+    goals: dict[str, Goal],
+    *,
+    others: OtherRows | None = None,
+) -> pd.DataFrame:
     """Rows of all seeds, with a column `seed`; images and features are prepared once.
 
     Args:
         config: the configuration, used as it is except for the seed.
         seeds: the seeds of folds and training.
         goals: the goals by title; the balanced goal first.
+        others: rows of another system on the same folds, which follow those of each seed.
     """
     prepared = prepare_with_progress(config)
     rows: list[Row] = []
@@ -225,4 +236,6 @@ def run_benchmark(config: Config, seeds: Sequence[int], goals: dict[str, Goal]) 
             for i, row in enumerate(benchmark_rows(tables, seeded, prepared.cache, goals)):
                 rows.append(row | {"seed": seed})
                 report(i + 1, n_rules)
+        if others is not None:
+            rows += [row | {"seed": seed} for row in others(seeded, folds)]
     return pd.DataFrame(rows)

@@ -7,7 +7,15 @@ import os
 
 # Help shows the groups in the order of these imports.
 # isort: off
-from hierclf.cli import data, predictions, models, classes, configuration, measurements  # noqa: F401
+from hierclf.cli import (  # noqa: F401
+    data,
+    predictions,
+    models,
+    zero_shot,
+    classes,
+    configuration,
+    measurements,
+)
 
 # isort: on
 from hierclf.cli.app import app

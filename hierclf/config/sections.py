@@ -31,9 +31,11 @@ class ModelConfig(Strict):
     """The network."""
 
     backbone: str = "resnet50"
-    """`smallnet`, a torchvision ResNet, or (with the timm extra) the name of any timm model."""
+    """`smallnet`, a torchvision ResNet, (with the timm extra) the name of any timm model, or (with
+    the clip extra) `open_clip:NAME`, the image tower of a CLIP model."""
     weights: str = "default"
-    """`default` (the backbone's published weights), `none`, or a .safetensors / .pth file."""
+    """`default` (the backbone's published weights), `none`, or a .safetensors / .pth file. For
+    `open_clip:NAME` one of open_clip's tags, `none`, or a .safetensors file."""
     freeze: Literal["none", "backbone"] = "none"
     """`backbone`: features are computed once and only the two heads are trained."""
     novel_output: bool = False

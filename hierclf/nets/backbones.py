@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from hierclf.errors import one_line
+from hierclf.nets.clip import PREFIX, ImageTower, image_side, library, load_clip
 from hierclf.scores.base import PretrainedHead
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -32,6 +33,7 @@ class Backbone(NamedTuple):
         mean, std: normalisation of images in [0, 1].
         interpolation: how evaluation images are resized.
         pretrained_head: the classifier head in the weights, if there is one.
+        image_size: the only side of images that it takes, in pixels; None if it takes any.
     """
 
     module: nn.Module
@@ -40,6 +42,7 @@ class Backbone(NamedTuple):
     std: tuple[float, float, float]
     interpolation: Literal["bilinear", "bicubic"]
     pretrained_head: PretrainedHead | None = None
+    image_size: int | None = None
 
 
 def build_backbone(name: str, weights: str) -> Backbone:
@@ -47,14 +50,18 @@ def build_backbone(name: str, weights: str) -> Backbone:
 
     Args:
         name: `smallnet`, a torchvision ResNet (`resnet18`, `resnet50`, `wide_resnet50_2`, ...),
-            or any timm model when timm is installed.
+            `open_clip:` and one of open_clip's models when that is installed, or any timm model
+            when timm is.
         weights: `default` downloads the published weights (for torchvision the best of several:
             IMAGENET1K_V2 for resnet50); `none` starts from random ones; else a .safetensors or
-            .pth file.
+            .pth file. For open_clip see `hierclf.nets.clip.load_clip`.
 
     Raises:
         ValueError: unknown name, weights that cannot be downloaded, or a file that does not fit.
     """
+    if name.startswith(PREFIX):
+        clip = name.removeprefix(PREFIX)
+        return image_backbone(clip, load_clip(clip, weights))
     published = weights == "default"
     if name == "smallnet":
         if published:
@@ -67,6 +74,18 @@ def build_backbone(name: str, weights: str) -> Backbone:
     if weights not in ("default", "none"):
         backbone = backbone._replace(pretrained_head=_load_file(backbone, Path(weights), name))
     return backbone
+
+
+def image_backbone(name: str, model: nn.Module) -> Backbone:
+    """The image tower of a CLIP model that `load_clip` built; its features are unit vectors."""
+    how = library().get_model_preprocess_cfg(model)
+    tower = ImageTower(cast(nn.Module, model.visual))
+    interpolation: Literal["bilinear", "bicubic"] = (
+        "bilinear" if how["interpolation"] == "bilinear" else "bicubic"
+    )
+    width = int(library().get_model_config(name)["embed_dim"])
+    mean, std = tuple(how["mean"]), tuple(how["std"])
+    return Backbone(tower, width, mean, std, interpolation, image_size=image_side(model))
 
 
 def smallnet(width: int = 16) -> nn.Module:

@@ -11,6 +11,8 @@ from hierclf.scores.softmax import log_softmax, logsumexp, softmax
 
 GEN_GAMMA = 0.1
 GEN_CLASSES = 100
+CLIP_SCALE = 100.0
+"""Logits of zero-shot heads are cosines times this, the limit that CLIP's training sets."""
 
 
 def msp(logits: np.ndarray) -> Floats:
@@ -21,6 +23,19 @@ def msp(logits: np.ndarray) -> Floats:
     """
     # In float64: in float32, 1 - p takes only a few values for confident images.
     return (1.0 - softmax(_float64(logits)).max(axis=1)).astype(np.float32)
+
+
+def mcm(logits: np.ndarray) -> Floats:
+    """Maximum concept matching: 1 - maximum of softmax(cosines), in [0, 1 - 1/K].
+
+    Ming et al. 2022, "Delving into Out-of-Distribution Detection with Vision-Language
+    Representations", at their temperature of 1: what is nearer to one class's words than to the
+    others' is known. For heads on images it is `msp` at the temperature `CLIP_SCALE`.
+
+    Args:
+        logits: float [N, K], cosines times `CLIP_SCALE`.
+    """
+    return msp(_float64(logits) / CLIP_SCALE)
 
 
 def max_logit(logits: np.ndarray) -> Floats:

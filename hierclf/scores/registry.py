@@ -5,7 +5,7 @@ A new score is one more entry.
 
 from hierclf.scores.base import Score, feature_score, logit_score
 from hierclf.scores.knn import knn_score
-from hierclf.scores.logit import energy_score, entropy, gen, max_logit, msp
+from hierclf.scores.logit import energy_score, entropy, gen, max_logit, mcm, msp
 from hierclf.scores.mahalanobis import (
     fit_within,
     mahalanobis_score,
@@ -26,6 +26,7 @@ from hierclf.scores.subspace import fit_residual, fit_vim, score_residual, score
 
 SCORES: dict[str, Score] = {
     "msp": logit_score(msp),
+    "mcm": logit_score(mcm),
     "max_logit": logit_score(max_logit),
     "energy": energy_score(),
     "entropy": logit_score(entropy),

@@ -81,6 +81,7 @@ def prepare(
     plan(cache, config)  # fails early where nothing can be hidden
     if backbone is None:  # fails early on an invalid one
         backbone = build_backbone(config.model.backbone, config.model.weights)
+    _check_image_size(config, backbone)
     head = _pretrained_head(config, backbone)
     novel = prepare_novel(
         config,
@@ -212,6 +213,14 @@ def configured_hidden(hierarchy: Hierarchy, config: Config) -> Hidden:
         mixed_share=config.folds.mixed_share,
         seed=config.seed,
     )
+
+
+def _check_image_size(config: Config, backbone: Backbone) -> None:
+    if backbone.image_size not in (None, config.model.image_size):
+        raise ValueError(
+            f"model.image_size must be {backbone.image_size} for {config.model.backbone}, but got "
+            f"{config.model.image_size}"
+        )
 
 
 def _pretrained_head(config: Config, backbone: Backbone) -> PretrainedHead | None:

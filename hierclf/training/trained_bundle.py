@@ -5,22 +5,23 @@ from pathlib import Path
 from hierclf.bundle.directory import Bundle
 from hierclf.bundle.training_images_file import save_training_images
 from hierclf.data.preprocessing import Preprocessing
-from hierclf.nets.backbones import build_backbone
+from hierclf.nets.backbones import Backbone, build_backbone
 from hierclf.nets.two_heads import TwoHeadNet
 from hierclf.scores import State
 from hierclf.scores.knn import bank_rows
 from hierclf.training.fold_run import FoldRun
 
 
-def bundle_from_run(run: FoldRun, states: State) -> Bundle:
+def bundle_from_run(run: FoldRun, states: State, *, backbone: Backbone | None = None) -> Bundle:
     """The bundle of a trained network, on the CPU; heads on frozen features get their backbone.
 
     Args:
         run: the trained network.
         states: from `fit_fold_scores` with the configuration's scores.
+        backbone: what `config.model` names, built; None builds it.
     """
     model = run.config.model
-    backbone = build_backbone(model.backbone, model.weights)
+    backbone = backbone or build_backbone(model.backbone, model.weights)
     net = run.evaluated
     net = net if isinstance(net, TwoHeadNet) else TwoHeadNet(backbone, net)  # type: ignore[arg-type]
     return Bundle(

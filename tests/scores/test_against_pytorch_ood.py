@@ -19,6 +19,7 @@ TRAIN, LABELS = drawn()
 NEW = far()
 LOGIT_SCORES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "msp": lambda logits: 1.0 + theirs.MaxSoftmax.score(logits),
+    "mcm": lambda logits: 1.0 + theirs.MaxSoftmax.score(logits / 100.0),
     "max_logit": theirs.MaxLogit.score,
     "energy": theirs.EnergyBased.score,
     "entropy": theirs.Entropy.score,

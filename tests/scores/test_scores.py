@@ -21,7 +21,7 @@ from hierclf.scores import rows as rows_module
 from hierclf.scores.rows import by_chunks, stratified_rows, unit_rows
 from tests.drawn_scores import drawn, far, score, stored
 
-OF_LOGITS = {"msp", "max_logit", "energy", "entropy", "gen"}
+OF_LOGITS = {"msp", "mcm", "max_logit", "energy", "entropy", "gen"}
 LOOKS_AT_FEATURES = sorted(set(SCORES) - OF_LOGITS)
 NEEDS_SPREAD = sorted(set(LOOKS_AT_FEATURES) - {"knn", "nnguide", *PRETRAINED_SCORES})
 
