@@ -1,5 +1,6 @@
 """Fixtures that several test modules share."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import settings
 
 import search  # noqa: F401  it sets what Ray reads while it is imported, by whichever test
-from tests.searches import TINY, Ended, Place, tiny, tune
+from tests.searches import TINY, Ended, Place, frozen, tiny, tune
 
 # A busy machine must not fail a claim about values.
 settings.register_profile("suite", deadline=None)
@@ -59,6 +60,22 @@ def started_ray() -> Iterator[None]:
     ray.shutdown()
 
 
+@pytest.fixture(scope="module")
+def local_ray() -> Iterator[None]:
+    """A Ray with as little as a trial without workers needs."""
+    import ray
+
+    ray.init(
+        address="local",  # left to itself, Ray joins one that another process has started
+        include_dashboard=False,
+        num_cpus=1,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    yield
+    ray.shutdown()
+
+
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """Where the searches of all tests go; they share an image cache."""
@@ -69,8 +86,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 @pytest.fixture(scope="session")
 def finished(place: Place) -> Ended:
-    """A tiny search, run to its end as `one`; it takes about a minute."""
-    ended = tune(*tiny(place, "one"), cache=place.cache)
+    """A tiny search over heads on frozen features, run to its end as `one`."""
+    ended = tune(*tiny(place, "one", *frozen(place)), cache=place.cache)
     assert ended.code == 0, ended
     return ended
 

@@ -115,6 +115,21 @@ def killed_after(line: str, *options: str | Path, cache: Path, timeout: float = 
     return said
 
 
+def frozen(place: Place) -> list[str]:
+    """Options of a search that trains heads only: its trials share processes, without Ray Train."""
+    import torch  # as below, few tests need it
+    from safetensors.torch import save_file
+
+    from hierclf.nets.backbones import build_backbone
+
+    weights = place.cache.parent / "smallnet.safetensors"
+    torch.manual_seed(0)
+    save_file(build_backbone("smallnet", "none").module.state_dict(), weights)
+    options = ["model.freeze=backbone", f"model.weights={weights}", "train.views=1"]
+    options.append("data.group_by=.+")  # features of random weights find bursts everywhere
+    return [word for option in options for word in ("--set", option)]
+
+
 def tiny(place: Place, name: str, *options: str) -> list[str]:
     given = ["--config", str(place.config), "--gpus", "0", "--name", name]
     return [*given, "--results", str(place.results), *options]

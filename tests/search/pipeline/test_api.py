@@ -51,7 +51,7 @@ def test_data_without_a_recipe_get_the_one_that_suits_the_machine(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("started_ray")
+@pytest.mark.usefixtures("local_ray")
 def test_a_process_in_which_ray_runs_is_refused(tmp_path: Path) -> None:
     import ray
 

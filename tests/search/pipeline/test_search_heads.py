@@ -7,18 +7,16 @@ from typing import NamedTuple
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from hierclf.bundle.directory import load_bundle
 from hierclf.config import load_config
-from hierclf.nets.backbones import build_backbone
 from hierclf.training.fold_run import FoldRun
 from hierclf.training.prepare import prepare
 from hierclf.training.record import load_record
 from search.pipeline.run_folder import read_json
 from search.tracking import store
 from search.trials.epochs import run_epochs
-from tests.searches import Place, runs_of, stages, tiny, tune
+from tests.searches import Place, frozen, runs_of, stages, tiny, tune
 
 pytestmark = pytest.mark.slow
 FOLDS = ("sub0", "super0")
@@ -30,16 +28,6 @@ class Heads(NamedTuple):
     place: Place
     run: Path
     trials: pd.DataFrame
-
-
-def frozen(place: Place) -> list[str]:
-    """Options of a tiny search with a frozen smallnet."""
-    weights = place.cache.parent / "smallnet.safetensors"
-    torch.manual_seed(0)
-    save_file(build_backbone("smallnet", "none").module.state_dict(), weights)
-    options = ["model.freeze=backbone", f"model.weights={weights}", "train.views=1"]
-    options.append("data.group_by=.+")  # features of random weights find bursts everywhere
-    return [word for option in options for word in ("--set", option)]
 
 
 @pytest.fixture(scope="module")

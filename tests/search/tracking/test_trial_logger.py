@@ -3,14 +3,13 @@
 import logging
 import pickle
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-import ray
 from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
@@ -28,13 +27,6 @@ def mlflow_place(mlflow_uri: str, mlflow_experiment: str) -> tuple[str, str]:
 def logger(mlflow_place: tuple[str, str], tmp_path: Path) -> TrialLogger:
     parent = store.start_search(*mlflow_place, "search", {}, {})
     return TrialLogger(Place(*mlflow_place, parent), tmp_path / "outbox.jsonl")
-
-
-@pytest.fixture(scope="module")
-def local_ray() -> Iterator[None]:
-    ray.init(include_dashboard=False, num_cpus=1, log_to_driver=False, logging_level=logging.ERROR)
-    yield
-    ray.shutdown()
 
 
 def stand_in(trial_id: str = "t1", **values: Any) -> Any:
