@@ -53,6 +53,10 @@ class ModelConfig(Strict):
         return self
 
 
+# Keys of `train` that change how a backbone is trained.
+_OF_WHOLE_NETWORKS = ("contrastive", "layer_decay", "head_epochs", "mix")
+
+
 class ThresholdConfig(Strict):
     """The search for the score and the threshold of each level."""
 
@@ -114,11 +118,33 @@ class Config(Strict):
         return self
 
     @model_validator(mode="after")
-    def _frozen_features_do_not_move(self) -> "Config":
-        if self.model.freeze == "backbone" and self.train.contrastive:
+    def _frozen_backbone_is_not_trained(self) -> "Config":
+        if self.model.freeze == "none":
+            return self
+        for name in _OF_WHOLE_NETWORKS:
+            value = getattr(self.train, name)
+            if value != TrainConfig.model_fields[name].default:
+                raise ValueError(
+                    f"train.{name} needs model.freeze=none (a frozen backbone is not trained, and "
+                    f"its features are computed beforehand), but got train.{name}={value}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _only_heads_are_no_training(self) -> "Config":
+        if self.train.head_epochs >= self.train.epochs:
             raise ValueError(
-                "train.contrastive needs model.freeze=none (it moves features, and those of a "
-                f"frozen backbone stay), but got train.contrastive={self.train.contrastive:g}"
+                "train.head_epochs must be below train.epochs, but got "
+                f"{self.train.head_epochs} and {self.train.epochs}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _streams_are_only_shuffled(self) -> "Config":
+        if self.data.stream and self.train.sampling != "shuffle":
+            raise ValueError(
+                "data.stream=true needs train.sampling=shuffle (a stream has an order of its own), "
+                f"but got train.sampling={self.train.sampling}"
             )
         return self
 

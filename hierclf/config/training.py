@@ -23,6 +23,23 @@ class TrainConfig(Strict):
     """Learning rate of AdamW at the start; it falls along a cosine."""
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     """Weight decay of AdamW."""
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Fraction of the steps in which the learning rate rises to lr before it falls."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """A layer of the backbone learns at this times the rate of the one after it; with freeze: \
+    none."""
+    head_epochs: Annotated[int, Field(ge=0)] = 0
+    """First epochs in which only the heads are trained, the backbone after them; with freeze: \
+    none."""
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    """Parts that a batch is computed in, one after the other, which takes less memory."""
+    sampling: Literal["shuffle", "balanced"] = "shuffle"
+    """`balanced`: an epoch draws images with replacement, of every sub-class equally often."""
+    mix: Literal["none", "mixup", "cutmix", "both"] = "none"
+    """Mix each image of a batch, and its labels, with another; `both` draws one of the two for \
+    each batch; with freeze: none."""
+    mix_alpha: Positive = 0.2
+    """Share of the other image is drawn from Beta(alpha, alpha); used with mix only."""
     strength: Annotated[float, Field(ge=0, le=3)] = 1.0
     """Augmentation strength: 0 is none, 1 is the paper's recipe."""
     sub_weight: Positive = 1.0

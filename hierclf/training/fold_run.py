@@ -6,7 +6,7 @@ Shape legend: B images of a batch, N images.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -15,17 +15,19 @@ from torch import Tensor, nn
 from hierclf.config import Config
 from hierclf.data.stream import ImageStream
 from hierclf.io.tensors import load_tensors, save_tensors
-from hierclf.nets.backbones import build_backbone
 from hierclf.nets.inference import images_at_a_time
-from hierclf.nets.two_heads import Outputs, TwoHeadNet, TwoHeads, score_inputs
+from hierclf.nets.two_heads import Outputs, TwoHeadNet, score_inputs
 from hierclf.scores import ScoreInputs
 from hierclf.training.averages import averaged, make_average, mean_heads, with_seed
+from hierclf.training.construction import build_inputs, build_network
 from hierclf.training.folds import Fold
-from hierclf.training.inputs import Inputs, feature_inputs, image_inputs
+from hierclf.training.inputs import Inputs
 from hierclf.training.loop import NonFiniteLossError, network_outputs, train_epoch
 from hierclf.training.losses import make_loss, make_tree
+from hierclf.training.mixing import make_mix
 from hierclf.training.optimisation import make_optimisation, pick_precision, restore_layout
 from hierclf.training.prepare import Prepared
+from hierclf.training.samplers import balanced
 
 
 class Replica(NamedTuple):
@@ -81,17 +83,17 @@ class FoldRun:
         self.cache = prepared.cache
         self.precision = pick_precision(config.train.precision, device)
         with _seeded(config.seed, device):
-            net, self.interpolation = _network(fold, prepared, config)
+            net, self.interpolation = build_network(fold, prepared, config)
         self.net = net.to(device)
         parents = np.asarray(self.cache.hierarchy.sub_to_super)[fold.known_sub]
         tree = make_tree(torch.from_numpy(np.searchsorted(fold.known_super, parents)).to(device))
-        self.loss = make_loss(config.train, tree)
+        self.loss, self.mix = make_loss(config.train, tree), make_mix(config.train)
         self.average = make_average(self.net, config.train)
         self.others = [
             FoldRun(fold, prepared, with_seed(config, number), device, replica=replica)
             for number in range(1, config.train.seeds)
         ]
-        self.inputs = _inputs(prepared, config, device, self.interpolation)
+        self.inputs = build_inputs(prepared, config, device, self.interpolation)
         self.eval_batch_size = config.train.eval_batch_size
         if prepared.features is None:
             most, size = self.eval_batch_size, config.model.image_size
@@ -105,6 +107,7 @@ class FoldRun:
             n_steps=self.steps * config.train.epochs,
             device=device,
             precision=self.precision,
+            head_steps=self.steps * config.train.head_epochs,
         )
 
     def train_epoch(self, epoch: int) -> float:
@@ -140,11 +143,18 @@ class FoldRun:
                 loss=self.loss,
                 config=train,
                 precision=self.precision,
+                mix=self.mix,
+                still=self._still(epoch),
                 after_step=self._average if train.average == "ema" else lambda: None,
             )
         if train.average == "snapshots" and epoch > train.epochs - train.snapshots:
             self._average()
         return loss
+
+    def _still(self, epoch: int) -> nn.Module | None:
+        """The backbone while only the heads are trained (LP-FT, Kumar et al., ICLR 2022)."""
+        only_heads = epoch <= self.config.train.head_epochs
+        return self.net.backbone if only_heads and isinstance(self.net, TwoHeadNet) else None
 
     def _average(self) -> None:
         assert self.average is not None
@@ -161,6 +171,9 @@ class FoldRun:
         rng, images = np.random.default_rng([self.config.seed, epoch]), self.cache.images
         if isinstance(images, ImageStream):
             order = images.shuffled(self.fold.train, rng)
+        elif self.config.train.sampling == "balanced":
+            rows = self.fold.train
+            order = balanced(rows, self.cache.sub_labels[rows], rng)
         else:
             order = rng.permutation(self.fold.train)
         # Batches of nearly equal size: no image is dropped and no tiny last batch upsets BatchNorm.
@@ -194,7 +207,7 @@ class FoldRun:
         novel = self.prepared.novel
         assert novel is not None
         views = self.prepared._replace(cache=novel.cache, features=novel.features)
-        inputs = _inputs(views, self.config, self.device, self.interpolation)
+        inputs = build_inputs(views, self.config, self.device, self.interpolation)
         return self._outputs(inputs, np.arange(len(novel.classes)))
 
     def _outputs(self, inputs: Inputs, rows: np.ndarray) -> ScoreInputs:
@@ -255,42 +268,3 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
-
-
-def _network(
-    fold: Fold, prepared: Prepared, config: Config
-) -> tuple[nn.Module, Literal["bilinear", "bicubic"]]:
-    """Two heads on features, or a whole network on images, and how it wants images resized."""
-    n_super, n_sub = len(fold.known_super), len(fold.known_sub)
-    novel_output = config.model.novel_output
-    if prepared.features is not None:
-        width = prepared.features.shape[2]
-        return TwoHeads(width, n_super, n_sub, novel_output=novel_output), "bilinear"
-    backbone = build_backbone(config.model.backbone, config.model.weights)
-    heads = TwoHeads(backbone.n_features, n_super, n_sub, novel_output=novel_output)
-    net = TwoHeadNet(backbone, heads).to(memory_format=torch.channels_last)
-    return net, backbone.interpolation
-
-
-def _inputs(
-    prepared: Prepared,
-    config: Config,
-    device: torch.device,
-    interpolation: Literal["bilinear", "bicubic"],
-) -> Inputs:
-    """What feeds a network: features where there are some, else images."""
-    if prepared.features is not None:
-        return feature_inputs(
-            prepared.features,
-            strength=config.train.strength,
-            max_strength=config.max_strength,
-            device=device,
-        )
-    return image_inputs(
-        prepared.cache.images,
-        size=config.model.image_size,
-        crop_fraction=config.model.crop_fraction,
-        interpolation=interpolation,
-        strength=config.train.strength,
-        device=device,
-    )

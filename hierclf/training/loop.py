@@ -5,6 +5,7 @@ Shape legend: B images, S super-classes, C sub-classes, D features.
 
 import contextlib
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from hierclf.config import TrainConfig
 from hierclf.nets.two_heads import Outputs, known_outputs
 from hierclf.training.inputs import Inputs
 from hierclf.training.losses import Loss
+from hierclf.training.mixing import Mix
 from hierclf.training.optimisation import Optimisation, Precision
 
 
@@ -32,25 +34,39 @@ def train_step(
     loss: Loss,
     config: TrainConfig,
     precision: Precision,
+    mix: Mix | None = None,
 ) -> Tensor:
     """One optimiser step. Nothing here waits for the device.
+
+    A batch that is computed in parts gives the gradient of the whole; BatchNorm, and a loss that
+    compares images, see one part at a time.
 
     Returns:
         The detached loss, a float scalar on the device.
     """
     optimizer, schedule, scaler = optimisation
     optimizer.zero_grad(set_to_none=True)
-    with _autocast(inputs.device, precision):
-        outputs = net(inputs)
-    value = loss(outputs, super_labels, sub_labels)
-    scaler.scale(value).backward()
+    inputs, own = (inputs, 1.0) if mix is None else mix(inputs)
+    others = super_labels.roll(1), sub_labels.roll(1)
+    values = []
+    for part in _parts(len(inputs), config.accumulate):
+        with _autocast(inputs.device, precision):
+            outputs = net(inputs[part])
+        value = loss(outputs, super_labels[part], sub_labels[part])
+        if own < 1:
+            of_others = loss(outputs, *(labels[part] for labels in others))
+            value = own * value + (1 - own) * of_others
+        if config.accumulate > 1:
+            value = value * ((part.stop - part.start) / len(inputs))
+        scaler.scale(value).backward()
+        values.append(value.detach())
     if config.clip_norm is not None:
         scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(net.parameters(), config.clip_norm)
     scaler.step(optimizer)
     scaler.update()
     schedule.step()
-    return value.detach()
+    return values[0] if len(values) == 1 else torch.stack(values).sum()
 
 
 def train_epoch(
@@ -61,11 +77,15 @@ def train_epoch(
     loss: Loss,
     config: TrainConfig,
     precision: Precision,
+    mix: Mix | None = None,
+    still: nn.Module | None = None,
     after_step: Callable[[], None] = lambda: None,
 ) -> float:
     """Run over the batches of (inputs, super labels, sub labels) once.
 
     Args:
+        mix: mixes images and their labels.
+        still: a part of the network that stays in evaluation mode.
         after_step: called after every step.
 
     Returns:
@@ -76,6 +96,8 @@ def train_epoch(
             losses are looked at once, after the last step, so that no step waits for the device.
     """
     net.train()
+    if still is not None:
+        still.eval()
     steps = []
     for inputs, super_labels, sub_labels in batches:
         value = train_step(
@@ -87,6 +109,7 @@ def train_epoch(
             loss=loss,
             config=config,
             precision=precision,
+            mix=mix,
         )
         steps.append(value)
         after_step()
@@ -125,6 +148,13 @@ def network_outputs(
             outputs = net(batch)
         parts.append([tensor.float().cpu() for tensor in known_outputs(outputs, n_super, n_sub)])
     return Outputs(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+
+
+def _parts(n_images: int, n_parts: int) -> list[slice]:
+    """A batch in parts of two images or more, which BatchNorm needs; one where it is too small."""
+    n_parts = max(1, min(n_parts, n_images // 2))
+    bounds = [n_images * i // n_parts for i in range(n_parts + 1)]
+    return [slice(*pair) for pair in pairwise(bounds)]
 
 
 def _autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[Any]:

@@ -198,8 +198,9 @@ def test_the_counter_of_waits_sees_one() -> None:
         {"loss": "focal", "consistency": 1.0, "contrastive": 1.0},
         {"loss": "soft_labels", "logit_norm": 0.1},
         {"loss": "hierarchical"},
+        {"warmup": 0.5, "layer_decay": 0.5, "accumulate": 2, "sampling": "balanced"},
     ],
-    ids=["plain", "clipped", "focal", "soft", "hierarchical"],
+    ids=["plain", "clipped", "focal", "soft", "hierarchical", "rates"],
 )
 def test_no_step_waits_for_the_device(options: dict[str, Any]) -> None:
     run = run_of(config_of(**options))
