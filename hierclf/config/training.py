@@ -33,8 +33,12 @@ class TrainConfig(Strict):
     none."""
     accumulate: Annotated[int, Field(ge=1)] = 1
     """Parts that a batch is computed in, one after the other, which takes less memory."""
-    sampling: Literal["shuffle", "balanced"] = "shuffle"
-    """`balanced`: an epoch draws images with replacement, of every sub-class equally often."""
+    sampling: Literal["shuffle", "balanced", "hard", "curriculum"] = "shuffle"
+    """The others draw with replacement: `balanced` every sub-class equally often; `hard` images \
+    of a large loss more often; `curriculum` those of a small loss, less and less so."""
+    hardness: Annotated[float, Field(gt=1)] = 10.0
+    """How many times as often the image at one end of the ranks of losses is drawn as the one at \
+    the other; used with sampling: hard or curriculum only."""
     mix: Literal["none", "mixup", "cutmix", "both"] = "none"
     """Mix each image of a batch, and its labels, with another; `both` draws one of the two for \
     each batch; with freeze: none."""

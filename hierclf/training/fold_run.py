@@ -3,6 +3,7 @@
 Shape legend: B images of a batch, N images.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ from hierclf.training.losses import make_loss, make_tree
 from hierclf.training.mixing import make_mix
 from hierclf.training.optimisation import make_optimisation, pick_precision, restore_layout
 from hierclf.training.prepare import Prepared
-from hierclf.training.samplers import balanced
+from hierclf.training.samplers import balanced, by_loss, image_losses
 
 
 class Replica(NamedTuple):
@@ -171,13 +172,44 @@ class FoldRun:
         rng, images = np.random.default_rng([self.config.seed, epoch]), self.cache.images
         if isinstance(images, ImageStream):
             order = images.shuffled(self.fold.train, rng)
-        elif self.config.train.sampling == "balanced":
-            rows = self.fold.train
-            order = balanced(rows, self.cache.sub_labels[rows], rng)
         else:
-            order = rng.permutation(self.fold.train)
+            order = self._order(epoch, rng)
         # Batches of nearly equal size: no image is dropped and no tiny last batch upsets BatchNorm.
         return [rows[self.rank :: self.world] for rows in np.array_split(order, self.steps)]
+
+    def _order(self, epoch: int, rng: np.random.Generator) -> np.ndarray:
+        """The training rows as an epoch shows them, the same for all processes of a trial."""
+        rows, train = self.fold.train, self.config.train
+        if train.sampling == "balanced":
+            return balanced(rows, self.cache.sub_labels[rows], rng)
+        if train.sampling == "shuffle" or epoch == 1:  # a new network's losses say nothing
+            return rng.permutation(rows)
+        power = 1.0
+        if train.sampling == "curriculum":
+            power = (epoch - train.epochs) / (train.epochs - 1)
+        return by_loss(rows, self._losses(), rng, hardness=train.hardness**power)
+
+    def _losses(self) -> np.ndarray:
+        """The loss of each training image without augmentation, float32 [N].
+
+        The first of several processes computes it for all, so that they draw the same images.
+        """
+        rows = self.fold.train
+        losses = np.full(len(rows), np.nan, np.float32)
+        if self.rank == 0:
+            with contextlib.suppress(NonFiniteLossError):  # raised below, in every process
+                losses = image_losses(
+                    self.outputs(rows),
+                    *(labels.cpu().numpy() for labels in self._labels(rows)),
+                    sub_weight=self.config.train.sub_weight,
+                )
+        if self.world > 1:
+            shared = torch.from_numpy(losses).to(self.device)
+            torch.distributed.broadcast(shared, 0)
+            losses = shared.cpu().numpy()
+        if not np.isfinite(losses).all():
+            raise NonFiniteLossError("the losses that choose images must be finite, but are not")
+        return losses
 
     def _labels(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """Super and sub labels as the heads number them, int64 [B] each."""

@@ -4,7 +4,11 @@ Shape legend: N training images.
 """
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.nn.functional import cross_entropy
+
+from hierclf.scores import ScoreInputs
 
 
 def balanced(
@@ -22,4 +26,51 @@ def balanced(
     """
     _, which, counts = np.unique(labels, return_inverse=True, return_counts=True)
     weights = 1 / counts[which]
+    return rng.choice(rows, size=len(rows), p=weights / weights.sum())
+
+
+def image_losses(
+    outputs: ScoreInputs,
+    super_labels: NDArray[np.int64],
+    sub_labels: NDArray[np.int64],
+    *,
+    sub_weight: float,
+) -> NDArray[np.float32]:
+    """The cross-entropy of the super head plus sub_weight times that of the sub head, float32 [N].
+
+    Args:
+        outputs: logits [N, S] and [N, C].
+        super_labels: int64 [N], columns of the logits.
+        sub_labels: int64 [N], the same.
+        sub_weight: as in training.
+    """
+    parts = [
+        cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels), reduction="none")
+        for logits, labels in (
+            (outputs.super_logits, super_labels),
+            (outputs.sub_logits, sub_labels),
+        )
+    ]
+    return (parts[0] + sub_weight * parts[1]).numpy()
+
+
+def by_loss(
+    rows: NDArray[np.int64],
+    losses: NDArray[np.float32],
+    rng: np.random.Generator,
+    *,
+    hardness: float,
+) -> NDArray[np.int64]:
+    """Draw N of N images with replacement, by the rank of their losses.
+
+    Chances form a geometric series (as in Loshchilov and Hutter, "Online Batch Selection", 2015).
+
+    Args:
+        rows: int64 [N], indices of images.
+        losses: [N], finite.
+        rng: source of all randomness.
+        hardness: chance of the largest loss over that of the smallest, above 0.
+    """
+    ranks = np.argsort(np.argsort(losses, kind="stable")) / max(1, len(losses) - 1)
+    weights = hardness**ranks
     return rng.choice(rows, size=len(rows), p=weights / weights.sum())

@@ -1,19 +1,16 @@
-"""Claims about mixed images and labels, and about drawing classes equally often."""
+"""Claims about mixed images and labels."""
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from hierclf.config import TrainConfig
 from hierclf.nets.two_heads import Outputs
-from hierclf.training.fold_run import Replica
 from hierclf.training.loop import train_step
 from hierclf.training.losses import make_loss, make_tree
 from hierclf.training.mixing import make_mix
 from hierclf.training.optimisation import make_optimisation
-from hierclf.training.samplers import balanced
-from tests.fold_runs import CACHE, config_of, run_of
+from tests.fold_runs import config_of, run_of
 from tests.two_heads import FP32, heads
 
 IMAGES = torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -93,25 +90,3 @@ def test_a_network_trains_on_mixed_batches_the_same_way_twice(kind: str) -> None
     losses = [run.train_epoch(1) for run in runs]
     assert losses[0] == losses[1]
     assert losses[0] != run_of().train_epoch(1)
-
-
-def test_balanced_sampling_draws_every_class_equally_often() -> None:
-    labels = np.repeat([3, 7, 8], [5, 80, 15])
-    rows = np.arange(1000, 1100)
-    rng = np.random.default_rng(0)
-    drawn = np.concatenate([balanced(rows, labels, rng) for _ in range(100)])
-    assert len(drawn) == 100 * 100
-    counts = np.array([np.isin(drawn, rows[labels == c]).sum() for c in (3, 7, 8)])
-    # Of a binomial of 10,000 draws and chance 1/3, the standard deviation is 47.
-    np.testing.assert_allclose(counts, 10_000 / 3, atol=5 * 47)
-    alike = np.bincount(drawn[np.isin(drawn, rows[:5])] - 1000)
-    assert alike.min() > 0.8 * alike.max()  # within a class, images are alike, too
-
-
-def test_workers_divide_the_same_balanced_batches() -> None:
-    config = config_of(sampling="balanced")
-    whole = run_of(config)._batches(3)
-    halves = [run_of(config, replica=Replica(rank, 2))._batches(3) for rank in (0, 1)]
-    for batch, left, right in zip(whole, *halves, strict=True):
-        assert sorted([*left, *right]) == sorted(batch)
-        assert set(CACHE.sub_labels[batch]) <= set(range(16))

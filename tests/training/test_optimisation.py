@@ -110,8 +110,9 @@ def test_the_first_epochs_train_the_heads_and_leave_the_backbone_as_it_is() -> N
     [
         {"warmup": 0.3, "layer_decay": 0.7, "head_epochs": 1},
         {"accumulate": 2, "mix": "both", "sampling": "balanced"},
+        {"sampling": "hard", "average": "ema"},
     ],
-    ids=["rates", "batches"],
+    ids=["rates", "batches", "hard"],
 )
 def test_training_goes_on_after_a_restart_bit_by_bit(
     tmp_path: Path, options: dict[str, Any]
@@ -174,6 +175,7 @@ def test_what_trains_a_backbone_is_refused_with_a_frozen_one(override: str) -> N
         (["train.head_epochs=15"], "head_epochs must be below train.epochs, but got 15 and 15"),
         (["train.mix=cutout"], "'none', 'mixup', 'cutmix' or 'both'"),
         (["train.sampling=balanced", "data.stream=true"], "needs train.sampling=shuffle"),
+        (["train.hardness=1"], "greater than 1"),
     ],
 )
 def test_a_wrong_value_is_one_line(overrides: list[str], said: str) -> None:
