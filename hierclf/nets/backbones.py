@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hierclf.errors import one_line
 from hierclf.nets.clip import PREFIX, ImageTower, image_side, library, load_clip
+from hierclf.nets.mirror import MIRROR, Mirrored
 from hierclf.scores.base import PretrainedHead
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -51,7 +52,8 @@ def build_backbone(name: str, weights: str) -> Backbone:
     Args:
         name: `smallnet`, a torchvision ResNet (`resnet18`, `resnet50`, `wide_resnet50_2`, ...),
             `open_clip:` and one of open_clip's models when that is installed, or any timm model
-            when timm is.
+            when timm is; `NAME+mirror` averages the features of an image and its mirror image in
+            evaluation.
         weights: `default` downloads the published weights (for torchvision the best of several:
             IMAGENET1K_V2 for resnet50); `none` starts from random ones; else a .safetensors or
             .pth file. For open_clip see `hierclf.nets.clip.load_clip`.
@@ -59,6 +61,9 @@ def build_backbone(name: str, weights: str) -> Backbone:
     Raises:
         ValueError: unknown name, weights that cannot be downloaded, or a file that does not fit.
     """
+    if name.endswith(MIRROR):
+        backbone = build_backbone(name.removesuffix(MIRROR), weights)
+        return backbone._replace(module=Mirrored(backbone.module))
     if name.startswith(PREFIX):
         clip = name.removeprefix(PREFIX)
         return image_backbone(clip, load_clip(clip, weights))

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from hierclf.config import TrainConfig
+from hierclf.nets.mirror import Mirrored
 from hierclf.nets.two_heads import TwoHeadNet
 
 FINAL_LR = 1e-6
@@ -113,6 +114,8 @@ def backbone_layers(backbone: nn.Module) -> list[list[nn.Parameter]]:
     belong to the layer before them; the backbone's own parameters, such as the embedding of
     positions, to the first layer.
     """
+    if isinstance(backbone, Mirrored):
+        return backbone_layers(backbone.module)
     layers = [list(backbone.parameters(recurse=False))]
     begun = False
     for child in backbone.children():
