@@ -28,7 +28,10 @@ from hierclf.scores.renamed import current_names, warn_of_former_names
 
 
 class ModelConfig(Strict):
-    """The network."""
+    """The network.
+
+    A backbone `NAME+mirror` evaluates the mean of the features of an image and its mirror image.
+    """
 
     backbone: str = "resnet50"
     """`smallnet`, a torchvision ResNet, (with the timm extra) the name of any timm model, or (with

@@ -28,7 +28,7 @@ from hierclf.training.losses import make_loss, make_tree
 from hierclf.training.mixing import make_mix
 from hierclf.training.optimisation import make_optimisation, pick_precision, restore_layout
 from hierclf.training.prepare import Prepared
-from hierclf.training.samplers import balanced, by_loss, image_losses
+from hierclf.training.samplers import balanced, by_loss, image_losses, of_first_worker
 
 
 class Replica(NamedTuple):
@@ -186,14 +186,11 @@ class FoldRun:
             return rng.permutation(rows)
         power = 1.0
         if train.sampling == "curriculum":
-            power = (epoch - train.epochs) / (train.epochs - 1)
+            power = min(0.0, (epoch - train.epochs) / max(1, train.epochs - 1))
         return by_loss(rows, self._losses(), rng, hardness=train.hardness**power)
 
     def _losses(self) -> np.ndarray:
-        """The loss of each training image without augmentation, float32 [N].
-
-        The first of several processes computes it for all, so that they draw the same images.
-        """
+        """The loss of each training image as evaluated, float32 [N]; the first worker's for all."""
         rows = self.fold.train
         losses = np.full(len(rows), np.nan, np.float32)
         if self.rank == 0:
@@ -204,9 +201,7 @@ class FoldRun:
                     sub_weight=self.config.train.sub_weight,
                 )
         if self.world > 1:
-            shared = torch.from_numpy(losses).to(self.device)
-            torch.distributed.broadcast(shared, 0)
-            losses = shared.cpu().numpy()
+            losses = of_first_worker(losses, self.device)
         if not np.isfinite(losses).all():
             raise NonFiniteLossError("the losses that choose images must be finite, but are not")
         return losses

@@ -74,3 +74,15 @@ def by_loss(
     ranks = np.argsort(np.argsort(losses, kind="stable")) / max(1, len(losses) - 1)
     weights = hardness**ranks
     return rng.choice(rows, size=len(rows), p=weights / weights.sum())
+
+
+def of_first_worker(losses: NDArray[np.float32], device: torch.device) -> NDArray[np.float32]:
+    """The losses that the first worker has, in each of them, so that all draw the same images.
+
+    Args:
+        losses: float32 [N]; those of other workers are not looked at.
+        device: on which the workers' process group communicates.
+    """
+    shared = torch.from_numpy(losses).to(device)
+    torch.distributed.broadcast(shared, 0)
+    return shared.cpu().numpy()

@@ -86,6 +86,11 @@ def test_a_curriculum_begins_with_easy_images_and_ends_with_all_alike() -> None:
     assert means[1] == pytest.approx(0.5, abs=0.15)
 
 
+def test_a_schedule_of_one_epoch_can_be_timed_by_two() -> None:
+    run = run_of(config_of(sampling="curriculum", epochs=1), features=BANK)
+    assert all(np.isfinite(run.train_epoch(epoch)) for epoch in (1, 2))
+
+
 @pytest.mark.parametrize("sampling", ["hard", "curriculum"])
 def test_a_broken_network_chooses_no_images(sampling: str) -> None:
     run = run_of(config_of(sampling=sampling), features=BANK)
