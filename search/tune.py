@@ -71,7 +71,7 @@ def tune(
     ] = None,
     study: Annotated[
         str | None,
-        Option(help="where Optuna's study is stored: sqlite:///FILE, postgresql://..., a file"),
+        Option(help="where Optuna's study is stored: a database such as sqlite:///FILE, or a file"),
     ] = None,
     study_name: Annotated[
         str | None, Option(help="a study in --study that several searches share")

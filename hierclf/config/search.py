@@ -35,7 +35,8 @@ class SearchConfig(Strict):
     """`asha` keeps about one trial in this many at each of its steps."""
     study: Named | None = None
     """Where Optuna's study is stored: the address of a database, such as `sqlite:///optuna.db` or
-    `postgresql://USER@HOST/NAME`, or a journal file; None for study.log in the run's folder."""
+    `postgresql+psycopg://USER@HOST/NAME`, or a journal file; None for study.log in the run's
+    folder."""
     study_name: Named | None = None
     """A study in `study` that searches share, made by the first; None for the run's own."""
 

@@ -14,7 +14,6 @@ from optuna.exceptions import OptunaError, StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalFileSymlinkLock
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -55,10 +54,10 @@ class OpenStudy(NamedTuple):
     study: optuna.Study
     storage: BaseStorage
 
-    def key_of(self, trial: FrozenTrial) -> int:
-        """The storage's own key of a trial."""
+    def key_of(self, number: int) -> int:
+        """The storage's own key of the study's trial of that number."""
         study = self.storage.get_study_id_from_name(self.study.study_name)
-        return self.storage.get_trial_id_from_study_id_trial_number(study, trial.number)
+        return self.storage.get_trial_id_from_study_id_trial_number(study, number)
 
 
 def study_place(config: Config, run: str, journal: Path) -> StudyPlace:
@@ -128,6 +127,11 @@ def _may_be_journal(path: Path) -> bool:
 def _plain_errors(address: str) -> Iterator[None]:
     try:
         yield
+    except ImportError as error:
+        driver = error.name or make_url(address).get_driver_name()
+        raise ValueError(
+            f"the study's storage {address} needs the package {driver}, which is not installed"
+        ) from None
     except StudyErrors as error:
         raise ValueError(f"the study's storage {address} must open: {one_line(error)}") from None
 

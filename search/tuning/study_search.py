@@ -64,9 +64,13 @@ class StudySearch(Searcher):
         self._n_trials, self._first = n_trials, list(first)
         self._sampler, self._seed = sampler, seed
         self._open: OpenStudy | None = None
+        self._keys: dict[str, int] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_open": None}  # Tune saves this: connections stay behind
+        return self.__dict__ | {
+            "_open": None,
+            "_keys": {},
+        }  # Tune saves this: connections stay behind
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
         """Tune's hook: the values of another trial, or FINISHED.
@@ -89,7 +93,8 @@ class StudySearch(Searcher):
             time.sleep(1.0)
 
     def _ask(self, trial_id: str) -> dict[str, Any] | str:
-        study = self._opened().study
+        opened = self._opened()
+        study = opened.study
         mine = own_trials(study, self._run)
         number = len({trial.user_attrs.get(_TRIAL) for trial in mine} - {None})
         if number >= self._n_trials:
@@ -108,17 +113,15 @@ class StudySearch(Searcher):
             trial.set_user_attr(_FIRST, None)  # it was the first one of another search
         trial.set_user_attr(_RUN, self._run)
         trial.set_user_attr(_TRIAL, trial_id)
+        self._keys[trial_id] = opened.key_of(trial.number)
         return trial.params
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Tune's hook: the study shows the value of every epoch."""
         with _not_urgent():
-            opened = self._opened()
-            trial = _newest(opened.study, self._run).get(trial_id)
-            if trial is not None and not trial.state.is_finished():
-                opened.storage.set_trial_intermediate_value(
-                    opened.key_of(trial), int(result["epoch"]), float(result[self.metric])
-                )
+            if (key := self._key(trial_id)) is not None:
+                epoch, value = int(result["epoch"]), float(result[self.metric])
+                self._opened().storage.set_trial_intermediate_value(key, epoch, value)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -127,10 +130,11 @@ class StudySearch(Searcher):
         if result and self.metric in result:  # of a trial that is stopped, Tune says its end alone
             self.on_trial_result(trial_id, result)
         with _not_urgent():
-            study = self._opened().study
-            trial = _newest(study, self._run).get(trial_id)
-            if trial is not None:
-                _tell(study, trial, None if error else (result or {}).get(self.metric))
+            if (key := self._key(trial_id)) is not None:
+                study, storage = self._opened()
+                value = None if error else (result or {}).get(self.metric)
+                _tell(study, storage.get_trial(key), value)
+                del self._keys[trial_id]
 
     def save(self, checkpoint_path: str) -> None:
         """Tune's hook, which must write a file; the ledger wants its last byte to be a dot."""
@@ -138,6 +142,16 @@ class StudySearch(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Tune's hook; there is nothing to restore."""
+
+    def _key(self, trial_id: str) -> int | None:
+        """The storage's key of a trial that runs; None for one that has ended, or is not known."""
+        if trial_id not in self._keys:
+            opened = self._opened()
+            trial = _newest(opened.study, self._run).get(trial_id)
+            if trial is None or trial.state.is_finished():
+                return None
+            self._keys[trial_id] = opened.key_of(trial.number)
+        return self._keys[trial_id]
 
     def _opened(self) -> OpenStudy:
         if self._open is None:

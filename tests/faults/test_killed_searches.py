@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from search.tracking import store
+from search.tuning.study import StudyPlace, open_study
+from search.tuning.study_search import own_trials
 from tests.faults.injected import injected, trained
 from tests.faults.running import Running, running
 from tests.searches import Ended, Place, runs_of, stages, tiny
@@ -78,6 +80,11 @@ def test_a_search_killed_at_seven_moments_ends_as_one_that_was_left_alone(
     for trial, epochs in trials.set_index("trial_id")["epochs"].items():
         own = history[history["trial_id"] == trial]["epoch"].tolist()
         assert own == list(range(1, epochs + 1))
+
+    place_of = StudyPlace(str(folder / "study.log"), "killed", shared=False, own=False)
+    own = own_trials(open_study(place_of).study, "killed")
+    assert {t.user_attrs["trial"] for t in own} == set(trials["trial_id"])
+    assert [t.state.name for t in own] == ["COMPLETE"] * 3
 
     epochs = trained(log)
     lr = trials.set_index("trial_id")["train.lr"]

@@ -21,6 +21,7 @@ from hierclf.data.demo import write_demo
 from hierclf.rules.rule import Rule
 from search.pipeline.run_folder import read_json
 from search.tracking import store
+from search.tuning.study import StudyPlace, open_study
 from tests.searches import Ended, Place, environment, execute, frozen, runs_of, stages
 
 pytestmark = pytest.mark.slow
@@ -77,6 +78,21 @@ def test_the_trials_have_a_row_each_in_both_files(run: Path) -> None:
     assert history.groupby("trial_id").size().to_dict() == dict(
         zip(trials["trial_id"], trials["epochs"], strict=True)
     )
+
+
+def test_the_study_holds_the_same_trials_with_every_epoch(run: Path) -> None:
+    place = StudyPlace(str(run / "study.log"), "one", shared=False, own=False)
+    study = {t.user_attrs["trial"]: t for t in open_study(place).study.get_trials()}
+    trials = pd.read_parquet(run / "trials.parquet").set_index("trial_id")
+    assert set(study) == set(trials.index)
+    assert {trial.state.name for trial in study.values()} == {"COMPLETE"}
+    history = pd.read_parquet(run / "history.parquet")
+    for trial_id, trial in study.items():
+        assert trial.value == trials.loc[trial_id, "objective"]
+        assert trial.params == trials.loc[trial_id, TUNED].to_dict()
+        rows = history[history["trial_id"] == trial_id]
+        points = dict(zip(rows["epoch"], rows["objective"], strict=True))
+        assert trial.intermediate_values == points
 
 
 def test_the_lists_of_bad_and_repeated_images_are_there_when_there_are_none(run: Path) -> None:

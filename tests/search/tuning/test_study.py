@@ -1,5 +1,6 @@
 """Where studies are stored, and which a search may join."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import optuna
@@ -65,12 +66,21 @@ def test_a_place_that_cannot_keep_a_study_is_refused_in_one_line(
         "sqlite:////no/such/folder/o.db",
         "/no/such/folder/study.log",
         "postgresql+nosuchdriver://me@host/o",
+        "/dev/null/study.log",
     ],
 )
 def test_a_storage_that_does_not_open_is_one_line(address: str) -> None:
     with pytest.raises(ValueError, match=r"the study's storage .* must open") as refused:
         check_study(place(address), resumed=False)
     assert "\n" not in str(refused.value)
+
+
+def test_a_database_whose_driver_is_missing_names_the_package() -> None:
+    driver = "asyncpg"
+    if find_spec(driver) is not None:
+        pytest.skip(f"{driver} is installed")
+    with pytest.raises(ValueError, match=f"needs the package {driver}, which is not installed"):
+        check_study(place(f"postgresql+{driver}://me@host/o"), resumed=False)
 
 
 @pytest.mark.parametrize("content", ["no journal\n", '{"other": 1}\n', "[]\n"])
