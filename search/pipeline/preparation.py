@@ -28,6 +28,7 @@ from search.runtime.signals import end_on_signals
 from search.trials.plan import Plan
 from search.trials.stream import map_on_cluster
 from search.tuning.samplers import check_sampler
+from search.tuning.study import absolute_address
 
 
 def check_early(config: Config, folder: RunFolder) -> Source:
@@ -39,6 +40,8 @@ def check_early(config: Config, folder: RunFolder) -> Source:
     """
     if config.search.trials:
         check_sampler(config.search.sampler)
+        if config.search.study is not None:
+            absolute_address(config.search.study)
     source = configured_source(config)
     if config.data.stream:
         parquet_of(source)
