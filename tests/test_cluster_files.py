@@ -93,7 +93,7 @@ def test_the_rayjob_asks_for_no_more_gpus_than_its_workers_have() -> None:
     each = int(container["resources"]["limits"]["nvidia.com/gpu"])
     assert options["gpus"] <= group["maxReplicas"] * each
     mounts = [Path(mount["mountPath"]) for mount in container["volumeMounts"]]
-    for path in (Path(options["data"]), options["results"]):
+    for path in (Path(options["data"]), Path(options["results"])):
         assert any(path == mount or mount in path.parents for mount in mounts)
     assert options["address"] == "auto"
     assert options["wait_for_nodes"] > 0
