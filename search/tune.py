@@ -46,9 +46,9 @@ def tune(
     registered_model: Annotated[
         str | None, Option(help="name in MLflow's registry; default: hierclf")
     ] = None,
-    results: Annotated[Path, Option(help="folder of runs and of the local store")] = Path(
-        "results"
-    ),
+    results: Annotated[
+        str, Option(help="folder of runs and of the local store, or its address, such as s3://...")
+    ] = "results",
     seed: Annotated[int | None, Option(min=0)] = None,
     columns: Annotated[
         str | None,

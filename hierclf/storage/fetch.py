@@ -76,10 +76,19 @@ def fetch(
     if not files:
         what = f"none of its {len(left_out)} files can be read (first: {left_out[0]!r})"
         raise ValueError(f"{store.address.name}: {what}")
-    folder = cache / _folder_name(store.address)
+    folder = cache / folder_name(store.address)
     with locked(folder.with_name(f"{folder.name}.lock")):
         _bring_up_to_date(store, files, folder)
     return Fetched(folder / listed.files[0].name if listed.is_file else folder, left_out)
+
+
+def fetch_into(store: Store, folder: Path, wanted: Callable[[str], bool]) -> None:
+    """Make a folder hold the wanted files of a store's place and nothing else; see `fetch`."""
+    listed = list_store(store)
+    files = [file for file in (listed.files if listed else ()) if wanted(file.name)]
+    for file in files:
+        _check_name(file.name, store.address)
+    _bring_up_to_date(store, files, folder)
 
 
 def _beside(store: Store, names: Collection[str]) -> list[RemoteFile]:
@@ -105,7 +114,7 @@ def _check_name(name: str, address: Address) -> None:
         )
 
 
-def _folder_name(address: Address) -> str:
+def folder_name(address: Address) -> str:
     """A name for the copies that people know, and another one for each address."""
     digest = hashlib.sha256(str(address).encode()).hexdigest()[:16]
     return f"{quote(address.key.rpartition('/')[2] or address.bucket, safe='')[:60]}-{digest}"

@@ -101,7 +101,9 @@ def run(
             takes, or all `gpus`; an autoscaler is asked for them.
         mlflow_uri: an MLflow server or database; None uses an SQLite store in `results`.
         registered_model: name of the model in MLflow's registry; the best version is its champion.
-        results: folder of all runs and of the local MLflow store.
+        results: folder of all runs and of the local MLflow store; or an address, such as
+            "s3://BUCKET/results", that everything but the store is copied to while a folder of
+            this machine's cache is worked in.
         take_over: let the new model take the champion alias from one on other data.
         system_metrics: log CPU, memory, disk, network and GPUs of this machine to the search's run.
 
@@ -138,7 +140,7 @@ def run(
     )
     from search.pipeline.job import run_job
 
-    folder = run_job(settings, name=name, results=Path(results), options=options)
+    folder = run_job(settings, name=name, results=results, options=options)
     return _result(folder)
 
 
@@ -231,7 +233,7 @@ def resume(
     Args:
         name: of the run.
         address: a running Ray cluster; None starts Ray on this machine.
-        results: folder of all runs and of the local MLflow store.
+        results: folder of all runs and of the local MLflow store, or the address given to `run`.
         take_over: let the model take the champion alias from one on other data.
 
     Raises:
@@ -240,7 +242,7 @@ def resume(
     _check_process()
     from search.pipeline.job import resume_job
 
-    folder = resume_job(name, results=Path(results), address=address, take_over=take_over)
+    folder = resume_job(name, results=results, address=address, take_over=take_over)
     return _result(folder)
 
 

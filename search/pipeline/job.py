@@ -12,6 +12,7 @@ from hierclf.counts import counted
 from hierclf.data.cache import default_cache_dir
 from hierclf.training.folds import CALIBRATION
 from hierclf.training.prepare import Prepared
+from search.pipeline.bucket import Results, bring_here, check_new, copied, results_at
 from search.pipeline.card import described
 from search.pipeline.confirmation import confirm_stage
 from search.pipeline.judged import unjudged_levels
@@ -47,12 +48,12 @@ LAST_REPORTS_S = 10.0
 """How long an interrupted run waits for MLflow before it ends."""
 
 
-def run_job(config: Config, *, name: str | None, results: Path, options: RunOptions) -> Path:
+def run_job(config: Config, *, name: str | None, results: str | Path, options: RunOptions) -> Path:
     """Run every stage of a new search.
 
     Args:
         name: of the run and of its folder; None names it after the current time.
-        results: folder of all runs and of the local MLflow store.
+        results: folder of all runs and of the local MLflow store, or the address of one.
 
     Returns:
         The run's folder.
@@ -60,20 +61,24 @@ def run_job(config: Config, *, name: str | None, results: Path, options: RunOpti
     Raises:
         ValueError: what the user can correct, in one line.
     """
-    opened = new_run(config, name=name, results=results, options=options)
+    place = results_at(results)
+    check_new(place, name)
+    opened = new_run(config, name=name, results=place.folder, options=options)
     with ended_by_signals(), ray_left_at_the_end(), opened as (folder, config):
-        _run(folder, config, options, results=results, resumed=False)
+        with copied(place, folder, new=True):
+            _run(folder, config, options, results=place, resumed=False)
+        _print_address(place, folder)
     return folder.path
 
 
 def resume_job(
-    name: str, *, results: Path, address: str | None = None, take_over: bool = False
+    name: str, *, results: str | Path, address: str | None = None, take_over: bool = False
 ) -> Path:
     """Run the stages of a search that are not finished yet, with the run's own options.
 
     Args:
         name: of the run.
-        results: folder of all runs and of the local MLflow store.
+        results: folder of all runs and of the local MLflow store, or the address of one.
         address: of a running Ray cluster; None starts Ray on this machine.
         take_over: take the champion alias from a model on other data, even if the run's options
             leave it.
@@ -84,20 +89,24 @@ def resume_job(
     Raises:
         ValueError: what the user can correct, in one line.
     """
-    opened = existing_run(name, results=results, address=address, take_over=take_over)
+    place = results_at(results)
+    bring_here(place, name)
+    opened = existing_run(name, results=place.folder, address=address, take_over=take_over)
     with ended_by_signals(), ray_left_at_the_end(), opened as (folder, config, options):
-        _run(folder, config, options, results=results, resumed=True)
+        with copied(place, folder, new=False):
+            _run(folder, config, options, results=place, resumed=True)
+        _print_address(place, folder)
     return folder.path
 
 
 def _run(
-    folder: RunFolder, config: Config, options: RunOptions, *, results: Path, resumed: bool
+    folder: RunFolder, config: Config, options: RunOptions, *, results: Results, resumed: bool
 ) -> None:
     started = time.monotonic()
     title = folder.path.name
     headline("hierclf", f"run {title}: {config.model.backbone} on {config.data.path}")
     with nullcontext() if resumed else removed_on_error(folder), folder.timed("prepare"):
-        run = _prepare(folder, config, options, results=results, resumed=resumed)
+        run = _prepare(folder, config, options, results=results.folder, resumed=resumed)
     try:
         measured = system_metrics(run.mlflow_uri, run.parent_run_id, resumed=resumed)
         with measured if options.system_metrics else nullcontext():
@@ -186,12 +195,17 @@ def show_study(place: StudyPlace) -> None:
         print_command("optuna-dashboard", where)
 
 
-def _report_interruption(run: Run, results: Path, error: BaseException) -> None:
+def _print_address(results: Results, folder: RunFolder) -> None:
+    if results.address is not None:
+        console.print(f"all of it is also in {results.run(folder.path.name)}", soft_wrap=True)
+
+
+def _report_interruption(run: Run, results: Results, error: BaseException) -> None:
     status = "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"
     outbox = run.outbox()
     outbox.put(Abandon(status=status, pid=os.getpid()))
     console.print("  resume it with:")
-    place = [] if results == Path("results") else ["--results", results]
+    place = [] if results.typed == Path("results") else ["--results", results.typed]
     print_command("python", "-m", "search.tune", "--resume", run.name, *place)
     outbox.wait(LAST_REPORTS_S)  # an unreachable MLflow is reported by the next start
 
