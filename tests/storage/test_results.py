@@ -189,6 +189,7 @@ def test_names_are_checked_before_anything_starts(
             run_job(load_config("demo"), name=name, results=address, options=RunOptions())
         return str(caught.value)
 
+    write(folder_in(results), config="x")
     with copied(results, folder_in(results), new=True):
         pass
     results.folder.rename(results.folder.with_name("first machine"))
