@@ -4,8 +4,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 import hierclf
+from hierclf.nets.backbones import build_backbone
 from search.pipeline.bucket import MARKER
 from tests.searches import TINY, killed_after, tune
 from tests.storage.bucket_server import Bucket
@@ -19,7 +22,14 @@ def test_a_search_that_was_killed_goes_on_from_the_bucket_on_another_machine(
 ) -> None:
     cache, config = tmp_path / "cache", tmp_path / "tiny.yaml"
     config.write_text(TINY.replace("trials: 3", "trials: 2"))
+    torch.manual_seed(0)
+    weights = tmp_path / "smallnet.safetensors"
+    save_file(build_backbone("smallnet", "none").module.state_dict(), weights)
     options = ["--config", str(config), "--gpus", "0", "--name", "one"]
+    # Heads on a frozen network: no Ray Train run, which would take most of the time.
+    for value in ("model.freeze=backbone", f"model.weights={weights}", "train.views=1"):
+        options += ["--set", value]
+    options += ["--set", "data.group_by=.+"]
     results = ["--results", "s3://bucket/results"]
     said = killed_after("confirm", *options, *results, cache=cache, timeout=240)
     assert "search" in said
