@@ -105,7 +105,8 @@ def _beside(store: Store, names: Collection[str]) -> list[RemoteFile]:
 
 def _check_name(name: str, address: Address) -> None:
     parts = name.replace("\\", "/").split("/")
-    if {"", ".", ".."} & set(parts) or "\0" in name or ":" in parts[0]:
+    drive = os.name == "nt" and ":" in name
+    if {"", ".", ".."} & set(parts) or "\0" in name or drive:
         what = "has no place below the folder on this machine"
         raise ValueError(f"{address.name}: the file {name!r} {what}")
     if max(map(len, map(os.fsencode, parts))) > 255:
