@@ -32,12 +32,13 @@ class Troubled(NamedTuple):
 def troubled(apart: Place) -> Troubled:
     """A worker dies by kill -9, a trial runs out of memory, and another process locks SQLite."""
     folder = apart.results.parent / "injected"
-    options = tiny(apart, "troubled", "--set", "search.grace_epochs=3")  # none is stopped early
+    # None is stopped early.
+    options = tiny(apart, "troubled", "--trials", "2", "--set", "search.grace_epochs=3")
     with running(apart, "troubled", *options, **injected(folder, FAULTS)) as search:
         search.until(lambda: "search  " in search.out)
         database = sqlite3.connect(apart.results / "mlflow.db", isolation_level=None, timeout=30)
         database.execute("BEGIN EXCLUSIVE")
-        search.until(lambda: "  trial 2/3" in search.out)
+        search.until(lambda: "  trial 2/2" in search.out)
         database.execute("ROLLBACK")
         database.close()
         ended = search.ended()
@@ -68,13 +69,13 @@ def test_a_trial_without_memory_fails_with_its_reason_and_is_not_tried_again(
     row = by_lr(troubled.folder).loc[OWN_LR]
     assert row["status"] == "failed"
     assert row["failure"] == "epoch 1: out of memory: no room for 7 tensors"
-    assert "trial 3/3" in troubled.ended.out
+    assert "trial 2/2" in troubled.ended.out
     assert [e.epoch for e in troubled.epochs if e.lr == OWN_LR and e.fold == "sub0"] == []
 
 
-def test_the_others_finish_and_one_of_them_is_the_best(troubled: Troubled) -> None:
+def test_the_other_finishes_and_is_the_best(troubled: Troubled) -> None:
     trials = pd.read_parquet(troubled.folder / "trials.parquet")
-    assert trials["status"].tolist() == ["finished", "finished", "failed"]
+    assert trials["status"].tolist() == ["finished", "failed"]
     assert (troubled.folder / "model" / "bundle.json").is_file()
 
 
@@ -85,7 +86,7 @@ def test_a_locked_store_gets_everything_later_and_is_one_warning(
     assert "database is locked" in line
     parent, children = runs_of(apart, "troubled")
     assert parent.info.status == "FINISHED"
-    assert stages(children).count("search") == 3
+    assert stages(children).count("search") == 2
     status = {
         float(run.data.params["train.lr"]): run.info.status
         for run in children
