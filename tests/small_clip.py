@@ -1,4 +1,4 @@
-"""A small CLIP that learns the demo set's words from pictures: open_clip's own towers and loss."""
+"""A small CLIP that learns a few words from pictures: open_clip's own towers and loss."""
 
 import json
 from pathlib import Path
@@ -7,9 +7,8 @@ import numpy as np
 import open_clip
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 from torch.nn.functional import interpolate
-
-from hierclf.data.drawing import ARRANGEMENTS, SHAPES, TEXTURES, draw
 
 NAME = "hierclf-test"
 SIZE = 48
@@ -24,6 +23,15 @@ _CONFIG = {
     },
     "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 1},
 }
+COLOURS = {
+    "red": (1.0, 0.1, 0.1),
+    "green": (0.1, 0.8, 0.1),
+    "blue": (0.1, 0.2, 1.0),
+    "yellow": (1.0, 0.9, 0.1),
+    "purple": (0.7, 0.1, 0.8),
+    "white": (1.0, 1.0, 1.0),
+}
+PATTERNS = ("plain", "striped", "checked")
 _PREFIXES = ("a photo of a {}.", "a {}.", "a picture of a {}.", "{}")
 
 
@@ -41,27 +49,25 @@ def write_random_weights(path: Path, seed: int = 0) -> Path:
     return path
 
 
-def write_trained_weights(
-    path: Path, *, steps: int, pictures: int, batch: int = 64, seed: int = 0
-) -> Path:
-    """Train on pictures of every shape, texture and arrangement, captioned by what was drawn."""
+def write_trained_weights(path: Path, *, steps: int, seed: int = 0) -> Path:
+    """Train on pictures of every colour and pattern, captioned by what was drawn."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     model = open_clip.create_model(NAME)
     model.token_embedding.requires_grad_(False)  # large, and random vectors tell words apart
     tokenize = open_clip.get_tokenizer(NAME)
-    pixels, words = _drawn(pictures, rng)
-    pixels = as_model_sees(model, pixels)
-    optimizer = torch.optim.AdamW(
-        [p for p in model.parameters() if p.requires_grad], weight_decay=0.05
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
     loss_of = open_clip.ClipLoss()
-    for _ in range(steps):
-        rows = rng.choice(pictures, batch, replace=False)
-        shown = pixels[torch.from_numpy(rows)]
-        shown = shown.flip(3) if rng.uniform() < 0.5 else shown
-        captions = [_caption(words[row], rng) for row in rows]
+    for step in range(steps):
+        # No two captions of a batch are the same: the loss takes others for wrong ones.
+        whole = step % 3 > 0
+        words = [(c, p) for c in COLOURS for p in (PATTERNS if whole else (rng.choice(PATTERNS),))]
+        pixels = np.stack([draw_picture(*each, rng) for each in words])
+        prefix = str(rng.choice(_PREFIXES))
+        captions = [prefix.format(f"{p} {c}" if whole else c) for c, p in words]
+        shown = as_model_sees(model, torch.from_numpy(pixels).permute(0, 3, 1, 2))
         loss = loss_of(*model(shown, tokenize(captions)))
         optimizer.zero_grad()
         loss.backward()
@@ -71,14 +77,16 @@ def write_trained_weights(
     return path
 
 
-def _drawn(count: int, rng: np.random.Generator) -> tuple[torch.Tensor, list[list[str]]]:
-    """Pictures, uint8 [count, 3, 64, 64], and what each shows: shape, texture, arrangement."""
-    words = [
-        [str(rng.choice(list(names))) for names in (SHAPES, TEXTURES, ARRANGEMENTS)]
-        for _ in range(count)
-    ]
-    images = np.stack([draw(each[0], each[1], each[2], rng) for each in words])
-    return torch.from_numpy(images).permute(0, 3, 1, 2), words
+def draw_picture(colour: str, pattern: str, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A square of a colour and a pattern on grey noise, uint8 [64, 64, 3]."""
+    canvas = rng.uniform(0.3, 0.6) + rng.normal(0, 0.05, (64, 64, 3))
+    side, (top, left) = int(rng.integers(36, 52)), rng.integers(0, 12, 2)
+    y, x = np.mgrid[:side, :side] // int(rng.integers(5, 8))
+    dark = {"plain": 0 * x, "striped": y % 2, "checked": (x + y) % 2}[pattern]
+    square = np.array(COLOURS[colour]) * rng.uniform(0.7, 1.0) * (1 - 0.7 * dark[..., None])
+    canvas[top : top + side, left : left + side] = square[: 64 - top, : 64 - left]
+    canvas += rng.normal(0, 0.05, canvas.shape)
+    return (255 * canvas.clip(0, 1)).astype(np.uint8)
 
 
 def as_model_sees(
@@ -89,10 +97,3 @@ def as_model_sees(
     mean, std = (torch.tensor(how[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
     small = interpolate(pixels / 255, (SIZE, SIZE), mode=mode, antialias=True)
     return (small - mean) / std
-
-
-def _caption(words: list[str], rng: np.random.Generator) -> str:
-    """Some of the words, as the demo set names its classes, in a sentence."""
-    named = [word for word in words if word != "single"]
-    kept = named if rng.uniform() < 0.7 else named[:1]
-    return str(rng.choice(_PREFIXES)).format(" ".join(kept))

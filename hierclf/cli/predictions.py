@@ -60,6 +60,7 @@ def predict(
     keep = truncated == "keep"
     files = list_images(images, zip_encoding=zip_encoding, keep_truncated=keep)
     from hierclf.bundle.directory import load_bundle
+    from hierclf.commands.backbone_cost import cost_note, several_of
     from hierclf.commands.predict_files import predict_to_file
     from hierclf.commands.tally import print_tally
     from hierclf.explanations.background import read_background
@@ -68,6 +69,7 @@ def predict(
 
     bundle = load_bundle(local_model(model))
     background = read_background(bundle) if explain else None
+    several = several_of(bundle)
     with progress("predicting") as report:
         tally = predict_to_file(
             bundle,
@@ -82,6 +84,8 @@ def predict(
     for what in background.missing if background else ():
         print(visible(f"missing: {what}"), file=sys.stderr)
     print_tally(tally, out)
+    if several is not None and (note := cost_note(several)):
+        print(note)
     print("next, where the labels are known:")
     say("hierclf", "evaluate", out, "LABELS", "--model", model)
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hierclf.bundle.directory import Bundle
 from hierclf.io.atomic import draft_of
+from hierclf.nets.side_by_side import are_several
 from hierclf.nets.two_heads import Outputs, known_outputs
 from hierclf.rules.answers import used_scores
 from hierclf.runtime.files import INPUT, NETWORK, OUTPUTS, Parts, write_parts
@@ -55,6 +56,11 @@ def export_model(bundle: Bundle, folder: Path) -> float:
     """
     if bundle.rule is None:
         raise ValueError("the model directory must hold thresholds.json, but has none")
+    if are_several(bundle.backbone):
+        raise ValueError(
+            "a model of several backbones cannot be exported, since each makes its own view of an "
+            f"image, but this one is of {bundle.backbone}"
+        )
     if folder.exists():
         raise ValueError(f"the folder to write must not exist, but {folder} does")
     used = used_scores(bundle.rule)

@@ -11,6 +11,7 @@ from pydantic import (
     model_validator,
 )
 
+from hierclf.config.backbones import AND, in_one_text
 from hierclf.config.data import DataConfig, FoldConfig
 from hierclf.config.search import SearchConfig
 from hierclf.config.space import (
@@ -27,31 +28,61 @@ from hierclf.scores import SCORES
 from hierclf.scores.renamed import current_names, warn_of_former_names
 
 
+def _or_list(schema: dict[str, Any]) -> None:
+    """Let editors take a list of a value's kind, too, as several backbones have it."""
+    kind = {key: schema.pop(key) for key in list(schema) if key not in _OF_THE_KEY}
+    schema["anyOf"] = [kind, {"type": "array", "items": kind, "minItems": 2}]
+
+
+_OF_THE_KEY = ("title", "description", "default")
+_OR_LIST = Field(json_schema_extra=_or_list)
+
+
 class ModelConfig(Strict):
     """The network.
 
     A backbone `NAME+mirror` evaluates the mean of the features of an image and its mirror image.
     """
 
-    backbone: str = "resnet50"
+    backbone: Annotated[str, _OR_LIST] = "resnet50"
     """`smallnet`, a torchvision ResNet, (with the timm extra) the name of any timm model, or (with
-    the clip extra) `open_clip:NAME`, the image tower of a CLIP model."""
-    weights: str = "default"
+    the clip extra) `open_clip:NAME`, the image tower of a CLIP model. A list of them puts their
+    features side by side, with freeze: backbone; weights, image_size and crop_fraction may then be
+    lists, too."""
+    weights: Annotated[str, _OR_LIST] = "default"
     """`default` (the backbone's published weights), `none`, or a .safetensors / .pth file. For
     `open_clip:NAME` one of open_clip's tags, `none`, or a .safetensors file."""
     freeze: Literal["none", "backbone"] = "none"
     """`backbone`: features are computed once and only the two heads are trained."""
     novel_output: bool = False
     """Append the paper's extra "novel" unit to each head."""
-    image_size: Annotated[int, Field(ge=16, le=1024)] = 224
+    image_size: Annotated[int, Field(ge=16, le=1024), _OR_LIST] = 224
     """Side in pixels of what the network sees."""
-    crop_fraction: Annotated[float, Field(gt=0.1, le=1)] = 0.875
+    crop_fraction: Annotated[float, Field(gt=0.1, le=1), _OR_LIST] = 0.875
     """Evaluation resizes the shorter side to image_size / crop_fraction and crops the centre."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _several_backbones(cls, tree: Any) -> Any:
+        if not isinstance(tree, dict):
+            return tree
+        keys = ("weights", "image_size", "crop_fraction")
+        return in_one_text(tree, {key: cls.model_fields[key].default for key in keys})
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several backbones."""
+        return AND in self.backbone
 
     @model_validator(mode="after")
     def _frozen_is_trained(self) -> "ModelConfig":
+        if self.several and self.freeze != "backbone":
+            raise ValueError(
+                f"several backbones need freeze=backbone: they are not trained together, but got "
+                f"freeze={self.freeze}"
+            )
         # Random features are useless, and every process would draw other ones.
-        if self.freeze == "backbone" and self.weights == "none":
+        if self.freeze == "backbone" and "none" in self.weights.split(AND):
             raise ValueError("freeze=backbone needs weights other than none, but got weights=none")
         return self
 
@@ -166,6 +197,9 @@ class Config(Strict):
         if not space and self.search.trials:
             raise ValueError("search.space must name a value, or search.trials be 0, but is empty")
         alone = self.model_copy(update={"search": SearchConfig(trials=0, space={})})
+        varied = sorted(FEATURE_KEYS.intersection(space) - {"train.views"})
+        if self.model.several and varied:
+            raise ValueError(f"search.space cannot vary {varied[0]} of several backbones")
         for key, parameter in space.items():
             check_parameter(Config, key, parameter)
             frozen = self.model.freeze == "backbone" and key in FEATURE_KEYS

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from hierclf.errors import one_line
 from hierclf.nets.clip import PREFIX, ImageTower, image_side, library, load_clip
 from hierclf.nets.mirror import MIRROR, Mirrored
+from hierclf.nets.side_by_side import Part, SideBySide, are_several, members_of, weights_of
 from hierclf.scores.base import PretrainedHead
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -53,7 +54,7 @@ def build_backbone(name: str, weights: str) -> Backbone:
         name: `smallnet`, a torchvision ResNet (`resnet18`, `resnet50`, `wide_resnet50_2`, ...),
             `open_clip:` and one of open_clip's models when that is installed, or any timm model
             when timm is; `NAME+mirror` averages the features of an image and its mirror image in
-            evaluation.
+            evaluation; or several, as `hierclf.nets.side_by_side.members_of` reads them.
         weights: `default` downloads the published weights (for torchvision the best of several:
             IMAGENET1K_V2 for resnet50); `none` starts from random ones; else a .safetensors or
             .pth file. For open_clip see `hierclf.nets.clip.load_clip`.
@@ -61,6 +62,8 @@ def build_backbone(name: str, weights: str) -> Backbone:
     Raises:
         ValueError: unknown name, weights that cannot be downloaded, or a file that does not fit.
     """
+    if are_several(name):
+        return _several_backbones(name, weights)
     if name.endswith(MIRROR):
         backbone = build_backbone(name.removesuffix(MIRROR), weights)
         return backbone._replace(module=Mirrored(backbone.module))
@@ -91,6 +94,23 @@ def image_backbone(name: str, model: nn.Module) -> Backbone:
     width = int(library().get_model_config(name)["embed_dim"])
     mean, std = tuple(how["mean"]), tuple(how["std"])
     return Backbone(tower, width, mean, std, interpolation, image_size=image_side(model))
+
+
+def _several_backbones(name: str, weights: str) -> Backbone:
+    members = members_of(name)
+    parts = []
+    for named, own in zip(members, weights_of(weights, len(members)), strict=True):
+        built = build_backbone(named.name, own)
+        if built.image_size not in (None, named.image_size):
+            raise ValueError(
+                f"model.image_size must be {built.image_size} for {named.name}, but got "
+                f"{named.image_size}"
+            )
+        how = named, built.interpolation, built.mean, built.std
+        parts.append(Part(built.module, built.n_features, *how))
+    n_features = sum(part.n_features for part in parts)
+    # They normalise by themselves.
+    return Backbone(SideBySide(parts), n_features, (0.0,) * 3, (1.0,) * 3, "bilinear")
 
 
 def smallnet(width: int = 16) -> nn.Module:

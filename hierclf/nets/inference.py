@@ -16,6 +16,7 @@ from torch import fx, nn
 # such as standardise its weights at every call.
 _CONVOLUTIONS = ("Conv2d", "Conv2dSame")
 _NORMALISATIONS = ("BatchNorm2d", "BatchNormAct2d")
+_SEVERAL = "SideBySide"  # whose members are folded one by one: what it does to images has branches
 
 
 def fold_batch_norm(net: nn.Module) -> nn.Module:
@@ -26,6 +27,10 @@ def fold_batch_norm(net: nn.Module) -> nn.Module:
     is for inference only.
     """
     net = copy.deepcopy(net).eval()
+    for several in [each for each in net.modules() if type(each).__name__ == _SEVERAL]:
+        members = cast(nn.ModuleList, several.members)
+        for i, member in enumerate(members):
+            members[i] = fold_batch_norm(member)
     for conv_name, norm_name in list(_pairs(net)):
         conv = cast(nn.Conv2d, net.get_submodule(conv_name))
         norm = cast(nn.BatchNorm2d, net.get_submodule(norm_name))
@@ -37,7 +42,7 @@ def fold_batch_norm(net: nn.Module) -> nn.Module:
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        known = type(module).__name__ in _CONVOLUTIONS + _NORMALISATIONS
+        known = type(module).__name__ in (*_CONVOLUTIONS, *_NORMALISATIONS, _SEVERAL)
         return known or super().is_leaf_module(module, name)
 
 

@@ -19,16 +19,19 @@ from torch import Tensor, nn
 
 from hierclf.config import Config
 from hierclf.data.cache import ImageCache
+from hierclf.io.atomic import draft_of
 from hierclf.io.locks import locked
 from hierclf.nets.backbones import Backbone
 from hierclf.nets.inference import fold_batch_norm, images_at_a_time
 from hierclf.nets.preprocessing import center_view, normalise
+from hierclf.nets.side_by_side import SideBySide, equal_length
 from hierclf.progress import Progress
 from hierclf.training.augment import augment
 from hierclf.training.batch_reader import batch_reader
 from hierclf.training.feature_draft import FeatureDraft, Place
 
 Item = TypeVar("Item")
+_JOINED_ROWS = 4096
 
 
 def view_strengths(n_views: int, max_strength: float) -> np.ndarray:
@@ -57,11 +60,62 @@ def open_features(
     Returns:
         float32 memory map [V + 1, N, D], read-only.
     """
+    if isinstance(backbone.module, SideBySide):
+        return _side_by_side(
+            cache, config, backbone.module, directory=directory, device=device, progress=progress
+        )
     path = directory / f"features-{_key(cache, backbone, config)}.npy"
     with locked(path.with_suffix(".lock")):
         if not path.is_file():
             _compute(cache, backbone, config, path, device, progress)
     return np.load(path, mmap_mode="r")
+
+
+def _side_by_side(
+    cache: ImageCache,
+    config: Config,
+    several: SideBySide,
+    *,
+    directory: Path,
+    device: torch.device,
+    progress: Progress | None,
+) -> np.ndarray:
+    """The banks of several backbones side by side: each is kept as that of a backbone alone."""
+    _, height, width, _ = cache.images.shape
+    if height != width:
+        raise ValueError(
+            f"several backbones need square images, but these are {width} x {height} pixels: set "
+            "data.size"
+        )
+    digest, banks = hashlib.sha256(), []
+    for part in several.parts():
+        how = part.named._asdict()
+        model = config.model.model_copy(update={"backbone": how.pop("name"), **how})
+        alone = Backbone(part.module, part.n_features, part.mean, part.std, part.interpolation)
+        own = config.model_copy(update={"model": model})
+        digest.update(_key(cache, alone, own).encode())
+        banks.append(
+            open_features(cache, own, alone, directory=directory, device=device, progress=progress)
+        )
+    path = directory / f"features-{digest.hexdigest()[:20]}.npy"
+    with locked(path.with_suffix(".lock")):
+        if not path.is_file():
+            _join(banks, several.length, path)
+    return np.load(path, mmap_mode="r")
+
+
+def _join(banks: list[np.ndarray], length: float, path: Path) -> None:
+    views, n_images, _ = banks[0].shape
+    shape = views, n_images, sum(bank.shape[2] for bank in banks)
+    _require_space(path.parent, 4 * int(np.prod(shape)))
+    with draft_of(path) as draft:
+        joined = np.lib.format.open_memmap(draft, mode="w+", dtype=np.float32, shape=shape)
+        for view in range(views):
+            for row in range(0, n_images, _JOINED_ROWS):
+                rows = slice(row, row + _JOINED_ROWS)
+                parts = (torch.from_numpy(np.array(bank[view, rows])) for bank in banks)
+                joined[view, rows] = torch.cat([equal_length(p, length) for p in parts], 1).numpy()
+        joined.flush()
 
 
 def _key(cache: ImageCache, backbone: Backbone, config: Config) -> str:

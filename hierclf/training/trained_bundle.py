@@ -31,7 +31,8 @@ def bundle_from_run(run: FoldRun, states: State, *, backbone: Backbone | None = 
         preprocessing=Preprocessing(
             height=run.cache.images.shape[1],
             width=run.cache.images.shape[2],
-            image_size=model.image_size,
+            # Several backbones take the decoded images, and each makes its own view of them.
+            image_size=run.cache.images.shape[1] if model.several else model.image_size,
             crop_fraction=model.crop_fraction,
             interpolation=backbone.interpolation,
         ),

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from hierclf.config import Choices, Config, load_config
+from hierclf.config.backbones import AND
 from hierclf.data.sources import absolute
 from hierclf.io.locks import lock_now, owner_in
 from search.pipeline.options import RunOptions
@@ -169,6 +170,8 @@ def _absolute(config: Config) -> Config:
 
 
 def _absolute_weights(weights: Any) -> Any:
+    if isinstance(weights, str) and AND in weights:
+        return AND.join(map(_absolute_weights, weights.split(AND)))
     if weights in ("default", "none") or not Path(weights).exists():
         return weights
     return str(Path(weights).resolve())
