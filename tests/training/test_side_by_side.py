@@ -105,7 +105,8 @@ def test_the_written_model_gives_the_features_that_its_heads_were_trained_on(
     several = several_of(bundle)
     assert several is not None
     assert cost_note(several) is None
-    found = network_outputs(bundle, np.asarray(cache.images[:7]), CPU)
+    assert isinstance(cache.images, np.ndarray)
+    found = network_outputs(bundle, np.array(cache.images[:7]), CPU)
     np.testing.assert_allclose(found.features, joined[0, :7], rtol=1e-4, atol=1e-4)
     note = cost_note(several)
     assert note is not None
