@@ -13,8 +13,8 @@ from hierclf.bundle.score_table_file import load_score_table
 from hierclf.errors import one_line
 from hierclf.hierarchy import LEVELS, Level
 from hierclf.model import Model
+from hierclf.rules.figures import Promise
 from hierclf.rules.movable import Movable, movable_rule
-from hierclf.rules.promise import Promise
 from hierclf.rules.rule import Rule
 
 _STEPS = 400

@@ -18,8 +18,9 @@ from hierclf.config import Config
 from hierclf.hierarchy import LEVELS
 from hierclf.rules.choose import choose_rule
 from hierclf.rules.evidence import FAR, KINDS, KNOWN, NEAR, Evidence
+from hierclf.rules.figures import Mix, figures_of
 from hierclf.rules.normalisation import normalise_to_final
-from hierclf.rules.promise import Mix, cross_fitted_promise, figures_of
+from hierclf.rules.promise import cross_fitted_promise
 from hierclf.rules.rule import Rule
 from hierclf.rules.score_table import Array, Bools, ScoreTable
 from hierclf.training.folds import CALIBRATION, REFIT

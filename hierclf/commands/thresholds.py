@@ -15,9 +15,10 @@ from hierclf.hierarchy import LEVELS
 from hierclf.io.locks import lock_now, owner_in
 from hierclf.rules.calibration import Calibration, calibrate_rule
 from hierclf.rules.choose import choose_rule
+from hierclf.rules.figures import Mix
 from hierclf.rules.goals import BALANCED, Goal
 from hierclf.rules.movable import movable_rule
-from hierclf.rules.promise import Mix, Promised, cross_fitted_promise
+from hierclf.rules.promise import Promised, cross_fitted_promise
 from hierclf.rules.rule import Rule
 from hierclf.rules.score_table import ScoreTable
 

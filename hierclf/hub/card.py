@@ -7,7 +7,7 @@ import yaml
 
 from hierclf.reports.model_card import Facts, model_card
 from hierclf.reports.promise_table import PROMISE_ROWS
-from hierclf.rules.promise import Promise
+from hierclf.rules.figures import Promise
 
 _TAGS = (
     *("hierclf", "image-classification", "hierarchical-classification"),

@@ -13,8 +13,8 @@ from hierclf.hub.card import Listed, hub_card
 from hierclf.io.atomic import draft_of, read_json_object, write_json_object
 from hierclf.reports.model_card import Facts
 from hierclf.reports.promise_table import promise_notes
+from hierclf.rules.figures import Promise
 from hierclf.rules.movable import movable_rule
-from hierclf.rules.promise import Promise
 
 CARD = "README.md"
 CONFIG = "config.json"

@@ -3,7 +3,7 @@
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from hierclf.rules.promise import Figure, Promise
+from hierclf.rules.figures import Figure, Promise
 
 CHANGE_ROWS = {
     "super_seen": "super-class, known",

@@ -9,7 +9,7 @@ from hierclf.errors import visible
 from hierclf.hierarchy import Hierarchy
 from hierclf.metrics.text import percent
 from hierclf.reports.promise_table import PROMISE_ROWS
-from hierclf.rules.promise import Promise
+from hierclf.rules.figures import Promise
 from hierclf.rules.rule import Rule
 
 _NAMES = 20

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from hierclf.counts import counted
 from hierclf.metrics.text import percent
-from hierclf.rules.promise import DEFAULT_MIX, Figure, Mix, Promise
+from hierclf.rules.figures import DEFAULT_MIX, Figure, Mix, Promise
 
 PROMISE_ROWS = {
     "super_seen_known": "super-class, known sub-class",

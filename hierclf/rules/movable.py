@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from hierclf.hierarchy import LEVELS, Level
 from hierclf.rules.choose import choose_rule
+from hierclf.rules.figures import Promise
 from hierclf.rules.moved import moved_margins, score_spreads
-from hierclf.rules.promise import Promise, Promised, cross_fitted_promise, promise
+from hierclf.rules.promise import Promised, cross_fitted_promise, promise
 from hierclf.rules.rule import LevelRule, Rule
 from hierclf.rules.score_table import ScoreTable
 

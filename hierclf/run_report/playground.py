@@ -14,8 +14,9 @@ import numpy as np
 
 from hierclf.hierarchy import LEVELS, UNLABELLED
 from hierclf.rules.evidence import Evidence
+from hierclf.rules.figures import DEFAULT_MIX
 from hierclf.rules.moved import score_spreads
-from hierclf.rules.promise import DEFAULT_MIX, draw_for_promise
+from hierclf.rules.promise import draw_for_promise
 from hierclf.run_report.judged import Judged
 from hierclf.run_report.run_files import RunFiles
 

@@ -15,7 +15,7 @@ from search.pipeline.options import RunOptions
 from search.runtime.installed import require_search_packages
 
 if TYPE_CHECKING:
-    from hierclf.rules.promise import Promise
+    from hierclf.rules.figures import Promise
 
 
 @dataclass(frozen=True)
@@ -257,7 +257,7 @@ def _check_process() -> None:
 
 
 def _result(folder: Path) -> RunResult:
-    from hierclf.rules.promise import Figure
+    from hierclf.rules.figures import Figure
     from search.pipeline.run_folder import RunFolder, read_json
 
     run = RunFolder(folder)

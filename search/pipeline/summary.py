@@ -20,7 +20,7 @@ from hierclf.reports import run_plots
 from hierclf.reports.parameter_plot import plot_parameters
 from hierclf.reports.promise_table import promise_notes, promise_table
 from hierclf.rules.comparison import Gain
-from hierclf.rules.promise import Promise
+from hierclf.rules.figures import Promise
 from hierclf.rules.rule import PAPER_RULE, Rule
 from search.pipeline.confirmation import describe_gain
 from search.pipeline.run import Run

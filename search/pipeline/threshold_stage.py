@@ -10,9 +10,10 @@ from hierclf.hierarchy import LEVELS
 from hierclf.reports import run_plots
 from hierclf.reports.curves import pareto_front, trade_off_table
 from hierclf.rules.calibration import calibration_errors
+from hierclf.rules.figures import Promise
 from hierclf.rules.goals import BALANCED, Goal
 from hierclf.rules.normalisation import without_calibration
-from hierclf.rules.promise import Promise, cross_fitted_promise, margins_of, promise
+from hierclf.rules.promise import cross_fitted_promise, margins_of, promise
 from hierclf.rules.rule import PAPER_RULE, Rule, apply_rule
 from hierclf.rules.score_table import ScoreTable
 from hierclf.training.added_folds import may_report, with_own_novel

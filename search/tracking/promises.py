@@ -3,7 +3,7 @@
 import numpy as np
 
 from hierclf.hierarchy import LEVELS
-from hierclf.rules.promise import Promise
+from hierclf.rules.figures import Promise
 
 
 def promise_metrics(promise: Promise) -> dict[str, float]:

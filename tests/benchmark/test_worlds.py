@@ -18,7 +18,7 @@ from hierclf.benchmark.worlds import (
 from hierclf.config import Config, load_config
 from hierclf.data.cache import ImageCache, open_cache
 from hierclf.data.sources import open_source
-from hierclf.rules.promise import Mix
+from hierclf.rules.figures import Mix
 from hierclf.rules.rule import LevelRule, Rule
 from hierclf.rules.score_table import ScoreTable
 

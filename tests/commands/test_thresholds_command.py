@@ -15,8 +15,9 @@ from hierclf.bundle.score_table_file import save_score_table
 from hierclf.commands.thresholds import choice_notes, choose_thresholds
 from hierclf.rules.calibration import Calibration
 from hierclf.rules.choose import choose_rule
+from hierclf.rules.figures import Figure, Mix
 from hierclf.rules.goals import BALANCED, Goal
-from hierclf.rules.promise import Figure, Mix, cross_fitted_promise
+from hierclf.rules.promise import cross_fitted_promise
 from hierclf.rules.score_table import ScoreTable
 from tests.commands_run import error_of, run
 from tests.drawn_tables import PARTS, draw_table

@@ -11,7 +11,7 @@ from hierclf.hub.folder import write_folder
 from hierclf.model import load
 from hierclf.reports.model_card import Facts
 from hierclf.reports.promise_table import PROMISE_ROWS
-from hierclf.rules.promise import Figure, Promise
+from hierclf.rules.figures import Figure, Promise
 from hierclf.rules.rule import LevelRule, Rule
 from tests.commands_run import error_of, run
 from tests.tiny_models import HIERARCHY, TRAINING_IMAGES, pictures, save_tiny_model

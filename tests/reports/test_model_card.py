@@ -5,7 +5,7 @@ import numpy as np
 from hierclf.hierarchy import Hierarchy
 from hierclf.reports.model_card import Facts, model_card
 from hierclf.reports.promise_table import PROMISE_ROWS, promise_notes
-from hierclf.rules.promise import Figure, Promise
+from hierclf.rules.figures import Figure, Promise
 from hierclf.rules.rule import LevelRule, Rule
 
 RULE = Rule(LevelRule("msp", 0.25), LevelRule("knn", 1.5))

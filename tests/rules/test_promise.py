@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hierclf.rules.promise import DEFAULT_MIX, Mix, cross_fitted_promise, margins_of, promise
+from hierclf.rules.figures import DEFAULT_MIX, Mix
+from hierclf.rules.promise import cross_fitted_promise, margins_of, promise
 from hierclf.rules.rule import PAPER_RULE, evaluate_rule
 from hierclf.rules.score_table import ScoreTable
 from tests.drawn_tables import NOISE, PARTS, draw_table
@@ -74,6 +75,21 @@ def test_intervals_cover_what_new_super_classes_bring() -> None:
         # Two points of slack: accuracies crowd at 1, where an interval ends just below.
         covered.append(figure.low - 0.02 <= new <= figure.high + 0.02)
     assert np.mean(covered) >= 0.8
+
+
+def test_new_super_classes_that_are_nearly_all_found_are_promised_without_bias() -> None:
+    promised, found = [], []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        places = rng.normal(3.0, 0.7, 6)
+        table = world(rng, places[:5].tolist())
+        figure = promise(ScoreTable(table), table, seed=seed)["sub_unseen_far"]
+        assert figure is not None
+        promised.append(figure.expected)
+        found.append((rng.normal(places[5], 1.0, 500) > 0).mean())
+        assert figure.low < 0.95  # the interval remains that of five classes
+    assert np.mean(found) > 0.98
+    assert np.mean(promised) == pytest.approx(np.mean(found), abs=0.015)
 
 
 def test_fewer_hidden_super_classes_make_a_wider_interval() -> None:

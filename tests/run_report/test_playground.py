@@ -9,8 +9,9 @@ import pytest
 
 from hierclf.hierarchy import LEVELS, UNLABELLED
 from hierclf.rules.evidence import FAR, KNOWN, NEAR, Evidence
+from hierclf.rules.figures import Promise
 from hierclf.rules.moved import moved_margins, score_spreads
-from hierclf.rules.promise import Promise, promise
+from hierclf.rules.promise import promise
 from hierclf.rules.rule import LevelRule, Rule
 from hierclf.run_report.classes import class_rows
 from hierclf.run_report.judged import Judged, judge

@@ -162,6 +162,17 @@ class HeldOut {
     return found;
   }
 
+  // The sub level's draws moved up to the mean over the super-classes at hand, beside which the model
+  // counts as one.
+  centred(far, at) {
+    if (!far.sub) return far;
+    const { rows, weight, n } = this.groups.sub[FAR], old = mean(far.sub);
+    const atHand = rows.reduce((sum, i, j) => sum + (this.novel(i, at).sub ? weight[j] : 0), 0);
+    if (atHand <= old) return far;
+    const misses = (n * (1 - atHand) + (1 - old)) / (n + 1);
+    return { ...far, sub: far.sub.map((x) => 1 - ((1 - x) * misses) / (1 - old)) };
+  }
+
   mixed(first, second, fraction) {
     if (first === null || second === null) return first === null ? second : first;
     return first.map((x, d) => (1 - fraction) * x + fraction * second[d]);
@@ -169,15 +180,19 @@ class HeldOut {
 
   // Every figure: expected, low and high (90 %), in [0, 1]; null where nothing could be held out.
   figures(at) {
-    const far = this.newSuperClasses(at, MAX_DRAWS), mix = this.mix;
-    const draws = {
+    const far = this.newSuperClasses(at, MAX_DRAWS);
+    const others = {
       super_seen_known: this.resampled(KNOWN, "super", at),
       super_seen_near: this.resampled(NEAR, "super", at),
-      super_unseen: far.super,
       sub_seen: this.resampled(KNOWN, "sub", at),
       sub_unseen_near: this.resampled(NEAR, "sub", at),
-      sub_unseen_far: far.sub,
     };
+    const model = this.combined(others, far), centred = this.combined(others, this.centred(far, at));
+    return Object.fromEntries(Object.entries(model).map(([key, x]) => [key, x && this.interval(x, centred[key])]));
+  }
+
+  combined(others, far) {
+    const mix = this.mix, draws = { ...others, super_unseen: far.super, sub_unseen_far: far.sub };
     draws.super_seen = this.mixed(draws.super_seen_known, draws.super_seen_near, mix.near_of_seen);
     draws.sub_unseen = this.mixed(draws.sub_unseen_near, draws.sub_unseen_far, mix.far_of_unseen);
     for (const level of LEVELS) {
@@ -186,21 +201,23 @@ class HeldOut {
       draws[`${level}_overall`] = both ? this.mixed(seen, unseen, novel) : null;
       draws[`${level}_harmonic`] = both ? seen.map((s, d) => harmonic(s, unseen[d])) : null;
     }
-    return Object.fromEntries(Object.entries(draws).map(([key, x]) => [key, x && this.interval(x)]));
+    return draws;
   }
 
-  interval(draws) {
-    const sorted = Float64Array.from(draws).sort(), expected = mean(draws);
+  // The centred draws say what is expected; the interval spans those of both.
+  interval(model, centred) {
+    const [first, second] = [model, centred].map((x) => Float64Array.from(x).sort());
+    const expected = mean(centred);
     return {
       expected,
-      low: Math.min(quantile(sorted, 0.05), expected),
-      high: Math.max(quantile(sorted, 0.95), expected),
+      low: Math.min(quantile(first, 0.05), quantile(second, 0.05), expected),
+      high: Math.max(quantile(first, 0.95), quantile(second, 0.95), expected),
     };
   }
 
   // Expected seen and unseen accuracy of a level: a point of its trade-off curve.
   point(level, at) {
-    const far = this.newSuperClasses(at, CURVE_DRAWS)[level];
+    const far = this.centred(this.newSuperClasses(at, CURVE_DRAWS), at)[level];
     const unseenFar = far && [mean(far)], at1 = (kind) => {
       const x = this.weighted(kind, level, at);
       return x === null ? null : [x];

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from hierclf.config import Config
-from hierclf.rules.promise import Figure, Promise
+from hierclf.rules.figures import Figure, Promise
 from search.pipeline import summary
 from search.pipeline.run_folder import RunFolder
 from search.pipeline.threshold_stage import HeldOut
