@@ -72,6 +72,9 @@ def new_classes(
     config: ConfigFile = None,
     set_: Overrides = None,
     worlds: Annotated[int, typer.Option(min=1, help="How many worlds.")] = 20,
+    first: Annotated[
+        int, typer.Option(min=0, help="The first world's number: others than those that chose.")
+    ] = 0,
     groups: Annotated[
         Path | None,
         typer.Option(help="A CSV with the columns class and group; without it, clusters."),
@@ -99,7 +102,7 @@ def new_classes(
         own = prepared._replace(cache=regrouped(cache, group_of))
         rows = []
         with progress("worlds") as step:
-            for i, found in enumerate(run_worlds(settings, own, worlds)):
+            for i, found in enumerate(run_worlds(settings, own, range(first, first + worlds))):
                 rows += found
                 step(i + 1, worlds)
         table = pd.DataFrame(rows)
