@@ -19,11 +19,11 @@ from hierclf.rules.promise import Promised, cross_fitted_promise
 from hierclf.rules.rule import Rule
 from hierclf.rules.score_table import ScoreTable
 from hierclf.scores import State
+from hierclf.scores.one_thread import one_thread
 from hierclf.training.added_folds import may_report, with_own_novel
 from hierclf.training.fold_run import FoldRun
 from hierclf.training.fold_table import fit_fold_scores, fold_table, novel_table
 from hierclf.training.folds import CALIBRATION, REFERENCE, REFIT
-from hierclf.training.one_thread import one_thread
 from hierclf.training.prepare import Prepared
 
 _CPU = torch.device("cpu")

@@ -23,8 +23,8 @@ from hierclf.rules.normalisation import normalise_to_final
 from hierclf.rules.promise import cross_fitted_promise
 from hierclf.rules.rule import Rule
 from hierclf.rules.score_table import Array, Bools, ScoreTable
+from hierclf.scores.one_thread import one_thread
 from hierclf.training.folds import CALIBRATION, REFIT
-from hierclf.training.one_thread import one_thread
 from hierclf.training.prepare import Prepared
 
 Row = dict[str, Any]

@@ -1,4 +1,4 @@
-"""One thread for the small matrices of heads."""
+"""One thread for small matrices, such as those of heads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
