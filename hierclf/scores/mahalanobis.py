@@ -71,9 +71,9 @@ def score_mahalanobis(state: State, features: np.ndarray) -> Floats:
     """
     check_width(features, len(state["whitening"]))
     return by_chunks(
-        lambda rows: _squared_distances(state, rows).min(axis=1),
+        lambda rows: squared_distances(state, rows).min(axis=1),
         features,
-        cells=_cells(state),
+        cells=distance_cells(state),
     )
 
 
@@ -169,11 +169,11 @@ def score_within(state: State, inputs: ScoreInputs, level: Level) -> Floats:
     check_width(inputs.features, len(state["whitening"]))
 
     def nearest(features: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-        distances = _squared_distances(state, features)
+        distances = squared_distances(state, features)
         return np.where(predicted[:, None] == state["owner"], distances, np.inf).min(axis=1)
 
     predicted = inputs.super_logits.argmax(axis=1)
-    return by_chunks(nearest, inputs.features, predicted, cells=_cells(state))
+    return by_chunks(nearest, inputs.features, predicted, cells=distance_cells(state))
 
 
 def mahalanobis_score() -> Score:
@@ -220,7 +220,7 @@ def _whitening(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.linalg.cholesky(np.linalg.inv(covariance))
 
 
-def _squared_distances(state: State, features: np.ndarray) -> NDArray[np.float64]:
+def squared_distances(state: State, features: np.ndarray) -> NDArray[np.float64]:
     """Squared Mahalanobis distances [N, K] of features [N, D] to every class mean, >= 0."""
     means = state["means"].astype(np.float64)
     white = (unit_rows(features) @ state["whitening"]).astype(np.float64)
@@ -229,8 +229,8 @@ def _squared_distances(state: State, features: np.ndarray) -> NDArray[np.float64
     return np.maximum(squares, 0.0)
 
 
-def _cells(state: State) -> int:
-    """Floats per row that `_squared_distances` allocates: arrays of D and K, some of 8 bytes."""
+def distance_cells(state: State) -> int:
+    """Floats per row that `squared_distances` allocates: arrays of D and K, some of 8 bytes."""
     return 4 * (len(state["whitening"]) + len(state["means"]))
 
 

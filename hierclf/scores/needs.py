@@ -9,7 +9,7 @@ import numpy as np
 
 from hierclf.scores.knn import KNN_K
 
-_OF_A_COVARIANCE = ("mahalanobis", "relative_mahalanobis", "within")
+_OF_A_COVARIANCE = ("mahalanobis", "relative_mahalanobis", "within", "learned")
 _OF_COMPONENTS = ("residual", "vim", "mixture", "one_class", "flow")
 
 

@@ -6,6 +6,7 @@ A new score is one more entry.
 from hierclf.scores.base import Score, feature_score, logit_score
 from hierclf.scores.flow import fit_flow, score_flow
 from hierclf.scores.knn import knn_score
+from hierclf.scores.learned import fit_learned, score_learned
 from hierclf.scores.logit import energy_score, entropy, gen, max_logit, mcm, msp
 from hierclf.scores.mahalanobis import (
     fit_within,
@@ -41,6 +42,7 @@ SCORES: dict[str, Score] = {
     "mixture": feature_score(fit_mixture, score_mixture),
     "one_class": feature_score(fit_one_class, score_one_class),
     "flow": feature_score(fit_flow, score_flow),
+    "learned": Score(fit_learned, score_learned),
     "nnguide": guide_score(),
     "pretrained_kl": pretrained_score(fit_pretrained_kl, score_pretrained_kl),
     "pretrained_mass": pretrained_score(fit_pretrained_mass, score_pretrained_mass),

@@ -64,3 +64,22 @@ def test_the_refit_knows_every_class() -> None:
     assert outputs.super_logits.shape == (5, DEMO_HIERARCHY.n_super)
     assert outputs.sub_logits.shape == (5, DEMO_HIERARCHY.n_sub)
     assert len(states["knn.bank"]) == len(CACHE.names)
+
+
+@pytest.mark.parametrize("fold", ["sub0", "super0"])
+@pytest.mark.parametrize("name", ["learned", "flow"])
+def test_no_image_of_a_fold_s_held_out_classes_and_none_of_val_enters_the_fit(
+    name: str, fold: str
+) -> None:
+    def fitted(rows: np.ndarray) -> dict[str, bytes]:
+        features = BANK.copy()
+        features[:, rows] += 3.0
+        states = fit_fold_scores(run_of(config_of(), fold, features=features), [name])
+        return {key: array.tobytes() for key, array in states.items()}
+
+    unseen = np.concatenate([FOLDS[fold].held_out, FOLDS[fold].val])
+    before = fitted(unseen[:0])
+    assert fitted(unseen) == before
+    changed = fitted(FOLDS[fold].train[:1])
+    assert changed.keys() == before.keys()
+    assert changed != before
