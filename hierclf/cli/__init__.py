@@ -11,6 +11,7 @@ from hierclf.cli import (  # noqa: F401
     data,
     predictions,
     models,
+    adaptation,
     zero_shot,
     classes,
     configuration,

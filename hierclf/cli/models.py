@@ -97,7 +97,7 @@ def thresholds(
     if dry_run:
         print(f"dry run: {model} is as it was")
         return
-    _print_written(directory)
+    print_written(directory)
 
 
 @app.command("app", cls=Command, rich_help_panel=PANEL)
@@ -244,11 +244,12 @@ def _undo(model: Path) -> None:
 
     check_not_in_use(model)
     print(rule_in_words(undo_thresholds(model)))
-    _print_written(model)
+    print_written(model)
 
 
-def _print_written(model: Path) -> None:
-    print(f"wrote {model / 'thresholds.json'}; --undo puts back the former thresholds")
+def print_written(model: Path, *, undo: str = "--undo") -> None:
+    """Print what was written, and what to do next."""
+    print(f"wrote {model / 'thresholds.json'}; {undo} puts back the former thresholds")
     _print_registration(model)
     print("next:")
     say("hierclf", "predict", model, "IMAGES", "--out", "predictions.csv")

@@ -58,8 +58,13 @@ class Choice(NamedTuple):
         }
 
 
-def choose_thresholds(directory: Path, goal: Goal) -> Choice:
+def choose_thresholds(directory: Path, goal: Goal, *, mix: Mix | None = None) -> Choice:
     """Choose the rule that serves a goal best on a model directory's score table. Writes nothing.
+
+    Args:
+        directory: a model directory.
+        goal: what to serve.
+        mix: what images to expect; None takes the goal's share of novel ones.
 
     Raises:
         ValueError: what `load_score_table` raises, or a goal that no threshold reaches, on all rows
@@ -68,8 +73,9 @@ def choose_thresholds(directory: Path, goal: Goal) -> Choice:
     card = load_card(directory)
     table, parts, report = load_score_table(directory)
     rule, _ = choose_rule(table, card.scores, goal=goal)
-    novel = 0.5 if goal.novel_rate is None else goal.novel_rate
-    mix = Mix(super_novel=novel, sub_novel=novel)
+    if mix is None:
+        novel = 0.5 if goal.novel_rate is None else goal.novel_rate
+        mix = Mix(super_novel=novel, sub_novel=novel)
     try:
         expected = cross_fitted_promise(table, parts, report, card.scores, goal=goal, mix=mix)
     except ValueError as error:
@@ -77,8 +83,14 @@ def choose_thresholds(directory: Path, goal: Goal) -> Choice:
     return Choice(goal, rule, _calibration(card, table, rule), card.rule, expected)
 
 
-def check_not_in_use(directory: Path) -> None:
+def check_not_in_use(
+    directory: Path, *, instead: str = "--dry-run shows what would be chosen"
+) -> None:
     """Refuse a model whose search is at work: it would register these thresholds as its own.
+
+    Args:
+        directory: a model directory.
+        instead: what the error says can be done.
 
     Raises:
         ValueError: another process has the lock of the run that the model directory lies in.
@@ -94,7 +106,7 @@ def check_not_in_use(directory: Path) -> None:
             return
         raise ValueError(
             f"a model's thresholds must stay until its search ends, but {run} is in use by "
-            f"{owner_in(file) or 'another process'}; --dry-run shows what would be chosen"
+            f"{owner_in(file) or 'another process'}; {instead}"
         )
 
 
@@ -142,9 +154,10 @@ def choice_notes(choice: Choice) -> list[str]:
     figures = choice.expected.figures
     for level in LEVELS:
         seen, overall = figures[f"{level}_seen"], figures[f"{level}_overall"]
-        if goal.novel_rate is not None and overall is not None:
+        novel_rate = goal.at(level).novel_rate
+        if novel_rate is not None and overall is not None:
             notes.append(
-                f"{level} overall where {100 * goal.novel_rate:g} % of the images are novel: "
+                f"{level} overall where {100 * novel_rate:.3g} % of the images are novel: "
                 f"{100 * overall.expected:.1f} % expected, {100 * overall.low:.0f} to "
                 f"{100 * overall.high:.0f} %"
             )

@@ -152,7 +152,7 @@ class Expectation:
             if self.evidence.has(kind, "super")
         ]
         seen = np.mean(kept, axis=0)
-        return self.goal.value(seen[None], far.super_unseen(n)).mean(axis=0)
+        return self.goal.at("super").value(seen[None], far.super_unseen(n)).mean(axis=0)
 
     def _sub_values(
         self, kept: Bools, bins: np.ndarray, n: int, far: _FarRows | None, super_bin: int
@@ -166,7 +166,7 @@ class Expectation:
         if far is not None:
             unseen.append(far.sub_unseen(n, super_bin))
         both = sum(unseen) / len(unseen)
-        return self.goal.value(seen[None], both).mean(axis=0)
+        return self.goal.at("sub").value(seen[None], both).mean(axis=0)
 
     def _weight(self, kind: int, level: Level = "sub") -> Array:
         return self.evidence.weights(level) * self.evidence.rows(kind)

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hierclf.hierarchy import LEVELS
+from hierclf.hierarchy import LEVELS, Level
 from hierclf.metrics.accuracy import harmonic_mean
 
 Kind = Literal["balanced", "overall", "seen-at-least"]
@@ -30,6 +30,8 @@ class Goal:
             among the thresholds whose seen accuracy is at least `seen`.
         novel_rate: in (0, 1), for `overall` only.
         seen: in (0, 1], for `seen-at-least` only.
+        super_novel_rate: in (0, 1), for `overall` only, the share of images of new super-classes;
+            None takes `novel_rate` at both levels.
 
     Raises:
         ValueError: an unknown kind, a number that is missing, of another kind, or out of range.
@@ -38,6 +40,7 @@ class Goal:
     kind: Kind
     novel_rate: float | None = None
     seen: float | None = None
+    super_novel_rate: float | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -49,15 +52,26 @@ class Goal:
                     f"`{name}` must be given with the goal {owner!r} and with no other, "
                     f"but got {name}={value} with {self.kind!r}"
                 )
-        if self.novel_rate is not None and not 0.0 < self.novel_rate < 1.0:
+        if self.super_novel_rate is not None and self.kind != "overall":
             raise ValueError(
-                f"`0 < novel_rate < 1` must hold, but got novel_rate={self.novel_rate}"
+                "`super_novel_rate` must be given with the goal 'overall' only, but got "
+                f"super_novel_rate={self.super_novel_rate} with {self.kind!r}"
             )
+        for name in ("novel_rate", "super_novel_rate"):
+            rate = getattr(self, name)
+            if rate is not None and not 0.0 < rate < 1.0:
+                raise ValueError(f"`0 < {name} < 1` must hold, but got {name}={rate}")
         if self.seen is not None and not 0.0 < self.seen <= 1.0:
             raise ValueError(f"`0 < seen <= 1` must hold, but got seen={self.seen}")
 
+    def at(self, level: Level) -> "Goal":
+        """The goal of one level: `overall` at its own share of novel images."""
+        if level == "super" and self.super_novel_rate is not None:
+            return Goal("overall", novel_rate=self.super_novel_rate)
+        return self
+
     def value(self, seen: ArrayLike, unseen: ArrayLike) -> NDArray[np.float64]:
-        """How well accuracies serve the goal; never falls when one of them rises.
+        """How well accuracies serve the goal of a level; never falls when one of them rises.
 
         Args:
             seen, unseen: floats in [0, 1], of one shape.
@@ -102,10 +116,13 @@ def objective(accuracies: Mapping[str, float | None], goal: Goal = BALANCED) -> 
     Raises:
         ValueError: no level has both.
     """
-    sides = [(accuracies[f"{level}_seen"], accuracies[f"{level}_unseen"]) for level in LEVELS]
+    sides = [
+        (goal.at(level), accuracies[f"{level}_seen"], accuracies[f"{level}_unseen"])
+        for level in LEVELS
+    ]
     present = [
-        float(goal.value(seen, unseen))
-        for seen, unseen in sides
+        float(own.value(seen, unseen))
+        for own, seen, unseen in sides
         if seen is not None and unseen is not None
     ]
     if not present:

@@ -69,6 +69,8 @@ def test_objective_averages_the_levels_that_have_both_sides() -> None:
     assert objective(both) == pytest.approx(0.7)
     assert objective(one) == pytest.approx(0.6)
     assert objective(both, Goal("overall", novel_rate=0.2)) == pytest.approx((0.8 + 0.81) / 2)
+    apart = Goal("overall", novel_rate=0.2, super_novel_rate=0.6)
+    assert objective(both | {"super_seen": 0.3}, apart) == pytest.approx((0.6 + 0.81) / 2)
     assert objective(one, Goal("seen-at-least", seen=0.9)) == 0.45
     assert objective(both, Goal("seen-at-least", seen=0.9)) < 0
     with pytest.raises(ValueError, match="got none"):

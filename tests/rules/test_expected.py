@@ -11,7 +11,11 @@ from hierclf.rules.goals import BALANCED, Goal
 from hierclf.rules.score_table import ScoreTable
 from tests.drawn_tables import draw_table
 
-GOALS = (BALANCED, Goal("overall", novel_rate=0.3))
+GOALS = (
+    BALANCED,
+    Goal("overall", novel_rate=0.3),
+    Goal("overall", novel_rate=0.4, super_novel_rate=0.1),
+)
 
 
 def slow_value(table: ScoreTable, goal: Goal, super_tau: float, sub_tau: float) -> float:
@@ -49,8 +53,8 @@ def slow_value(table: ScoreTable, goal: Goal, super_tau: float, sub_tau: float) 
         unseen = (class_mean(NEAR, ~kept) + weight @ sub_novel) / 2
         values.append(
             (
-                goal.value(np.mean(super_seen), weight @ super_novel),
-                goal.value((evidence.sub_right & kept)[known].mean(), unseen),
+                goal.at("super").value(np.mean(super_seen), weight @ super_novel),
+                goal.at("sub").value((evidence.sub_right & kept)[known].mean(), unseen),
             )
         )
     return float(np.mean(values))

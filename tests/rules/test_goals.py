@@ -41,6 +41,13 @@ def test_values_are_those_worked_out_by_hand() -> None:
     np.testing.assert_allclose(at_least.value(seen, unseen), [0.3, 0.5, -1.4, -2.0])
 
 
+def test_each_level_has_its_own_share_of_novel_images() -> None:
+    goal = Goal("overall", novel_rate=0.5, super_novel_rate=0.25)
+    assert goal.at("super").value(0.9, 0.3) == pytest.approx(0.75)
+    assert goal.at("sub").value(0.9, 0.3) == pytest.approx(0.6)
+    assert Goal("overall", novel_rate=0.5).at("super").value(0.9, 0.3) == pytest.approx(0.6)
+
+
 def test_a_share_that_rounds_below_the_number_asked_for_reaches_it() -> None:
     assert Goal("seen-at-least", seen=0.1 + 0.2).value(0.3, 0.5) == 0.5
 
@@ -57,6 +64,14 @@ def test_one_level_never_makes_up_for_another_that_is_not_reached(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        (
+            {"kind": "balanced", "super_novel_rate": 0.5},
+            "`super_novel_rate` must be given with the goal 'overall' only, .* with 'balanced'",
+        ),
+        (
+            {"kind": "overall", "novel_rate": 0.5, "super_novel_rate": 0.0},
+            "`0 < super_novel_rate < 1` must hold, but got super_novel_rate=0.0",
+        ),
         ({"kind": "fast"}, "`goal` must be one of balanced, overall, .*, but got 'fast'"),
         ({"kind": "overall"}, "`novel_rate` must be given with the goal 'overall'"),
         ({"kind": "balanced", "novel_rate": 0.5}, "novel_rate=0.5 with 'balanced'"),
