@@ -14,7 +14,6 @@ from hierclf.scores.base import Floats, State
 from hierclf.scores.pca import fit_pca, project
 from hierclf.scores.rows import by_chunks, stratified_rows
 
-DIMENSIONS = 32
 FLOW_LIMIT = 20_000
 # Added to every variance, as a fraction of the mean variance, so that rounding is not magnified.
 _REGULARISATION = 1e-4
@@ -25,7 +24,7 @@ _LARGEST_LOG_SCALE = 2.0
 def fit_flow(
     features: np.ndarray, labels: np.ndarray, *, limit: int = FLOW_LIMIT, seed: int = 0
 ) -> State:
-    """Train a flow on unit features reduced to at most 32 principal components, standardised.
+    """Train a flow on unit features reduced to at most 64 principal components, standardised.
 
     Args:
         features: float [M, D].
@@ -44,7 +43,7 @@ def fit_flow(
 
     if limit < 2:
         raise ValueError(f"`limit >= 2` must hold, but got limit={limit}")
-    reduction = fit_pca(features, limit=DIMENSIONS)
+    reduction = fit_pca(features)
     points = project(reduction, features[stratified_rows(labels, limit=limit, seed=seed)])
     variances = points.var(axis=0)
     scale = (1.0 / np.sqrt(variances + _REGULARISATION * variances.mean())).astype(np.float32)

@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal, spearmanr
 
-from hierclf.scores.flow import DIMENSIONS, fit_flow, score_flow, through_couplings
+from hierclf.scores.flow import fit_flow, score_flow, through_couplings
 from hierclf.scores.flow_training import train_couplings
-from hierclf.scores.pca import project
+from hierclf.scores.pca import PCA_LIMIT, project
 from tests.drawn_scores import drawn, far, stored
 
 CENTRES = np.random.default_rng(99).normal(size=(4, 6)) * 2
@@ -110,7 +110,7 @@ def test_only_a_sample_of_many_images_trains_the_flow() -> None:
 def test_wide_features_are_reduced() -> None:
     features = np.random.default_rng(0).normal(size=(200, 80)).astype(np.float32)
     state = fit_flow(features, np.arange(200) % 4)
-    assert state["pca_axes"].shape == (80, DIMENSIONS)
+    assert state["pca_axes"].shape == (80, PCA_LIMIT)
 
 
 def test_the_score_grows_without_bound_away_from_the_training_images() -> None:
