@@ -1,0 +1,131 @@
+"""Compare other values of a configuration with those it has, on new classes, world by world.
+
+Every variant sees the same worlds (see `worlds`) as the configuration as it is: the same known and
+new classes, folds and test images. A gain is a difference of accuracies found, paired by world.
+
+Shape legend: W worlds.
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from hierclf.benchmark.new_classes import world_rows
+from hierclf.benchmark.worlds import regrouped
+from hierclf.config import Config
+from hierclf.io.atomic import draft_of
+from hierclf.progress import progress
+from hierclf.training.one_thread import one_thread
+from hierclf.training.prepare import Prepared
+
+AS_IT_IS = "as it is"
+_SHOWN = {
+    "super_harmonic": "super H",
+    "sub_harmonic": "sub H",
+    "sub_seen": "sub seen",
+    "sub_unseen_near": "near",
+    "sub_unseen_far": "far",
+}
+
+
+class Variant(NamedTuple):
+    """A configuration with its images and features; the folds are drawn by world."""
+
+    config: Config
+    prepared: Prepared
+
+
+def run_variants(
+    variants: Mapping[str, Variant], groups: NDArray[np.int64], worlds: Iterable[int]
+) -> pd.DataFrame:
+    """Run every variant in every world, one after another.
+
+    Args:
+        variants: by title, the configuration as it is first.
+        groups: int64 [C], the group of each sub-class, the same for all.
+        worlds: their numbers.
+
+    Returns:
+        The rows of `world_rows` with the columns `variant` and `seconds`, which training the folds,
+        fitting scores and choosing the rule took.
+    """
+    own = {
+        title: variant.prepared._replace(cache=regrouped(variant.prepared.cache, groups))
+        for title, variant in variants.items()
+    }
+    rows, numbers = [], list(worlds)
+    with one_thread(), progress("worlds") as step:
+        for done, world in enumerate(numbers, 1):
+            for title, variant in variants.items():
+                start = time.perf_counter()
+                found = world_rows(variant.config, own[title], world)
+                seconds = time.perf_counter() - start
+                rows += [row | {"variant": title, "seconds": seconds} for row in found]
+            step(done, len(numbers))
+    return pd.DataFrame(rows)
+
+
+def gains(rows: pd.DataFrame, *, coverage: float = 0.9) -> pd.DataFrame:
+    """The gain of each variant over the configuration as it is, in each figure shown.
+
+    Args:
+        rows: as `run_variants` gives them.
+        coverage: in (0, 1), of the interval.
+
+    Returns:
+        variant, figure, mean, low and high, in [-1, 1], and worlds: the mean over W worlds with
+        Student's t interval; infinite with one world.
+    """
+    table = rows.pivot_table(index=["figure", "world"], columns="variant", values="found")
+    found = []
+    for title in [t for t in rows["variant"].unique() if t != AS_IT_IS]:
+        for figure in _SHOWN:
+            if figure not in table.index:
+                continue
+            change = (table.loc[figure, title] - table.loc[figure, AS_IT_IS]).dropna()
+            n, mean = len(change), float(change.mean())
+            half = float("inf")
+            if n > 1:
+                half = stats.t.ppf(0.5 + coverage / 2.0, n - 1) * change.std(ddof=1) / n**0.5
+            found.append((title, figure, mean, mean - half, mean + half, n))
+    return pd.DataFrame(found, columns=["variant", "figure", "mean", "low", "high", "worlds"])
+
+
+def report(rows: pd.DataFrame) -> str:
+    """The gains as Markdown, in points, and the time beside that of the configuration as it is."""
+    found = gains(rows)
+    titles = list(_SHOWN.values())
+    lines = [
+        f"| variant | {' | '.join(titles)} | time |",
+        "|---|" + "---:|" * (len(titles) + 1),
+    ]
+    spent = rows.groupby("variant")["seconds"].mean()
+    for title in found["variant"].unique():
+        own = found[found["variant"] == title].set_index("figure")
+        cells = []
+        for figure in _SHOWN:
+            if figure not in own.index:
+                cells.append("")
+                continue
+            mean, low, high = 100.0 * own.loc[figure, ["mean", "low", "high"]].astype(float)
+            cells.append(f"{mean:+.1f} ({low:+.1f} to {high:+.1f})")
+        ratio = spent[title] / spent[AS_IT_IS]
+        lines.append(f"| {title} | {' | '.join(cells)} | {ratio:.1f} x |")
+    return "\n".join(lines) + "\n"
+
+
+def write_variants(rows: pd.DataFrame, folder: Path) -> list[Path]:
+    """Write variants.csv and variants.md into a folder; return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"variants.{ending}" for ending in ("csv", "md")]
+    with draft_of(paths[0]) as draft:
+        rows.to_csv(draft, index=False)
+    with draft_of(paths[1]) as draft:
+        draft.write_text(report(rows), encoding="utf-8")
+    return paths
