@@ -20,8 +20,8 @@ from hierclf.benchmark.new_classes import world_rows
 from hierclf.benchmark.worlds import regrouped
 from hierclf.config import Config
 from hierclf.io.atomic import draft_of
-from hierclf.io.one_thread import one_thread
 from hierclf.progress import progress
+from hierclf.scores.one_thread import one_thread
 from hierclf.training.prepare import Prepared
 
 AS_IT_IS = "as it is"
