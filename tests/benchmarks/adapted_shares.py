@@ -74,7 +74,7 @@ def judged(table: ScoreTable, names: Sequence[str], seed: int) -> list[dict[str,
         ]
         shares = novel_shares(evidence, *scores)
         row = {"far": far, "near": near}
-        for level, share in (("super", shares.super), ("sub", shares.sub)):
+        for level, share in zip(LEVELS, (shares.super, shares.sub), strict=True):
             assert share is not None, "worlds have three known groups or more"
             true = float((~place[level].known).mean())
             row[f"{level}_true"], row[f"{level}_share"] = true, share.expected
