@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-from hierclf.data.cache import default_cache_dir
 from hierclf.storage.address import file_path, is_address
 from hierclf.storage.fetch import fetch
 
@@ -40,6 +39,9 @@ def local_model(model: str | Path) -> Path:
         return Path(model)
     if (path := file_path(text)) is not None:
         return path
+    # It imports pandas, which an exported model must do without.
+    from hierclf.data.cache import default_cache_dir
+
     return fetch(text, default_cache_dir() / "models", wanted=_is_of_a_model).place
 
 
