@@ -82,7 +82,7 @@ def processes(marker: str) -> list[int]:
     return found
 
 
-def killed_after(line: str, *options: str | Path, cache: Path, timeout: float = 120) -> str:
+def killed_after(line: str, *options: str | Path, cache: Path, timeout: float = 300) -> str:
     """Start a search and `kill -9` all of it once a line of its output begins with `line`.
 
     Ray's processes leave the search's process group: they are found by the cache that they use.
