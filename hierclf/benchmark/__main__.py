@@ -8,13 +8,14 @@ import pandas as pd
 import typer
 from numpy.typing import NDArray
 
-from hierclf.benchmark.compared import AS_IT_IS, Variant, run_variants, write_variants
+from hierclf.benchmark.compared import AS_IT_IS, Variant, run_variants
 from hierclf.benchmark.compared import report as gain_report
-from hierclf.benchmark.new_classes import report, run_worlds, write_worlds
+from hierclf.benchmark.new_classes import report, run_worlds
 from hierclf.benchmark.run import prepare_with_progress, run_benchmark
 from hierclf.benchmark.worlds import cluster_groups, read_groups, regrouped
 from hierclf.config import Config, load_config
 from hierclf.errors import one_line_errors, output_errors
+from hierclf.io.atomic import draft_of
 from hierclf.progress import progress
 from hierclf.rules.goals import BALANCED, Goal
 from hierclf.training.prepare import Prepared
@@ -106,9 +107,7 @@ def new_classes(
                 rows += found
                 step(i + 1, worlds)
         table = pd.DataFrame(rows)
-        paths = write_worlds(table, out)
-        print(report(table))
-        print("wrote " + ", ".join(map(str, paths)))
+        _write(table, report(table), out, "new_classes")
 
 
 @app.command()
@@ -139,9 +138,7 @@ def compare(
             variants[title] = Variant(settings, prepare_with_progress(settings))
         group_of = _groups(variants[AS_IT_IS].prepared, groups, clusters)
         rows = run_variants(variants, group_of, range(first, first + worlds))
-        paths = write_variants(rows, out)
-        print(gain_report(rows))
-        print("wrote " + ", ".join(map(str, paths)))
+        _write(rows, gain_report(rows), out, "variants")
 
 
 def _groups(prepared: Prepared, path: Path | None, clusters: int) -> NDArray[np.int64]:
@@ -154,6 +151,18 @@ def _groups(prepared: Prepared, path: Path | None, clusters: int) -> NDArray[np.
             "clustering needs frozen features: set model.freeze=backbone, or name --groups"
         )
     return cluster_groups(np.asarray(prepared.features[0]), cache.sub_labels, clusters)
+
+
+def _write(rows: pd.DataFrame, text: str, folder: Path, stem: str) -> None:
+    """Write the rows as CSV and a report as Markdown into a folder, and print the report."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{stem}.{ending}" for ending in ("csv", "md")]
+    with draft_of(paths[0]) as draft:
+        rows.to_csv(draft, index=False)
+    with draft_of(paths[1]) as draft:
+        draft.write_text(text, encoding="utf-8")
+    print(text)
+    print("wrote " + ", ".join(map(str, paths)))
 
 
 def _config(data: str | None, config: Path | None, overrides: list[str] | None) -> Config:

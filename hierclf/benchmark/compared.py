@@ -8,7 +8,6 @@ Shape legend: W worlds.
 
 import time
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +18,6 @@ from scipy import stats
 from hierclf.benchmark.new_classes import world_rows
 from hierclf.benchmark.worlds import regrouped
 from hierclf.config import Config
-from hierclf.io.atomic import draft_of
 from hierclf.progress import progress
 from hierclf.scores.one_thread import one_thread
 from hierclf.training.prepare import Prepared
@@ -118,14 +116,3 @@ def report(rows: pd.DataFrame) -> str:
         ratio = spent[title] / spent[AS_IT_IS]
         lines.append(f"| {title} | {' | '.join(cells)} | {ratio:.1f} x |")
     return "\n".join(lines) + "\n"
-
-
-def write_variants(rows: pd.DataFrame, folder: Path) -> list[Path]:
-    """Write variants.csv and variants.md into a folder; return their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"variants.{ending}" for ending in ("csv", "md")]
-    with draft_of(paths[0]) as draft:
-        rows.to_csv(draft, index=False)
-    with draft_of(paths[1]) as draft:
-        draft.write_text(report(rows), encoding="utf-8")
-    return paths

@@ -6,7 +6,6 @@ on the test images of the known classes.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -177,16 +176,3 @@ def report(rows: pd.DataFrame) -> str:
         ]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
-
-
-def write_worlds(rows: pd.DataFrame, folder: Path) -> list[Path]:
-    """Write new_classes.csv and new_classes.md into a folder; return their paths."""
-    from hierclf.io.atomic import draft_of
-
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"new_classes.{ending}" for ending in ("csv", "md")]
-    with draft_of(paths[0]) as draft:
-        rows.to_csv(draft, index=False)
-    with draft_of(paths[1]) as draft:
-        draft.write_text(report(rows), encoding="utf-8")
-    return paths
