@@ -1,6 +1,8 @@
 """Fixtures that several test modules share."""
 
 import logging
+import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,6 +67,8 @@ def local_ray() -> Iterator[None]:
     """A Ray with as little as a trial without workers needs."""
     import ray
 
+    # A process keeps the first token that it reads; `started_ray` must find the same.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     ray.init(
         address="local",  # left to itself, Ray joins one that another process has started
         include_dashboard=False,

@@ -19,6 +19,7 @@ from search.trials.plan import Plan
 
 _TRIES = 3
 _LATE = ("timed out", "dashboard.log")  # Ray 2.51 names the second if its dashboard is late
+_OTHER_TOKEN = "Failed to start GCS"
 MAX_CPU_TRIALS = 4
 """The most trials that run at a time without GPUs; further cores make each trial faster."""
 
@@ -96,7 +97,9 @@ def _start_here() -> None:
     # programs, a trial then gets 4 % of a core. Workers inherit the user's own niceness anyway.
     os.environ.setdefault("RAY_worker_niceness", "0")
     # Otherwise Ray keeps a token in a file of the home folder that other users may read.
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    given = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ)
+    if not given:
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     for left in reversed(range(_TRIES)):
         port = _free_port()
         # Other Ray instances may run on this machine, so this names the state service that every
@@ -114,9 +117,25 @@ def _start_here() -> None:
             )
             return
         except Exception as error:
-            if not left or not any(words in str(error) for words in _LATE):
+            if not given and _OTHER_TOKEN in str(error):
+                _keep_first_token()
+            elif not any(words in str(error) for words in _LATE):
+                raise
+            if not left:
                 raise
             ray.shutdown()
+
+
+def _keep_first_token() -> None:
+    """Let Ray's processes read the token that this one read when it started Ray by itself.
+
+    A process keeps the first token that it reads, and its own Ray refuses it with another.
+    """
+    file = Path.home() / ".ray" / "auth_token"
+    if file.is_file():
+        file.chmod(0o600)  # Ray lets others read it
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(file)
+    del os.environ["RAY_AUTH_TOKEN"]
 
 
 def _let_workers_import_this() -> None:
