@@ -69,6 +69,10 @@ def tune(
         str | None,
         Option(help="images of new classes, to choose and judge thresholds by"),
     ] = None,
+    generated: Annotated[
+        str | None,
+        Option(help="synthetic images of no known class, to train on with train.outlier"),
+    ] = None,
     study: Annotated[
         str | None,
         Option(help="where Optuna's study is stored: a database such as sqlite:///FILE, or a file"),
@@ -107,6 +111,7 @@ def tune(
                 hierarchy,
                 group_by,
                 novel,
+                generated,
                 study,
                 study_name,
             )
@@ -128,6 +133,7 @@ def tune(
             "hierarchy": hierarchy,
             "group_by": group_by,
             "novel": novel,
+            "generated": generated,
             "study": study,
             "study_name": study_name,
             "time_budget": time_budget,

@@ -11,9 +11,10 @@ from hierclf.config import Config, parse_config
 from hierclf.data.cache import ImageCache
 from hierclf.data.demo import DEMO_HIERARCHY
 from hierclf.scores import PRETRAINED_SCORES, SCORES
-from hierclf.training.fold_run import ALONE, FoldRun, Replica
+from hierclf.training.fold_run import FoldRun
 from hierclf.training.folds import refit_fold
 from hierclf.training.prepare import Prepared
+from hierclf.training.replica import ALONE, Replica
 from tests.planned_folds import plan_folds
 
 CPU = torch.device("cpu")

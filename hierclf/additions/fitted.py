@@ -24,7 +24,7 @@ from hierclf.training.added_folds import may_report, with_own_novel
 from hierclf.training.fold_run import FoldRun
 from hierclf.training.fold_table import fit_fold_scores, fold_table, novel_table
 from hierclf.training.folds import CALIBRATION, REFERENCE, REFIT
-from hierclf.training.prepare import Prepared
+from hierclf.training.prepare import Prepared, judges_novel
 
 _CPU = torch.device("cpu")
 
@@ -93,14 +93,14 @@ def fit_heads(
                 final = run, states
             else:
                 tables.append(fold_table(run, names, states))
-            if fold.name == REFERENCE and prepared.novel is not None:
+            if fold.name == REFERENCE and judges_novel(prepared):
                 tables.append(novel_table(run, names, states))
             if progress is not None:
                 progress(number + 1, len(prepared.folds))
         assert final is not None
         table = normalise_to_final(_ordered(tables), names, *CALIBRATION)
         if prepared.novel is not None:
-            parts = with_own_novel(parts, len(prepared.novel.class_names))
+            parts = with_own_novel(parts, prepared.novel.n_judging)
         report = may_report(table.folds, parts[table.sub.labels], chosen_on)
         goal, promised = expected_of(table, parts, report, names, config.thresholds.target)
         rule = choose_rule(table, names, goal=goal).rule

@@ -53,6 +53,9 @@ def still_novel(
         hierarchy=hierarchy,
         path=None,
     )
-    return NovelImages(
-        rest, novel.classes[kept], novel.class_names, new_supers, novel.features[:, kept]
+    return novel._replace(
+        cache=rest,
+        classes=novel.classes[kept],
+        new_supers=new_supers,
+        features=novel.features[:, kept],
     )

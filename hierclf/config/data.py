@@ -52,7 +52,12 @@ class DataConfig(Strict):
     novel: str | None = None
     """Images of classes that are not known: a folder, a CSV or a Parquet file, labelled at either
     level or not at all (see `hierclf.data.novel`). Each class takes part in choosing thresholds
-    and, where it did not choose, in judging them; nothing is trained on them."""
+    and, where it did not choose, in judging them; nothing is trained on them, except on half of
+    the classes with train.outlier."""
+    generated: str | None = None
+    """Synthetic images of no known class, such as those of a diffusion model, given as those of
+    `novel`: with train.outlier they train, and they never choose or judge. Those without a
+    super-class count as of none that is known."""
 
     @field_validator("zip_encoding")
     @classmethod

@@ -165,6 +165,15 @@ class Config(Strict):
         return self
 
     @model_validator(mode="after")
+    def _outliers_are_given(self) -> "Config":
+        if self.train.outlier != "none" and self.data.novel is self.data.generated is None:
+            raise ValueError(
+                "train.outlier trains on images of no known class: give data.novel or "
+                f"data.generated, too, but got train.outlier={self.train.outlier} without them"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _only_heads_are_no_training(self) -> "Config":
         if self.train.head_epochs >= self.train.epochs:
             raise ValueError(
@@ -211,6 +220,11 @@ class Config(Strict):
             for value in self.tried(key):
                 _try(alone, key, value)
         return self
+
+    @property
+    def trains_on_outliers(self) -> bool:
+        """Whether some trial trains on images of no known class."""
+        return set(self.tried("train.outlier")) != {"none"}
 
     @property
     def max_strength(self) -> float:

@@ -68,6 +68,16 @@ class TrainConfig(Strict):
     """Weight of a supervised contrastive loss of the features at both levels; with freeze: none."""
     contrastive_temperature: Positive = 0.1
     """Temperature of the supervised contrastive loss."""
+    outlier: Literal["none", "energy", "uniform"] = "none"
+    """Train on images of no known class, too, from data.novel and data.generated: `energy` puts a \
+    margin between their energies and those of known classes; `uniform` makes all known classes \
+    equally probable for them."""
+    outlier_weight: NotNegative = 0.1
+    """Weight of the term for images of no known class; used with outlier only."""
+    outlier_energy: float = -7.0
+    """Energy above which images of no known class shall lie; used with outlier: energy only."""
+    outlier_gap: NotNegative = 18.0
+    """How far below that images of known classes shall lie; used with outlier: energy only."""
     average: Literal["none", "ema", "snapshots"] = "none"
     """Evaluate and keep an average of the weights: `ema`, an exponential moving average of all \
     steps; `snapshots`, the mean of the ends of the last epochs."""

@@ -78,7 +78,13 @@ class _Rows(NamedTuple):
 
 
 def open_novel(
-    path: str, hierarchy: Hierarchy, *, height: int, width: int, keep_truncated: bool = False
+    path: str,
+    hierarchy: Hierarchy,
+    *,
+    height: int,
+    width: int,
+    keep_truncated: bool = False,
+    key: str = "data.novel",
 ) -> NovelSource:
     """Read the labels of novel images.
 
@@ -87,23 +93,25 @@ def open_novel(
         hierarchy: the known classes.
         height, width: of the decoded known images; novel ones are brought to that size.
         keep_truncated: fill what is missing of JPEG files that end early, instead of refusing them.
+        key: of the configuration, for messages.
 
     Raises:
         ValueError: nothing there, a label of a known sub-class, or anything else that is wrong.
     """
     problems: list[Problem] = []
+    where = f"{key}={path}"
     try:
         place = local_set(path).place if is_elsewhere(path) else path
         found = _list(Path(place).expanduser(), hierarchy, problems)
     except OSError as error:
-        raise ValueError(f"data.novel={path}: cannot be read: {error.strerror or error}") from None
+        raise ValueError(f"{where}: cannot be read: {error.strerror or error}") from None
     fatal = [problem for problem in problems if problem.fatal]
     if fatal:
-        raise ValueError(f"data.novel={path}: {fatal[0].where}: {fatal[0].what}")
+        raise ValueError(f"{where}: {fatal[0].where}: {fatal[0].what}")
     if found is None or not found.rows:
-        raise ValueError(f"data.novel={path} must hold images, but holds none")
+        raise ValueError(f"{where} must hold images, but holds none")
     rows = found.rows
-    _refuse_known(path, rows, hierarchy)
+    _refuse_known(where, rows, hierarchy)
     parts = [hierarchy.to_dict(), height, width, *(["truncated"] if keep_truncated else [])]
     digest = hashlib.sha256(json.dumps(parts).encode())
     for row in rows:
@@ -149,7 +157,7 @@ def _title(labels: Labels) -> str:
     return "/".join("?" if label is None else label or NOVEL_NAME for label in labels)
 
 
-def _refuse_known(path: str, rows: Sequence[_Row], hierarchy: Hierarchy) -> None:
+def _refuse_known(given: str, rows: Sequence[_Row], hierarchy: Hierarchy) -> None:
     """Raise for a known sub-class; below another super-class, its name is another class."""
     parents = (hierarchy.super_names[parent] for parent in hierarchy.sub_to_super)
     parent_of = dict(zip(hierarchy.sub_names, parents, strict=True))
@@ -160,7 +168,7 @@ def _refuse_known(path: str, rows: Sequence[_Row], hierarchy: Hierarchy) -> None
     ]
     if known:
         raise ValueError(
-            f"data.novel={path} must hold images of new classes, but {len(known)} of {len(rows)} "
+            f"{given} must hold images of new classes, but {len(known)} of {len(rows)} "
             f"are of a known sub-class (first: {known[0].where}, {known[0].labels[1]!r})"
         )
 

@@ -10,6 +10,7 @@ from hierclf.nets.backbones import build_backbone
 from hierclf.nets.two_heads import TwoHeadNet, TwoHeads
 from hierclf.training.folds import Fold
 from hierclf.training.inputs import Inputs, feature_inputs, image_inputs
+from hierclf.training.outliers import Outliers, outlier_rows
 from hierclf.training.prepare import Prepared
 
 
@@ -50,3 +51,33 @@ def build_inputs(
         strength=config.train.strength,
         device=device,
     )
+
+
+def novel_inputs(
+    prepared: Prepared,
+    config: Config,
+    device: torch.device,
+    interpolation: Literal["bilinear", "bicubic"],
+) -> Inputs:
+    """What feeds a network with images of no known class; there must be some."""
+    assert prepared.novel is not None
+    own = prepared._replace(cache=prepared.novel.cache, features=prepared.novel.features)
+    return build_inputs(own, config, device, interpolation)
+
+
+def build_outliers(
+    fold: Fold,
+    prepared: Prepared,
+    config: Config,
+    device: torch.device,
+    interpolation: Literal["bilinear", "bicubic"],
+) -> Outliers | None:
+    """The images of no known class that a fold's network trains on; None for none."""
+    novel = prepared.novel
+    if novel is None or config.train.outlier == "none":
+        return None
+    rows = outlier_rows(novel, fold, prepared.cache.hierarchy)
+    if not len(rows):
+        return None
+    inputs = novel_inputs(prepared, config, device, interpolation)
+    return Outliers(novel, rows, inputs, device, seed=config.seed)

@@ -4,10 +4,10 @@ Shape legend: B images of a batch, N images.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,40 +20,22 @@ from hierclf.nets.inference import images_at_a_time
 from hierclf.nets.two_heads import Outputs, TwoHeadNet, score_inputs
 from hierclf.scores import ScoreInputs
 from hierclf.training.averages import averaged, make_average, mean_heads, with_seed
-from hierclf.training.construction import build_inputs, build_network
+from hierclf.training.construction import (
+    build_inputs,
+    build_network,
+    build_outliers,
+    novel_inputs,
+)
 from hierclf.training.folds import Fold
 from hierclf.training.inputs import Inputs
 from hierclf.training.loop import NonFiniteLossError, network_outputs, train_epoch
 from hierclf.training.losses import make_loss, make_tree
 from hierclf.training.mixing import make_mix
 from hierclf.training.optimisation import make_optimisation, pick_precision, restore_layout
+from hierclf.training.outlier_loss import OutlierBatch, make_outlier_loss
 from hierclf.training.prepare import Prepared
+from hierclf.training.replica import ALONE, Replica, n_steps
 from hierclf.training.samplers import balanced, by_loss, image_losses, of_first_worker
-
-
-class Replica(NamedTuple):
-    """One of the processes that train a network together, by data parallelism.
-
-    Attributes:
-        rank: number of this process, 0..world-1; it computes every world-th image of a batch.
-        world: how many processes there are.
-        wrap: called once on the network before training, as DistributedDataParallel is.
-    """
-
-    rank: int = 0
-    world: int = 1
-    wrap: Callable[[nn.Module], nn.Module] = lambda net: net
-
-
-ALONE = Replica()
-
-
-def n_steps(n_images: int, batch_size: int, world: int) -> int:
-    """Steps of an epoch, whose batches have about `batch_size` images.
-
-    Each gives each of the `world` processes two images or more: BatchNorm cannot take one.
-    """
-    return max(1, min(round(n_images / batch_size), n_images // (2 * world)))
 
 
 class FoldRun:
@@ -89,12 +71,14 @@ class FoldRun:
         parents = np.asarray(self.cache.hierarchy.sub_to_super)[fold.known_sub]
         tree = make_tree(torch.from_numpy(np.searchsorted(fold.known_super, parents)).to(device))
         self.loss, self.mix = make_loss(config.train, tree), make_mix(config.train)
+        self.outlier_loss = make_outlier_loss(config.train, tree)
         self.average = make_average(self.net, config.train)
         self.others = [
             FoldRun(fold, prepared, with_seed(config, number), device, replica=replica)
             for number in range(1, config.train.seeds)
         ]
         self.inputs = build_inputs(prepared, config, device, self.interpolation)
+        self.outliers = build_outliers(fold, prepared, config, device, self.interpolation)
         self.eval_batch_size = config.train.eval_batch_size
         if prepared.features is None:
             most, size = self.eval_batch_size, config.model.image_size
@@ -145,12 +129,23 @@ class FoldRun:
                 config=train,
                 precision=self.precision,
                 mix=self.mix,
+                outliers=self._outlier_batches(epoch),
+                outlier_loss=self.outlier_loss,
                 still=self._still(epoch),
                 after_step=self._average if train.average == "ema" else lambda: None,
             )
         if train.average == "snapshots" and epoch > train.epochs - train.snapshots:
             self._average()
         return loss
+
+    def _outlier_batches(self, epoch: int) -> Iterator[OutlierBatch] | None:
+        """As many images of no known class in each step as of known ones; None for none."""
+        if self.outliers is None:
+            return None
+        size = -(-len(self.fold.train) // self.steps)
+        return self.outliers.batches(
+            epoch, steps=self.steps, size=size, rank=self.rank, world=self.world
+        )
 
     def _still(self, epoch: int) -> nn.Module | None:
         """The backbone while only the heads are trained (LP-FT, Kumar et al., ICLR 2022)."""
@@ -230,12 +225,11 @@ class FoldRun:
         return self._outputs(self.inputs, rows)
 
     def novel_outputs(self) -> ScoreInputs:
-        """As `outputs`, of all of the user's own novel images, in order; there must be some."""
+        """As `outputs`, of the user's own novel images that judge, in order; there must be some."""
         novel = self.prepared.novel
         assert novel is not None
-        views = self.prepared._replace(cache=novel.cache, features=novel.features)
-        inputs = build_inputs(views, self.config, self.device, self.interpolation)
-        return self._outputs(inputs, np.arange(len(novel.classes)))
+        inputs = novel_inputs(self.prepared, self.config, self.device, self.interpolation)
+        return self._outputs(inputs, novel.judging)
 
     def _outputs(self, inputs: Inputs, rows: np.ndarray) -> ScoreInputs:
         order = np.argsort(rows, kind="stable")  # reads files from beginning to end

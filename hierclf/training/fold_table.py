@@ -70,7 +70,7 @@ def tables_by_decoding(
 
 
 def novel_table(run: FoldRun, scores: Iterable[str], states: State) -> ScoreTable:
-    """The score table of the user's own novel images, rows `held_out` of the fold.
+    """The score table of the user's own novel images that judge, rows `held_out` of the fold.
 
     Their classes are numbered on from the last known ones; the super-label is UNLABELLED where
     there is none.
@@ -92,7 +92,7 @@ def novel_table(run: FoldRun, scores: Iterable[str], states: State) -> ScoreTabl
     cache = replace(
         novel.cache, super_labels=super_labels, sub_labels=hierarchy.n_sub + novel.classes
     )
-    rows = np.arange(len(novel.classes))
+    rows = novel.judging
     table = make_fold_table(run.fold, cache, rows, inputs, columns, calibrated=False)
     return table.with_columns(split=np.full(len(rows), "held_out"))
 

@@ -115,16 +115,16 @@ def find_groups(
     """
     bursts = np.arange(len(sub_labels)) if features is None else find_bursts(features, sub_labels)
     copies = copies[sub_labels[copies[:, 0]] == sub_labels[copies[:, 1]]]
-    groups = _linked(bursts, copies)
+    groups = linked(bursts, copies)
     for sub in np.unique(sub_labels[copies[:, 0]]):
         n_images = int((sub_labels == sub).sum())
         largest = int(np.bincount(groups[sub_labels == sub]).max())
         if largest > max(n_images // 2, min(n_images - 1, 3)):
             copies = copies[sub_labels[copies[:, 0]] != sub]
-    return _linked(bursts, copies)
+    return linked(bursts, copies)
 
 
-def _linked(groups: NDArray[np.int64], pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+def linked(groups: NDArray[np.int64], pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     """The first row of each component, of groups that are first rows and pairs of rows."""
     # The processes that train import this file and link nothing.
     from scipy.sparse import coo_array

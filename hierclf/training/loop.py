@@ -18,6 +18,7 @@ from hierclf.training.inputs import Inputs
 from hierclf.training.losses import Loss
 from hierclf.training.mixing import Mix
 from hierclf.training.optimisation import Optimisation, Precision
+from hierclf.training.outlier_loss import OutlierBatch, OutlierLoss
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -35,11 +36,14 @@ def train_step(
     config: TrainConfig,
     precision: Precision,
     mix: Mix | None = None,
+    outliers: OutlierBatch | None = None,
+    outlier_loss: OutlierLoss | None = None,
 ) -> Tensor:
     """One optimiser step. Nothing here waits for the device.
 
     A batch that is computed in parts gives the gradient of the whole; BatchNorm, and a loss that
-    compares images, see one part at a time.
+    compares images, see one part at a time. Images of no known class pass through the network with
+    the others, and their loss is added.
 
     Returns:
         The detached loss, a float scalar on the device.
@@ -49,13 +53,16 @@ def train_step(
     inputs, own = (inputs, 1.0) if mix is None else mix(inputs)
     others = super_labels.roll(1), sub_labels.roll(1)
     values = []
-    for part in _parts(len(inputs), config.accumulate):
-        with _autocast(inputs.device, precision):
-            outputs = net(inputs[part])
+    parts = _parts(len(inputs), config.accumulate)
+    for number, part in enumerate(parts):
+        extra = None if outliers is None else _share(outliers, number, len(parts))
+        outputs, of_none = _forward(net, inputs[part], extra, precision)
         value = loss(outputs, super_labels[part], sub_labels[part])
         if own < 1:
             of_others = loss(outputs, *(labels[part] for labels in others))
             value = own * value + (1 - own) * of_others
+        if extra is not None and of_none is not None and outlier_loss is not None:
+            value = value + outlier_loss(outputs, of_none, extra.new_super)
         if config.accumulate > 1:
             value = value * ((part.stop - part.start) / len(inputs))
         scaler.scale(value).backward()
@@ -69,6 +76,26 @@ def train_step(
     return values[0] if len(values) == 1 else torch.stack(values).sum()
 
 
+def _share(batch: OutlierBatch, number: int, n_parts: int) -> OutlierBatch:
+    """One of several parts of a batch, about equal in size."""
+    n_images = len(batch.new_super)
+    part = slice(n_images * number // n_parts, n_images * (number + 1) // n_parts)
+    return OutlierBatch(*(tensor[part] for tensor in batch))
+
+
+def _forward(
+    net: nn.Module, inputs: Tensor, extra: OutlierBatch | None, precision: Precision
+) -> tuple[Outputs, Outputs | None]:
+    """The network's outputs of images of known classes, and of those of none."""
+    images = inputs if extra is None else torch.cat([inputs, extra.inputs])
+    with _autocast(inputs.device, precision):
+        outputs = net(images)
+    if extra is None:
+        return outputs, None
+    n_known = len(inputs)
+    return Outputs(*(t[:n_known] for t in outputs)), Outputs(*(t[n_known:] for t in outputs))
+
+
 def train_epoch(
     net: nn.Module,
     batches: Iterator[tuple[Tensor, Tensor, Tensor]],
@@ -78,6 +105,8 @@ def train_epoch(
     config: TrainConfig,
     precision: Precision,
     mix: Mix | None = None,
+    outliers: Iterator[OutlierBatch] | None = None,
+    outlier_loss: OutlierLoss | None = None,
     still: nn.Module | None = None,
     after_step: Callable[[], None] = lambda: None,
 ) -> float:
@@ -85,6 +114,8 @@ def train_epoch(
 
     Args:
         mix: mixes images and their labels.
+        outliers: images of no known class for each step; None for none.
+        outlier_loss: what their outputs add to the loss.
         still: a part of the network that stays in evaluation mode.
         after_step: called after every step.
 
@@ -110,6 +141,8 @@ def train_epoch(
             config=config,
             precision=precision,
             mix=mix,
+            outliers=None if outliers is None else next(outliers),
+            outlier_loss=outlier_loss,
         )
         steps.append(value)
         after_step()

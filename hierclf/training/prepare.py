@@ -25,7 +25,7 @@ from hierclf.training.features import open_features
 from hierclf.training.folds import Fold, folds_hiding, reference_fold, refit_fold, smaller_fold
 from hierclf.training.hidden_classes import Hidden, plan_hidden
 from hierclf.training.image_groups import with_found_groups, with_named_groups
-from hierclf.training.novel_images import NovelImages, prepare_novel
+from hierclf.training.novel_images import NovelImages, check_generated, prepare_novel
 
 StageProgress = Callable[[str, int, int], None]
 
@@ -46,6 +46,11 @@ class Prepared(NamedTuple):
     features: np.ndarray | None
     pretrained_head: PretrainedHead | None
     novel: NovelImages | None = None
+
+
+def judges_novel(prepared: Prepared) -> bool:
+    """Whether some of the user's own novel images choose and judge thresholds."""
+    return prepared.novel is not None and len(prepared.novel.judging) > 0
 
 
 def prepare(
@@ -71,6 +76,7 @@ def prepare(
         ValueError: whatever is wrong with the data or the backbone, in one line.
     """
 
+    check_generated(config)
     source = configured_source(config)
     for problem in short_list(source.problems, most=1):
         line = f"{problem.where}: {problem.what}"

@@ -39,6 +39,7 @@ class NovelFiles(NamedTuple):
     classes: np.ndarray
     class_names: list[str]
     new_supers: np.ndarray
+    n_judging: int
     features: dict[tuple[Any, ...], Path]
 
 
@@ -111,6 +112,7 @@ def _novel_files(variants: list[tuple[Config, Prepared]]) -> NovelFiles | None:
         classes=novel.classes,
         class_names=novel.class_names,
         new_supers=novel.new_supers,
+        n_judging=novel.n_judging,
         features=features,
     )
 
@@ -144,7 +146,9 @@ def _open_novel(files: NovelFiles, config: Config) -> NovelImages:
         raise ValueError(f"{files.images} holds other images")
     if config.model.freeze == "backbone":
         features = np.load(files.features[feature_key(config)], mmap_mode="r")
-    return NovelImages(cache, files.classes, files.class_names, files.new_supers, features)
+    return NovelImages(
+        cache, files.classes, files.class_names, files.new_supers, files.n_judging, features
+    )
 
 
 def _open_images(files: PreparedFiles, over: MapGroups) -> ImageCache:

@@ -50,6 +50,7 @@ def run(
     hierarchy: str | Path | None = None,
     group_by: str | None = None,
     novel: str | Path | None = None,
+    generated: str | Path | None = None,
     study: str | None = None,
     study_name: str | None = None,
     time_budget: float | None = None,
@@ -87,6 +88,8 @@ def run(
         novel: images of classes that are not known, to choose and judge thresholds by: a folder, a
             CSV or a Parquet file, labelled at either level or not at all. None takes the
             configuration's.
+        generated: synthetic images of no known class, in the same forms, which train with
+            `train.outlier`. None takes the configuration's.
         study: where Optuna's study is stored, a database's address or a journal file; None takes
             the configuration's, or study.log in the run's folder.
         study_name: a study there that searches share; None takes the configuration's, or makes one
@@ -125,6 +128,7 @@ def run(
         hierarchy=hierarchy,
         group_by=group_by,
         novel=novel,
+        generated=generated,
         study=study,
         study_name=study_name,
         time_budget=time_budget,
@@ -174,6 +178,7 @@ def _resolved(
     hierarchy: str | Path | None = None,
     group_by: str | None = None,
     novel: str | Path | None = None,
+    generated: str | Path | None = None,
     study: str | None = None,
     study_name: str | None = None,
     gpus: int | None = None,
@@ -191,6 +196,7 @@ def _resolved(
         "data.hierarchy": None if hierarchy is None else str(hierarchy),
         "data.group_by": group_by,
         "data.novel": None if novel is None else str(novel),
+        "data.generated": None if generated is None else str(generated),
         "search.study": study,
         "search.study_name": study_name,
     }

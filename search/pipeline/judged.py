@@ -50,8 +50,9 @@ def unjudged_levels(
         near |= bool(of_known_super.any())
         far |= not of_known_super.all()
     if novel is not None:
-        near |= bool((novel.cache.super_labels != NOVEL).any())
-        far |= bool((novel.cache.super_labels == NOVEL).any())
+        of_own = novel.cache.super_labels[novel.judging]
+        near |= bool((of_own != NOVEL).any())
+        far |= bool((of_own == NOVEL).any())
     judged: dict[Level, bool] = {
         "super": (known or near) and far,
         "sub": known and (near or far),

@@ -14,7 +14,7 @@ from hierclf.hierarchy import NOVEL, UNLABELLED
 from hierclf.nets.backbones import build_backbone
 from hierclf.scores.needs import unfittable
 from hierclf.training.folds import CALIBRATION, REFIT
-from hierclf.training.novel_images import NovelImages
+from hierclf.training.novel_images import NovelImages, check_generated
 from hierclf.training.optimisation import pick_precision
 from hierclf.training.prepare import Prepared, configured_source, open_images, prepare
 from hierclf.training.reopen import PreparedFiles, files_of
@@ -42,6 +42,7 @@ def check_early(config: Config, folder: RunFolder) -> Source:
         check_sampler(config.search.sampler)
         if config.search.study is not None:
             absolute_address(config.search.study)
+    check_generated(config)
     source = configured_source(config)
     if config.data.stream:
         parquet_of(source)
@@ -146,16 +147,22 @@ def prepare_images(
 
 
 def describe_novel(novel: NovelImages) -> str:
-    """How many images of how many classes, by what is known of their super-class."""
-    kinds = {
-        "of known super-classes": novel.cache.super_labels >= 0,
-        "of new ones": novel.cache.super_labels == NOVEL,
-        "of unknown ones, which count at the sub level only": novel.cache.super_labels
-        == UNLABELLED,
-    }
-    parts = [f"{int(rows.sum()):,} {kind}" for kind, rows in kinds.items() if rows.any()]
-    classes = counted(len(novel.class_names), "class", "classes")
-    return f"{len(novel.classes):,} in {classes}: {', '.join(parts)}"
+    """How many images of how many classes, by what is known of their super-class; who trains."""
+    parts = []
+    judging = novel.judging
+    if len(judging):
+        supers = novel.cache.super_labels[judging]
+        kinds = {
+            "of known super-classes": supers >= 0,
+            "of new ones": supers == NOVEL,
+            "of unknown ones, which count at the sub level only": supers == UNLABELLED,
+        }
+        each = [f"{int(rows.sum()):,} {kind}" for kind, rows in kinds.items() if rows.any()]
+        classes = counted(novel.n_judging, "class", "classes")
+        parts.append(f"{len(judging):,} in {classes}: {', '.join(each)}")
+    if rest := len(novel.classes) - len(judging):
+        parts.append(f"{rest:,} train, and neither choose nor judge")
+    return "; ".join(parts)
 
 
 def _check_workers(prepared: Prepared, plan: Plan) -> None:

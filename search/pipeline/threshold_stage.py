@@ -134,7 +134,7 @@ def class_parts(run: Run) -> NDArray[np.int64]:
     parts = sub_parts(run.prepared.cache.hierarchy, sub_folds=config.folds.sub, seed=config.seed)
     if novel is None:
         return parts
-    return with_own_novel(parts, len(novel.class_names))
+    return with_own_novel(parts, novel.n_judging)
 
 
 def reporting_rows(run: Run, table: ScoreTable) -> NDArray[np.bool_]:

@@ -20,7 +20,7 @@ from hierclf.training.fold_run import FoldRun
 from hierclf.training.fold_table import fit_fold_scores, fold_table, novel_table
 from hierclf.training.folds import REFERENCE, REFIT
 from hierclf.training.loop import NonFiniteLossError
-from hierclf.training.prepare import Prepared
+from hierclf.training.prepare import Prepared, judges_novel
 from hierclf.training.trained_bundle import bundle_from_run, save_run_images
 from search.trials.checkpoints import METRICS
 from search.tuning.objective import EPOCH_SCORES, epoch_metrics
@@ -125,7 +125,7 @@ def write_results(folder: Path, runs: list[FoldRun], config: Config, prepared: P
         states = fit_fold_scores(run, names)
         if run.fold.name != REFIT:
             tables.append(fold_table(run, names, states))
-            if run.fold.name == REFERENCE and prepared.novel is not None:
+            if run.fold.name == REFERENCE and judges_novel(prepared):
                 tables.append(novel_table(run, names, states))
         else:
             save_bundle(bundle_from_run(run, states), folder / "model")

@@ -11,8 +11,9 @@ import torch
 from ray.train.torch import get_device, prepare_model
 
 from hierclf.config import Config, parse_config
-from hierclf.training.fold_run import ALONE, FoldRun, Replica
+from hierclf.training.fold_run import FoldRun
 from hierclf.training.prepare import Prepared
+from hierclf.training.replica import ALONE, Replica
 from search.trials.checkpoints import latest_whole
 from search.trials.epochs import CHECKPOINT_EVERY_S, restore, run_epochs, save, write_results
 from search.trials.plan import Job

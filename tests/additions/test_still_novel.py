@@ -52,6 +52,7 @@ def test_known_classes_and_pixels_go_and_known_super_classes_are_no_longer_new()
         np.array([0, 1, 2, 3, 4, 1]),
         names,
         np.array([-1, -1, 0, -1, 1]),
+        len(names),
         np.arange(6, dtype=np.float32).reshape(1, 6, 1),
     )
     rest = still_novel(novel, GROWN, [cache_of([9, 6], [0, 0])])

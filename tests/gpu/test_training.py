@@ -10,9 +10,10 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hierclf.config import parse_config
-from hierclf.training.fold_run import ALONE, FoldRun, Replica
+from hierclf.training.fold_run import FoldRun
 from hierclf.training.folds import refit_fold
 from hierclf.training.prepare import Prepared
+from hierclf.training.replica import ALONE, Replica
 from tests.fold_runs import CACHE, assert_same_state
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -11,10 +11,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from hierclf.config import load_config
 from hierclf.data.demo import DEMO_HIERARCHY
-from hierclf.training.fold_run import FoldRun, Replica, n_steps
+from hierclf.training.fold_run import FoldRun
 from hierclf.training.fold_table import fold_table
 from hierclf.training.folds import Fold
 from hierclf.training.prepare import Prepared
+from hierclf.training.replica import Replica, n_steps
 from tests.fold_runs import (
     BANK,
     CACHE,

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hierclf.training.fold_run import FoldRun, Replica
+from hierclf.training.fold_run import FoldRun
 from hierclf.training.loop import NonFiniteLossError
+from hierclf.training.replica import Replica
 from hierclf.training.samplers import balanced, by_loss
 from tests.fold_runs import BANK, CACHE, config_of, run_of
 
@@ -104,7 +105,6 @@ PROGRAM = """
 import sys
 import numpy as np, torch
 from torch.nn.parallel import DistributedDataParallel
-from hierclf.training.fold_run import Replica
 from tests.fold_runs import config_of, run_of
 
 rank, store = int(sys.argv[1]), sys.argv[2]

@@ -51,7 +51,7 @@ def run_with(novel: NovelImages | None = None) -> Run:
 
 def own_classes(n: int) -> NovelImages:
     names = [f"bird/new {i}" for i in range(n)]
-    return NovelImages(CACHE, np.arange(n), names, np.full(n, -1), None)
+    return NovelImages(CACHE, np.arange(n), names, np.full(n, -1), n, None)
 
 
 def rows(*named: tuple[str, int]) -> ScoreTable:

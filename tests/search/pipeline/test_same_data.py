@@ -146,7 +146,9 @@ def novel_of(root: Path, cache: Path) -> NovelImages:
     images = open_cache(source.source, size=None, directory=cache, max_bad_share=0.5)
     class_of = dict(zip(source.source.images, source.classes.tolist(), strict=True))
     classes = np.array([class_of[name] for name in images.names])
-    return NovelImages(images, classes, source.class_names, source.new_supers, None)
+    return NovelImages(
+        images, classes, source.class_names, source.new_supers, len(source.class_names), None
+    )
 
 
 @pytest.mark.parametrize(
