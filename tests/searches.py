@@ -49,7 +49,7 @@ def environment(cache: Path) -> dict[str, str]:
     return own | {"HIERCLF_CACHE": str(cache), "COLUMNS": "80"}
 
 
-def execute(*command: str | Path, cache: Path, timeout: float = 400) -> Ended:
+def execute(*command: str | Path, cache: Path, timeout: float = 570) -> Ended:
     """Run a command to its end."""
     done = subprocess.run(
         [str(word) for word in command],
@@ -63,7 +63,7 @@ def execute(*command: str | Path, cache: Path, timeout: float = 400) -> Ended:
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
-def tune(*options: str | Path, cache: Path, timeout: float = 400) -> Ended:
+def tune(*options: str | Path, cache: Path, timeout: float = 570) -> Ended:
     """`python search/tune.py OPTIONS`."""
     return execute(*TUNE, *options, cache=cache, timeout=timeout)
 

@@ -30,7 +30,7 @@ def output_of(*words: str | Path, place: Path) -> str:
         env=environment(place / "cache") | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=570,
         check=False,
     )
     assert done.returncode == 0, (done.stdout, done.stderr)

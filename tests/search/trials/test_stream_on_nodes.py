@@ -127,7 +127,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [sys.executable, "-c", NODES, str(root)],
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=570,
         env=environment(root / "cache") | variables,
         cwd=root,
         check=False,
