@@ -17,7 +17,7 @@ from hierclf.bundle.directory import Bundle, load_bundle
 from hierclf.bundle.score_table_file import load_score_table
 from hierclf.commands.thresholds import Choice, choose_thresholds
 from hierclf.counts import counted
-from hierclf.data.image_files import ImageFiles
+from hierclf.data.image_list import ImageFiles
 from hierclf.hierarchy import LEVELS, Level
 from hierclf.predict import score_batches
 from hierclf.progress import Progress

@@ -14,7 +14,8 @@ import torch
 from hierclf.bundle.directory import Bundle
 from hierclf.commands.explanation_page import Pictures, page_parts
 from hierclf.commands.explanation_text import explanation_text
-from hierclf.data.image_files import ImageFiles, Reader, list_images
+from hierclf.data.image_files import list_images
+from hierclf.data.image_list import ImageFiles, Reader
 from hierclf.errors import visible
 from hierclf.explanations.background import Background
 from hierclf.explanations.form import Explanation

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hierclf.bundle.directory import Bundle
 from hierclf.counts import counted
-from hierclf.data.image_files import ImageFiles
+from hierclf.data.image_list import ImageFiles
 from hierclf.data.thumbnails import data_uri, thumbnail
 from hierclf.discovery.groups import ALONE, MAX_IMAGES, Spread, find_groups, learn_spread
 from hierclf.discovery.names import proposed_name

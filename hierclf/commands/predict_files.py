@@ -12,7 +12,7 @@ import torch
 
 from hierclf.bundle.directory import Bundle
 from hierclf.commands.tally import Tally
-from hierclf.data.image_files import ImageFiles, natural_key
+from hierclf.data.image_list import ImageFiles, natural_key
 from hierclf.explanations.background import Background
 from hierclf.explanations.columns import COLUMNS as EXPLAINING
 from hierclf.explanations.columns import explaining

@@ -55,7 +55,7 @@ def bucket_set(text: str, cache: Path) -> BucketSet:
     ending = posixpath.splitext(name)[1].lower()
     if ending in TABLE_ENDINGS and ending != ".parquet":
         return _in_folder(folder, name, cache)
-    found = fetch(text, cache, wanted=_is_usable, beside=(HIERARCHY, *_MAPPINGS))
+    found = fetch(text, cache, wanted=is_usable, beside=(HIERARCHY, *_MAPPINGS))
     if found.place.is_file() and ending == ".parquet" and not has_images(found.place):
         return _in_folder(folder, name, cache)  # a table: its images lie beside it
     return BucketSet(str(found.place), _note(found))
@@ -74,23 +74,30 @@ def bucket_images(text: str, cache: Path) -> str:
     if (path := file_path(text)) is not None:
         return str(path)
     address = parse_address(text)
-    magic = re.search(r"[*\[]", address.key)
-    if magic is None:
-        return str(fetch(text, cache, wanted=_is_usable).place)
-    parent = address.key[: magic.start()].rpartition("/")[0]
-    rest = address.key.removeprefix(parent).lstrip("/")
+    parent, rest = pattern_in(address.key)
+    if not rest:
+        return str(fetch(text, cache, wanted=is_usable).place)
     # `*` takes slashes here, too: more is fetched than a pattern of paths means.
     forms = rest, rest.replace("**/", "")
 
     def wanted(name: str) -> bool:
-        return _is_usable(name) and any(fnmatch.fnmatchcase(name, form) for form in forms)
+        return is_usable(name) and any(fnmatch.fnmatchcase(name, form) for form in forms)
 
     folder = fetch(str(address.at(parent)), cache, wanted=wanted).place
     return f"{glob.escape(str(folder))}/{rest}"
 
 
+def pattern_in(key: str) -> tuple[str, str]:
+    """The folder that a key's pattern with `*` is below, and the pattern; else the key and ""."""
+    magic = re.search(r"[*\[]", key)
+    if magic is None:
+        return key, ""
+    parent = key[: magic.start()].rpartition("/")[0]
+    return parent, key.removeprefix(parent).lstrip("/")
+
+
 def _in_folder(folder: str, name: str, cache: Path) -> BucketSet:
-    found = fetch(folder, cache, wanted=_is_usable)
+    found = fetch(folder, cache, wanted=is_usable)
     return BucketSet(str(found.place / name), _note(found))
 
 
@@ -107,7 +114,8 @@ def _shards(text: str, cache: Path) -> str:
     return f"{folder}/{rest}"
 
 
-def _is_usable(name: str) -> bool:
+def is_usable(name: str) -> bool:
+    """Whether a layout may use a file, by its name."""
     return posixpath.splitext(name)[1].lower() in _ENDINGS and not is_hidden(name)
 
 

@@ -11,61 +11,28 @@ those of the name column, or row numbers where there is none or a name is empty 
 import glob
 import os
 import posixpath
-import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hierclf.counts import counted
-from hierclf.data.archives import WAY_OUT, is_archive_name, is_other_archive, other_archives
+from hierclf.data.archives import WAY_OUT, is_other_archive, other_archives
 from hierclf.data.encoded import with_jpeg_end
-from hierclf.data.file_names import LEAVES, unwritable_reason
+from hierclf.data.file_names import unwritable_reason
 from hierclf.data.folders import Entry, walk_files
-from hierclf.data.image_kind import SUFFIXES, has_image_ending, is_image
-from hierclf.data.image_store import is_loose_image, is_zipped_image, read_loose
+from hierclf.data.image_holders import InTar, parquet_images, tarred_images, zipped_images
+from hierclf.data.image_kind import has_image_ending, is_image
+from hierclf.data.image_list import ImageFiles, named, natural_key, some
+from hierclf.data.image_store import is_loose_image, read_loose
 from hierclf.data.listing import Problem
 from hierclf.data.named_sets import local_images
-from hierclf.data.parquet_table import image_names, read_parquet
+from hierclf.data.parquet_table import read_parquet
 from hierclf.data.shard_paths import shards_in
 from hierclf.data.tar_files import TarMember, read_member, tar_members
-from hierclf.data.zip_files import open_zip, read_zipped, zip_entries
-
-Reader = Callable[[], bytes]
-_DIGITS = re.compile(r"([0-9]+)")
-
-
-@dataclass(frozen=True)
-class ImageFiles:
-    """Images of which only the names are in memory; iterate for (name, function that reads).
-
-    Attributes:
-        names: all different.
-        read: encoded bytes of image i, safe among threads; raises ValueError or OSError.
-        left_out: paths of files in the same place that are no images.
-    """
-
-    names: Sequence[str]
-    read: Callable[[int], bytes]
-    left_out: Sequence[str] = ()
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __iter__(self) -> Iterator[tuple[str, Reader]]:
-        for index, name in enumerate(self.names):
-            yield name, partial(self.read, index)
-
-
-def natural_key(name: str) -> tuple[Any, ...]:
-    """Sort key that compares runs of digits as numbers: 2.jpg before 10.jpg."""
-    parts: list[Any] = _DIGITS.split(name)
-    # Length and digits, not int(): no limit on digits. Text and numbers alternate, so that equal
-    # positions always hold equal types.
-    parts[1::2] = [(len(bare := digits.lstrip("0")), bare) for digits in parts[1::2]]
-    return tuple(parts), name
+from hierclf.data.zip_files import ZipReader
 
 
 def list_images(
@@ -87,9 +54,16 @@ def list_images(
             or an address that cannot be fetched.
     """
     found = _list(local_images(where), zip_encoding)
-    if not keep_truncated:
-        return found
-    return replace(found, read=lambda index: with_jpeg_end(found.read(index)))
+    return completed(found) if keep_truncated else found
+
+
+def completed(files: ImageFiles) -> ImageFiles:
+    """The same, with what is missing of JPEG files that end early filled."""
+    return replace(files, read_at=partial(_with_end, files.read_at))
+
+
+def _with_end(read_at: Callable[[Any], bytes], place: Any) -> bytes:
+    return with_jpeg_end(read_at(place))
 
 
 def _list(where: str, zip_encoding: str | None) -> ImageFiles:
@@ -132,7 +106,7 @@ def _folder(folder: Path) -> ImageFiles:
     if not found and (archives := other_archives(folder)):
         raise ValueError(f"{folder} must hold images, but {archives[0].name} {WAY_OUT}")
     others += [path.relative_to(folder).as_posix() for path in zips + tables]
-    return _loose(folder, _once(_some(found, folder)), left_out=others)
+    return _loose(folder, _once(some(found, folder)), left_out=others)
 
 
 def _once(entries: Sequence[Entry]) -> list[Entry]:
@@ -151,103 +125,52 @@ def _pattern(pattern: str) -> ImageFiles:
     # Not Path.glob: a pattern may be absolute. As a set: `**` may give a file twice.
     matches = (Path(match) for match in set(glob.iglob(pattern, recursive=True)))  # noqa: PTH207
     files = [path for path in matches if path.is_file()]
-    parents = [str(path.parent) for path in _some(files, pattern)]
+    parents = [str(path.parent) for path in some(files, pattern)]
     root = Path(os.path.commonpath(parents))
     names = [path.relative_to(root).as_posix() for path in files]
     entries = [Entry(name, unsafe=unwritable_reason(name)) for name in names]
     found = [entry for entry in entries if is_loose_image(root, entry)]
     others = sorted({entry.path for entry in entries} - {entry.path for entry in found})
-    return _loose(root, _some(found, pattern), left_out=others)
+    return _loose(root, some(found, pattern), left_out=others)
 
 
 def _loose(root: Path, entries: Sequence[Entry], left_out: Sequence[str] = ()) -> ImageFiles:
-    def read(entry: Entry) -> bytes:
-        if entry.unsafe:
-            raise ValueError(entry.unsafe)
-        return read_loose(root, entry)
+    files = ImageFiles([entry.path for entry in entries], entries, partial(_read, root), left_out)
+    return named(files)
 
-    return _named([entry.path for entry in entries], entries, read, left_out)
+
+def _read(root: Path, entry: Entry) -> bytes:
+    if entry.unsafe:
+        raise ValueError(entry.unsafe)
+    return read_loose(root, entry)
 
 
 def _zip(path: Path, encoding: str | None) -> ImageFiles:
-    try:
-        archive = open_zip(path, encoding=encoding)
-    except ValueError as error:
-        raise ValueError(f"{path} must be a zip file, but it {error}") from None
-    found, others = {}, []
-    for entry in zip_entries(archive, encoding=encoding):  # an unsafe name is only a name here
-        if not is_zipped_image(archive, entry.path, entry.info):
-            others.append(entry.path)
-        elif entry.path in found:
-            raise ValueError(f"{path} must hold each name once, but holds {entry.path!r} twice")
-        else:
-            found[entry.path] = entry.info
-    if not found and (nested := [name for name in others if is_archive_name(name)]):
-        what = "must hold images, but holds archives, which are not looked into; unpack it"
-        raise ValueError(f"{path} {what} (first: {nested[0]})")
-    _some(found, path)
-    return _named(list(found), list(found.values()), partial(read_zipped, archive), others)
+    reader = ZipReader(partial(Path, path), encoding)
+    return replace(zipped_images(path, reader, encoding), holders=_versions([path]))
 
 
 def _tars(root: Path, files: Sequence[Path]) -> ImageFiles:
-    found: dict[str, tuple[Path, TarMember]] = {}
-    others = []
-    for file in files:
-        prefix = "" if file == root else f"{file.relative_to(root).as_posix()}/"
-        for member in _members(file):
-            path = f"{prefix}{member.path}"
-            if not has_image_ending(path):
-                others.append(path)
-            elif path in found:
-                raise ValueError(f"{file} must hold each name once, but holds {path!r} twice")
-            else:
-                found[path] = file, member
+    def members(name: str) -> Iterator[TarMember]:
+        return tar_members(root if root.is_file() else root / name)
 
-    def read(key: tuple[Path, TarMember]) -> bytes:
-        file, member = key
-        if member.unsafe and member.unsafe != LEAVES:
-            raise ValueError(member.unsafe)
-        return read_member(file, member.offset, member.size)
-
-    _some(found, root)
-    return _named(list(found), list(found.values()), read, others)
+    names = ["" if file == root else file.relative_to(root).as_posix() for file in files]
+    read = partial(_read_in_tar, [file.absolute() for file in files])
+    return replace(tarred_images(root, names, members, read), holders=_versions(files))
 
 
-def _members(file: Path) -> list[TarMember]:
-    try:
-        return list(tar_members(file))
-    except ValueError as error:
-        raise ValueError(f"{file} must be a tar file, but it {error}") from None
-
-
-def _named(
-    paths: Sequence[str], keys: Sequence[Any], read: Callable[[Any], bytes], left_out: Sequence[str]
-) -> ImageFiles:
-    """Name the images and put them into natural order."""
-    names = [posixpath.basename(path) for path in paths]
-    if len(set(names)) < len(names):
-        names = list(paths)
-    order = sorted(range(len(names)), key=lambda index: natural_key(names[index]))
-    sorted_keys = [keys[index] for index in order]
-    return ImageFiles(
-        [names[index] for index in order],
-        lambda index: read(sorted_keys[index]),
-        sorted(left_out, key=natural_key),
-    )
+def _read_in_tar(files: Sequence[Path], place: InTar) -> bytes:
+    return read_member(files[place.file], place.offset, place.size)
 
 
 def _parquet(root: Path, files: Sequence[Path]) -> ImageFiles:
     problems: list[Problem] = []
     table = read_parquet(root, files, (), problems)
-    if table is None or any(problem.fatal for problem in problems):
-        where = root if root.is_file() else root / problems[-1].where
-        raise ValueError(f"{where}: {problems[-1].what}")
-    places, reader = _some(table.places, root), table.reader()
-    return ImageFiles(image_names(table.names, problems), lambda i: reader.read(places[i]))
+    found = parquet_images(root, table, problems, root.is_file())
+    return replace(found, holders=_versions(files))
 
 
-def _some(found: Any, where: object) -> Any:
-    if not found:
-        endings = ", ".join(SUFFIXES)
-        raise ValueError(f"{where} must hold at least one image ({endings}), but holds none")
-    return found
+def _versions(files: Sequence[Path]) -> list[tuple[str, int, int | None]]:
+    stats = [file.stat() for file in files]
+    pairs = zip(files, stats, strict=True)
+    return [(str(file), stat.st_size, stat.st_mtime_ns) for file, stat in pairs]

@@ -5,9 +5,9 @@ Shape legend: N images.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -88,7 +88,7 @@ def places_in(parquet: Any, file: int) -> list[Place]:
     ]
 
 
-def read_group(file: Path | str, group: int, column: str) -> Any:
+def read_group(file: Path | str | BinaryIO, group: int, column: str) -> Any:
     """The cells of a column of image bytes in one row group, an array of Arrow.
 
     Raises:
@@ -120,12 +120,23 @@ def cell_bytes(cell: Any) -> bytes:
 
 
 class ParquetReader:
-    """Reads image bytes by row group; one thread reads a file at a time, decoding is elsewhere."""
+    """Reads image bytes by row group; one thread reads a file at a time, decoding is elsewhere.
 
-    def __init__(self, files: Sequence[Path], columns: Sequence[str]) -> None:
-        self._files, self._columns = files, columns
+    Args:
+        files: the files.
+        columns: of each, the one that holds the image bytes.
+        source: what pyarrow opens of a file; by default its path.
+    """
+
+    def __init__(
+        self, files: Sequence[Any], columns: Sequence[str], source: Callable[[Any], Any] = str
+    ) -> None:
+        self._files, self._columns, self._source = files, columns, source
         self._groups: OrderedDict[tuple[int, int], Any] = OrderedDict()
         self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ParquetReader, (self._files, self._columns, self._source)
 
     def read(self, place: Place) -> bytes:
         """Encoded bytes of one image.
@@ -140,7 +151,9 @@ class ParquetReader:
     def _group(self, file: int, group: int) -> Any:
         key = (file, group)
         if key not in self._groups:
-            self._groups[key] = read_group(self._files[file], group, self._columns[file])
+            self._groups[key] = read_group(
+                self._source(self._files[file]), group, self._columns[file]
+            )
             if len(self._groups) > _GROUPS_IN_MEMORY:
                 self._groups.popitem(last=False)
         return self._groups[key]

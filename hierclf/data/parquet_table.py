@@ -4,7 +4,7 @@ Files lie directly in a folder, in its `data` folder (as on the Hugging Face Hub
 (`split=train/superclass=bird/part-0.parquet`), whose names are columns, too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -98,6 +98,7 @@ def read_parquet(
     problems: list[Problem],
     *,
     image: str | None = None,
+    source: Callable[[Path], Any] = Path,
 ) -> ParquetTable | None:
     """Read names and the wanted columns of some files; None after a problem that stops.
 
@@ -106,12 +107,13 @@ def read_parquet(
         wanted: columns to read where there are any.
         problems: the list to add to.
         image: the column of image bytes that the user named.
+        source: what pyarrow opens of a file; by default its path.
     """
     table = ParquetTable([file.resolve() for file in files], [], [], [], [], {}, {})
     columns: set[tuple[str, ...]] = set()
     for number, file in enumerate(files):
         try:
-            with pq.ParquetFile(file) as parquet:
+            with pq.ParquetFile(source(file)) as parquet:
                 folders = {} if root.is_file() else _partition(_folders(root, file))
                 place = file.name, number, folders
                 columns.add(_read_file(parquet, place, wanted, table, problems, image))

@@ -1,15 +1,15 @@
 """Tar files of strangers: members and bytes in bounded memory; nothing is extracted."""
 
-import io
 import posixpath
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 from hierclf.data.file_names import LEAVES, is_hidden, unsafe_reason, unwritable_reason
 from hierclf.data.zip_files import check_size
 from hierclf.errors import one_line
+from hierclf.storage.remote_reader import UnreachableError
 
 _BLOCK = 512
 _MOST_OF_A_HEADER = 1 << 20
@@ -33,13 +33,16 @@ class TarMember(NamedTuple):
     unsafe: str
 
 
-class _Headers(io.FileIO):
+class _Headers:
     """A tar of which only headers are read: one that claims to be larger takes no memory."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.seek, self.tell, self._read = file.seek, file.tell, file.read
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is None or not 0 <= size <= _MOST_OF_A_HEADER:
             raise ValueError(f"a header claims a size of {size} bytes")
-        return super().read(size)
+        return self._read(size)
 
 
 def tar_members(path: Path) -> Iterator[TarMember]:
@@ -48,20 +51,25 @@ def tar_members(path: Path) -> Iterator[TarMember]:
     Raises:
         ValueError: not a tar that can be read to its end, which may show after some members.
     """
+    with path.open("rb", buffering=0) as file:
+        yield from members_of(file, path.stat().st_size)
+
+
+def members_of(file: BinaryIO, file_size: int) -> Iterator[TarMember]:
+    """The same of an open file of that many bytes."""
+    headers, start = _Headers(file), 0
     try:
-        with _Headers(path) as file:
-            file_size, start = path.stat().st_size, 0
-            while start < file_size:
-                before = start
-                for info in _some_members(file, start):
-                    start = _end(info, start, file_size)
-                    member = _member(info)
-                    if not info.isdir() and (member.unsafe or not is_hidden(member.path)):
-                        yield member
-                if start == before:
-                    break
-            _check_end(file, start)
-    except OSError:
+        while start < file_size:
+            before = start
+            for info in _some_members(headers, start):
+                start = _end(info, start, file_size)
+                member = _member(info)
+                if not info.isdir() and (member.unsafe or not is_hidden(member.path)):
+                    yield member
+            if start == before:
+                break
+        _check_end(headers, start)
+    except (OSError, UnreachableError):
         raise
     except Exception as error:  # made-up headers raise nearly anything
         raise ValueError(f"cannot be read as a tar file: {one_line(error)}") from None
@@ -92,7 +100,7 @@ def _some_members(file: _Headers, start: int) -> Iterator[tarfile.TarInfo]:
     """The next members after a position, few enough to keep all of them."""
     file.seek(start)
     try:
-        tar = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115  the file stays open
+        tar = tarfile.open(fileobj=cast("BinaryIO", file), mode="r:")  # noqa: SIM115  the file stays open
     except tarfile.ReadError:
         if start == 0:
             raise

@@ -2,14 +2,16 @@
 
 import posixpath
 import stat
+import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from hierclf.data.file_names import LEAVES, is_hidden, unsafe_reason
 from hierclf.errors import one_line
+from hierclf.storage.remote_reader import UnreachableError
 
 # A zip entry may claim any size; no photograph needs more.
 MAX_FILE_BYTES = 256 * 2**20
@@ -32,20 +34,24 @@ class ZipFileEntry(NamedTuple):
     info: zipfile.ZipInfo
 
 
-def open_zip(path: Path, *, encoding: str | None = None) -> zipfile.ZipFile:
+def open_zip(path: Path | BinaryIO, *, encoding: str | None = None) -> zipfile.ZipFile:
     """Open a zip file's directory.
 
     Args:
+        path: of the file, or the file itself, open.
         encoding: of names that are not marked as UTF-8.
 
     Raises:
         ValueError: not a zip file that can be read.
+        UnreachableError: the store that it lies in does not give it.
     """
     try:
         archive = zipfile.ZipFile(path)
         for info in archive.infolist():
             _in_encoding(info, encoding)
         return archive
+    except UnreachableError:
+        raise
     except Exception as error:  # a directory of made-up bytes raises nearly anything
         raise ValueError(f"cannot be read as a zip file: {one_line(error)}") from None
 
@@ -99,6 +105,35 @@ def read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     return _read(archive, info, info.file_size + 1)
 
 
+class ZipReader:
+    """Reads entries of one zip; a copy in another process opens the zip there, when it first reads.
+
+    Args:
+        source: gives what `open_zip` takes.
+        encoding: of names that are not marked as UTF-8.
+    """
+
+    def __init__(self, source: Callable[[], Path | BinaryIO], encoding: str | None) -> None:
+        self._source, self._encoding = source, encoding
+        self._archive: zipfile.ZipFile | None = None
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ZipReader, (self._source, self._encoding)
+
+    @property
+    def archive(self) -> zipfile.ZipFile:
+        """The open zip."""
+        with self._lock:
+            if self._archive is None:
+                self._archive = open_zip(self._source(), encoding=self._encoding)
+        return self._archive
+
+    def read(self, info: zipfile.ZipInfo) -> bytes:
+        """As `read_zipped`."""
+        return read_zipped(self.archive, info)
+
+
 def zipped_head(archive: zipfile.ZipFile, info: zipfile.ZipInfo, n_bytes: int) -> bytes:
     """The first bytes of a zip entry; none where it cannot be read."""
     try:
@@ -119,6 +154,8 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, n_bytes: int) -> byte
     try:
         with archive.open(info) as file:
             return file.read(n_bytes)
+    except UnreachableError:
+        raise
     except Exception as error:  # damaged entries raise nearly anything, encrypted ones RuntimeError
         name = Path(archive.filename or "").name
         raise ValueError(f"cannot be read from {name}: {one_line(error)}") from None

@@ -20,7 +20,7 @@ from hierclf.io.atomic import room_for, sync
 from hierclf.io.locks import locked
 from hierclf.progress import Progress, progress
 from hierclf.storage.address import Address
-from hierclf.storage.listing import RemoteFile, list_store
+from hierclf.storage.listing import Listed, RemoteFile, list_store
 from hierclf.storage.store import Store, open_store, patiently
 
 _AT_A_TIME = 16
@@ -65,6 +65,24 @@ def fetch(
         OSError: the copies cannot be written.
     """
     store = open_store(text)
+    listed, left_out = wanted_files(store, wanted, beside)
+    files = listed.files
+    folder = cache / folder_name(store.address)
+    with locked(folder.with_name(f"{folder.name}.lock")):
+        _bring_up_to_date(store, files, folder)
+    return Fetched(folder / listed.files[0].name if listed.is_file else folder, left_out)
+
+
+def wanted_files(
+    store: Store, wanted: Callable[[str], bool], beside: Collection[str] = ()
+) -> tuple[Listed, list[str]]:
+    """The files at a store's place, the file that is meant first, and names of those not wanted.
+
+    Arguments as `fetch`.
+
+    Raises:
+        ValueError: nothing there, or a name that leaves the folder; one line.
+    """
     listed = list_store(store)
     if listed is None:
         raise ValueError(f"{store.address.name}: no such file or folder")
@@ -76,10 +94,7 @@ def fetch(
     if not files:
         what = f"none of its {len(left_out)} files can be read (first: {left_out[0]!r})"
         raise ValueError(f"{store.address.name}: {what}")
-    folder = cache / folder_name(store.address)
-    with locked(folder.with_name(f"{folder.name}.lock")):
-        _bring_up_to_date(store, files, folder)
-    return Fetched(folder / listed.files[0].name if listed.is_file else folder, left_out)
+    return Listed(listed.is_file, files), left_out
 
 
 def fetch_into(store: Store, folder: Path, wanted: Callable[[str], bool]) -> None:

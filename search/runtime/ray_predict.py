@@ -12,7 +12,8 @@ import ray
 from hierclf.bundle.directory import load_bundle
 from hierclf.commands.predict_files import predict_to_file
 from hierclf.commands.tally import Tally
-from hierclf.data.image_files import ImageFiles, list_images
+from hierclf.data.image_files import list_images
+from hierclf.data.image_list import ImageFiles
 from hierclf.progress import Progress
 from search.runtime.cluster import start_ray
 
@@ -144,7 +145,7 @@ class _Worker:
     def __call__(self, shard: dict[str, int]) -> dict[str, Any]:
         start, stop = shard["start"], shard["stop"]
         part = ImageFiles(
-            self.images.names[start:stop], lambda index: self.images.read(start + index)
+            self.images.names[start:stop], self.images.places[start:stop], self.images.read_at
         )
         # If a part is retried, it replaces its own file.
         out = self.draft / f"part-{start:010d}.parquet"

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hierclf.data.image_files import list_images, natural_key
+from hierclf.data.image_files import list_images
+from hierclf.data.image_list import natural_key
 
 JPEG = b"\xff\xd8\xff\xe0 and so on"
 

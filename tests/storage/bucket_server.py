@@ -59,6 +59,7 @@ class Proxy(ThreadingHTTPServer):
     Attributes:
         fault: says what happens to a request; None passes all.
         asked: method and path of each request.
+        sent: bytes of contents in all answers.
     """
 
     daemon_threads = True
@@ -67,6 +68,7 @@ class Proxy(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.behind, self.asked = port, list[tuple[str, str]]()
         self.fault: Fault | None = None
+        self.sent = 0
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Nothing: a client that was killed is no error here."""
@@ -125,6 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(key, value)
         self.end_headers()
         if self.command != "HEAD":
+            self.server.sent += len(body)
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
