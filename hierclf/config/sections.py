@@ -88,7 +88,7 @@ class ModelConfig(Strict):
 
 
 # Keys of `train` that change how a backbone is trained.
-_OF_WHOLE_NETWORKS = ("contrastive", "layer_decay", "head_epochs", "mix")
+_OF_WHOLE_NETWORKS = ("contrastive", "layer_decay", "head_epochs", "mix", "self_supervised")
 
 
 class ThresholdConfig(Strict):
@@ -175,10 +175,21 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _only_heads_are_no_training(self) -> "Config":
-        if self.train.head_epochs >= self.train.epochs:
+        first, heads = self.train.self_supervised, self.train.head_epochs
+        if first + heads >= self.train.epochs:
+            both = ("train.self_supervised + train.head_epochs", f"{first} + {heads}")
+            what, value = both if first else ("train.head_epochs", heads)
             raise ValueError(
-                "train.head_epochs must be below train.epochs, but got "
-                f"{self.train.head_epochs} and {self.train.epochs}"
+                f"{what} must be below train.epochs, but got {value} and {self.train.epochs}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _streams_show_an_image_once(self) -> "Config":
+        if self.data.stream and self.train.self_supervised:
+            raise ValueError(
+                "data.stream=true needs train.self_supervised=0 (a stream reads each image once an "
+                f"epoch, not twice), but got train.self_supervised={self.train.self_supervised}"
             )
         return self
 

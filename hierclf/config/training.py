@@ -29,8 +29,13 @@ class TrainConfig(Strict):
     """A layer of the backbone learns at this times the rate of the one after it; with freeze: \
     none."""
     head_epochs: Annotated[int, Field(ge=0)] = 0
-    """First epochs in which only the heads are trained, the backbone after them; with freeze: \
-    none."""
+    """First epochs with labels in which only the heads are trained, the backbone after them; with \
+    freeze: none."""
+    self_supervised: Annotated[int, Field(ge=0)] = 0
+    """First epochs that train the backbone without labels, by two views of each training image \
+    (SimCLR); with freeze: none."""
+    self_supervised_temperature: Positive = 0.5
+    """Temperature of their loss; used with self_supervised only."""
     accumulate: Annotated[int, Field(ge=1)] = 1
     """Parts that a batch is computed in, one after the other, which takes less memory."""
     sampling: Literal["shuffle", "balanced", "hard", "curriculum"] = "shuffle"

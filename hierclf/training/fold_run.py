@@ -5,7 +5,6 @@ Shape legend: B images of a batch, N images.
 
 import contextlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -36,6 +35,8 @@ from hierclf.training.outlier_loss import OutlierBatch, make_outlier_loss
 from hierclf.training.prepare import Prepared
 from hierclf.training.replica import ALONE, Replica, n_steps
 from hierclf.training.samplers import balanced, by_loss, image_losses, of_first_worker
+from hierclf.training.seeding import seeded
+from hierclf.training.self_supervised import make_self_supervised
 
 
 class FoldRun:
@@ -65,7 +66,7 @@ class FoldRun:
         self.rank, self.world = replica.rank, replica.world
         self.cache = prepared.cache
         self.precision = pick_precision(config.train.precision, device)
-        with _seeded(config.seed, device):
+        with seeded(config.seed, device):
             net, self.interpolation = build_network(fold, prepared, config)
         self.net = net.to(device)
         parents = np.asarray(self.cache.hierarchy.sub_to_super)[fold.known_sub]
@@ -86,14 +87,16 @@ class FoldRun:
         trained = replica.wrap(self.net)
         self.trained = cast(nn.Module, torch.compile(trained)) if config.train.compile else trained
         self.steps = n_steps(len(fold.train), config.train.batch_size, self.world)
+        how: dict[str, Any] = {"device": device, "precision": self.precision}
         self.optimisation = make_optimisation(
             self.net,
             config.train,
-            n_steps=self.steps * config.train.epochs,
-            device=device,
-            precision=self.precision,
+            n_steps=self.steps * (config.train.epochs - config.train.self_supervised),
             head_steps=self.steps * config.train.head_epochs,
+            **how,
         )
+        how |= {"wrap": replica.wrap, "steps": self.steps}
+        self.first = make_self_supervised(self.net, self.trained, self.inputs, config, **how)
 
     def train_epoch(self, epoch: int) -> float:
         """Train one epoch on the fold's training images.
@@ -116,11 +119,14 @@ class FoldRun:
         rng = np.random.default_rng([self.config.seed, epoch, self.rank])
         augmentation = torch.Generator(self.device).manual_seed(int(rng.integers(2**62)))
         batches = self._batches(epoch)
+        if self.first is not None and epoch <= train.self_supervised:
+            with seeded(int(rng.integers(2**62)), self.device):
+                return self.first.train_epoch(batches, augmentation)
         labelled = (
             (inputs, *self._labels(rows))
             for rows, inputs in zip(batches, self.inputs.train(batches, augmentation), strict=True)
         )
-        with _seeded(int(rng.integers(2**62)), self.device):  # dropout draws from torch's own
+        with seeded(int(rng.integers(2**62)), self.device):  # dropout draws from torch's own
             loss = train_epoch(
                 self.trained,
                 labelled,
@@ -149,7 +155,8 @@ class FoldRun:
 
     def _still(self, epoch: int) -> nn.Module | None:
         """The backbone while only the heads are trained (LP-FT, Kumar et al., ICLR 2022)."""
-        only_heads = epoch <= self.config.train.head_epochs
+        train = self.config.train
+        only_heads = epoch <= train.self_supervised + train.head_epochs
         return self.net.backbone if only_heads and isinstance(self.net, TwoHeadNet) else None
 
     def _average(self) -> None:
@@ -177,11 +184,13 @@ class FoldRun:
         rows, train = self.fold.train, self.config.train
         if train.sampling == "balanced":
             return balanced(rows, self.cache.sub_labels[rows], rng)
-        if train.sampling == "shuffle" or epoch == 1:  # a new network's losses say nothing
+        labelled = epoch - train.self_supervised  # epochs with labels, this one included
+        if train.sampling == "shuffle" or labelled <= 1:  # a new network's losses say nothing
             return rng.permutation(rows)
         power = 1.0
         if train.sampling == "curriculum":
-            power = min(0.0, (epoch - train.epochs) / max(1, train.epochs - 1))
+            rest = train.epochs - train.self_supervised
+            power = min(0.0, (labelled - rest) / max(1, rest - 1))
         return by_loss(rows, self._losses(), rng, hardness=train.hardness**power)
 
     def _losses(self) -> np.ndarray:
@@ -264,6 +273,8 @@ class FoldRun:
         }
         if self.average is not None:
             state["average"] = self.average.state_dict()
+        if self.first is not None:
+            state["self_supervised"] = self.first.state()
         return state | {"others": [other._state() for other in self.others]}
 
     def load(self, directory: Path) -> None:
@@ -279,13 +290,7 @@ class FoldRun:
         scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
+        if self.first is not None:
+            self.first.restore(state["self_supervised"])
         for other, its in zip(self.others, state.get("others", []), strict=True):
             other._restore(its)
-
-
-@contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's global generators inside the block; outside they are as before."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
