@@ -58,6 +58,9 @@ class DataConfig(Strict):
     """Synthetic images of no known class, such as those of a diffusion model, given as those of
     `novel`: with train.outlier they train, and they never choose or judge. Those without a
     super-class count as of none that is known."""
+    unlabelled: str | None = None
+    """Images without labels, as `hierclf predict` takes them, which the first epochs of
+    train.self_supervised see, too. They must not be of classes whose figures are to be believed."""
 
     @field_validator("zip_encoding")
     @classmethod

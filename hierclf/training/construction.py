@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -63,6 +64,19 @@ def novel_inputs(
     assert prepared.novel is not None
     own = prepared._replace(cache=prepared.novel.cache, features=prepared.novel.features)
     return build_inputs(own, config, device, interpolation)
+
+
+def unlabelled_inputs(
+    prepared: Prepared,
+    config: Config,
+    device: torch.device,
+    interpolation: Literal["bilinear", "bicubic"],
+) -> tuple[np.ndarray, Inputs] | None:
+    """The images without labels that train, int64 rows, and what feeds a network with them."""
+    if prepared.unlabelled is None:
+        return None
+    own = prepared._replace(cache=prepared.unlabelled.cache)
+    return prepared.unlabelled.rows, build_inputs(own, config, device, interpolation)
 
 
 def build_outliers(

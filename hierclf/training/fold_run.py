@@ -24,6 +24,7 @@ from hierclf.training.construction import (
     build_network,
     build_outliers,
     novel_inputs,
+    unlabelled_inputs,
 )
 from hierclf.training.folds import Fold
 from hierclf.training.inputs import Inputs
@@ -95,7 +96,8 @@ class FoldRun:
             head_steps=self.steps * config.train.head_epochs,
             **how,
         )
-        how |= {"wrap": replica.wrap, "steps": self.steps}
+        others = unlabelled_inputs(prepared, config, device, self.interpolation)
+        how |= {"others": others, "replica": replica, "steps": self.steps}
         self.first = make_self_supervised(self.net, self.trained, self.inputs, config, **how)
 
     def train_epoch(self, epoch: int) -> float:
@@ -121,7 +123,7 @@ class FoldRun:
         batches = self._batches(epoch)
         if self.first is not None and epoch <= train.self_supervised:
             with seeded(int(rng.integers(2**62)), self.device):
-                return self.first.train_epoch(batches, augmentation)
+                return self.first.train_epoch(epoch, batches, augmentation)
         labelled = (
             (inputs, *self._labels(rows))
             for rows, inputs in zip(batches, self.inputs.train(batches, augmentation), strict=True)

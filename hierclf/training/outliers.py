@@ -17,6 +17,7 @@ from hierclf.training.folds import Fold
 from hierclf.training.inputs import Inputs
 from hierclf.training.novel_images import NovelImages
 from hierclf.training.outlier_loss import OutlierBatch
+from hierclf.training.samplers import beside
 
 _ORDER, _AUGMENTATION = 1, 2  # of random numbers: apart from those of the known images
 
@@ -65,21 +66,14 @@ class Outliers:
     def batches(
         self, epoch: int, *, steps: int, size: int, rank: int, world: int
     ) -> Iterator[OutlierBatch]:
-        """The batches of an epoch, as many images in each as asked for, or all that there are.
-
-        Every image is drawn once before one is drawn again. Each process has one at least.
+        """The batches of an epoch.
 
         Args:
             epoch: its number, from 1.
-            steps: how many batches.
-            size: images of a batch over all processes of a trial.
-            rank, world: this process, which computes every world-th image, and how many there are.
+            steps, size, rank, world: as of `beside`.
         """
-        size = max(min(size, len(self.rows)), world)
         rng = np.random.default_rng([self.seed, epoch, 0, _ORDER])
-        rounds = -(-steps * size // len(self.rows))
-        order = np.concatenate([rng.permutation(self.rows) for _ in range(rounds)])
-        drawn = [order[step * size : (step + 1) * size][rank::world] for step in range(steps)]
+        drawn = beside(self.rows, rng, steps=steps, size=size, rank=rank, world=world)
         rng = np.random.default_rng([self.seed, epoch, rank, _AUGMENTATION])
         generator = torch.Generator(self.device).manual_seed(int(rng.integers(2**62)))
         for rows, inputs in zip(drawn, self.inputs.train(drawn, generator), strict=True):

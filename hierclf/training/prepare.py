@@ -26,6 +26,11 @@ from hierclf.training.folds import Fold, folds_hiding, reference_fold, refit_fol
 from hierclf.training.hidden_classes import Hidden, plan_hidden
 from hierclf.training.image_groups import with_found_groups, with_named_groups
 from hierclf.training.novel_images import NovelImages, check_generated, prepare_novel
+from hierclf.training.unlabelled import (
+    UnlabelledImages,
+    check_unlabelled,
+    prepare_unlabelled,
+)
 
 StageProgress = Callable[[str, int, int], None]
 
@@ -39,6 +44,7 @@ class Prepared(NamedTuple):
         features: float32 [V + 1, N, D] memory map, or None unless the backbone is frozen.
         pretrained_head: the classifier head in the weights, if a score uses it.
         novel: the user's own novel images, if there are any.
+        unlabelled: images without labels, if there are any.
     """
 
     cache: ImageCache
@@ -46,6 +52,7 @@ class Prepared(NamedTuple):
     features: np.ndarray | None
     pretrained_head: PretrainedHead | None
     novel: NovelImages | None = None
+    unlabelled: UnlabelledImages | None = None
 
 
 def judges_novel(prepared: Prepared) -> bool:
@@ -77,6 +84,7 @@ def prepare(
     """
 
     check_generated(config)
+    check_unlabelled(config)
     source = configured_source(config)
     for problem in short_list(source.problems, most=1):
         line = f"{problem.where}: {problem.what}"
@@ -89,14 +97,11 @@ def prepare(
         backbone = build_backbone(config.model.backbone, config.model.weights)
     _check_image_size(config, backbone)
     head = _pretrained_head(config, backbone)
-    novel = prepare_novel(
-        config,
-        cache,
-        backbone,
-        directory=directory,
-        device=device,
-        report=partial(stage_report, progress=progress),
-    )
+    report = partial(stage_report, progress=progress)
+    where: dict[str, Any] = {"directory": directory, "report": report}
+    novel = prepare_novel(config, cache, backbone, device=device, **where)
+    labelled = [cache, *([] if novel is None else [novel.cache])]
+    unlabelled = prepare_unlabelled(config, labelled, **where)
     features = None
     if config.model.freeze == "backbone":
         features = open_features(
@@ -111,7 +116,7 @@ def prepare(
         pixels = None if features is None else features[0]
         cache = with_found_groups(cache, pixels, directory=directory)
     folds = plan(cache, config)
-    return Prepared(cache, {fold.name: fold for fold in folds}, features, head, novel)
+    return Prepared(cache, {fold.name: fold for fold in folds}, features, head, novel, unlabelled)
 
 
 def configured_source(config: Config) -> Source:

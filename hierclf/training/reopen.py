@@ -16,6 +16,7 @@ from hierclf.scores import PretrainedHead
 from hierclf.training.folds import Fold
 from hierclf.training.novel_images import NovelImages
 from hierclf.training.prepare import Prepared
+from hierclf.training.unlabelled import UnlabelledImages
 
 
 class FeatureFile(NamedTuple):
@@ -43,6 +44,19 @@ class NovelFiles(NamedTuple):
     features: dict[tuple[Any, ...], Path]
 
 
+class UnlabelledFiles(NamedTuple):
+    """Images without labels, as in `UnlabelledImages`.
+
+    Attributes:
+        images: folder of their image cache.
+        fingerprint: of the images in that folder.
+    """
+
+    images: Path
+    fingerprint: str
+    rows: np.ndarray
+
+
 class PreparedFiles(NamedTuple):
     """Where another process finds what was prepared; without pixels and features.
 
@@ -54,6 +68,7 @@ class PreparedFiles(NamedTuple):
         folds: by name, as in `Prepared`.
         features: by `feature_key`; empty unless the backbone is frozen.
         novel: the user's own novel images, if there are any.
+        unlabelled: images without labels, if there are any.
     """
 
     images: Path
@@ -63,6 +78,7 @@ class PreparedFiles(NamedTuple):
     folds: dict[str, Fold]
     features: dict[tuple[Any, ...], FeatureFile]
     novel: NovelFiles | None = None
+    unlabelled: UnlabelledFiles | None = None
 
 
 def feature_key(config: Config) -> tuple[Any, ...]:
@@ -93,7 +109,16 @@ def files_of(variants: Iterable[tuple[Config, Prepared]]) -> PreparedFiles:
         folds=folds,
         features=features,
         novel=_novel_files(variants),
+        unlabelled=_unlabelled_files(variants[0][1]),
     )
+
+
+def _unlabelled_files(prepared: Prepared) -> UnlabelledFiles | None:
+    if prepared.unlabelled is None:
+        return None
+    cache, rows = prepared.unlabelled
+    assert cache.path is not None
+    return UnlabelledFiles(cache.path, cache.fingerprint, rows)
 
 
 def _novel_files(variants: list[tuple[Config, Prepared]]) -> NovelFiles | None:
@@ -133,11 +158,20 @@ def reopen(files: PreparedFiles, config: Config, *, over: MapGroups = map_here) 
             path, head = files.features[feature_key(config)]
             features = np.load(path, mmap_mode="r")
         novel = None if files.novel is None else _open_novel(files.novel, config)
+        unlabelled = None if files.unlabelled is None else _open_unlabelled(files.unlabelled)
     except (OSError, KeyError, TypeError, ValueError):
         return None
     if cache.fingerprint != files.fingerprint:
         return None
-    return Prepared(replace(cache, groups=files.groups), files.folds, features, head, novel)
+    cache = replace(cache, groups=files.groups)
+    return Prepared(cache, files.folds, features, head, novel, unlabelled)
+
+
+def _open_unlabelled(files: UnlabelledFiles) -> UnlabelledImages:
+    cache = load_cache(files.images)
+    if cache.fingerprint != files.fingerprint:
+        raise ValueError(f"{files.images} holds other images")
+    return UnlabelledImages(cache, files.rows)
 
 
 def _open_novel(files: NovelFiles, config: Config) -> NovelImages:

@@ -29,6 +29,31 @@ def balanced(
     return rng.choice(rows, size=len(rows), p=weights / weights.sum())
 
 
+def beside(
+    rows: NDArray[np.int64],
+    rng: np.random.Generator,
+    *,
+    steps: int,
+    size: int,
+    rank: int,
+    world: int,
+) -> list[NDArray[np.int64]]:
+    """Batches of other images beside those of an epoch: each is drawn once before one is again.
+
+    Args:
+        rows: int64, indices of the images, one or more.
+        rng: source of all randomness, the same for all processes of a trial.
+        steps: how many batches.
+        size: images of a batch over all processes; there are no more than images, but one for each
+            process at least.
+        rank, world: this process, which computes every world-th image, and how many there are.
+    """
+    size = max(min(size, len(rows)), world)
+    rounds = -(-steps * size // len(rows))
+    order = np.concatenate([rng.permutation(rows) for _ in range(rounds)])
+    return [order[step * size : (step + 1) * size][rank::world] for step in range(steps)]
+
+
 def image_losses(
     outputs: ScoreInputs,
     super_labels: NDArray[np.int64],

@@ -6,11 +6,12 @@ Source: Chen et al., "A Simple Framework for Contrastive Learning of Visual Repr
 Shape legend: B images of a batch, D features.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hierclf.config import Config
@@ -19,9 +20,12 @@ from hierclf.training.inputs import Inputs
 from hierclf.training.loop import train_epoch
 from hierclf.training.losses import contrastive_loss
 from hierclf.training.optimisation import Precision, make_optimisation, restore_layout
+from hierclf.training.replica import Replica
+from hierclf.training.samplers import beside
 from hierclf.training.seeding import seeded
 
 PROJECTED = 128
+_ORDER = 3  # of random numbers: apart from those of the training images
 
 
 def nt_xent(features: Tensor, images: Tensor, *, temperature: float) -> Tensor:
@@ -57,9 +61,11 @@ class SelfSupervised:
     Args:
         net: the network, for its backbone.
         trained: the same as it is trained, such as wrapped by DistributedDataParallel.
-        wrap: wraps the projection in the same way.
         inputs: what feeds the network.
         config: the configuration; `train.self_supervised` epochs are trained.
+        others: images without labels, and what feeds the network with them; None for none. A step
+            shows as many of them as of the training images.
+        replica: this process's part in distributed training.
         steps: of an epoch.
         device: where the network is.
         precision: of the forward pass.
@@ -72,19 +78,21 @@ class SelfSupervised:
         inputs: Inputs,
         config: Config,
         *,
-        wrap: Callable[[nn.Module], nn.Module],
+        others: tuple[NDArray[np.int64], Inputs] | None,
+        replica: Replica,
         steps: int,
         device: torch.device,
         precision: Precision,
     ) -> None:
         self.inputs, self.config, self.device, self.precision = inputs, config, device, precision
+        self.others, self.replica = others, replica
         n_features = net.heads.super_head.in_features
         with seeded(config.seed, device):
             projection = nn.Sequential(
                 nn.Linear(n_features, n_features), nn.ReLU(), nn.Linear(n_features, PROJECTED)
             )
         self.projection = projection.to(device)
-        self.projected = _Projected(trained, wrap(self.projection))
+        self.projected = _Projected(trained, replica.wrap(self.projection))
         self.optimisation = make_optimisation(
             nn.ModuleList([net.backbone, self.projection]),
             config.train,
@@ -93,11 +101,14 @@ class SelfSupervised:
             precision=precision,
         )
 
-    def train_epoch(self, batches: Sequence[np.ndarray], generator: torch.Generator) -> float:
+    def train_epoch(
+        self, epoch: int, batches: Sequence[np.ndarray], generator: torch.Generator
+    ) -> float:
         """Train one epoch.
 
         Args:
-            batches: rows of each step, int64 [B].
+            epoch: its number, from 1.
+            batches: rows of the training images of each step, int64 [B].
             generator: of the augmentation.
 
         Returns:
@@ -108,19 +119,35 @@ class SelfSupervised:
         """
         return train_epoch(
             self.projected,
-            self._pairs(batches, generator),
+            self._pairs(batches, self._beside(epoch, batches), generator),
             self.optimisation,
             loss=self._loss,
             config=self.config.train,
             precision=self.precision,
         )
 
+    def _beside(self, epoch: int, batches: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        """The rows of images without labels in each step."""
+        if self.others is None:
+            return []
+        rank, world = self.replica.rank, self.replica.world
+        size = world * max(map(len, batches))
+        rng = np.random.default_rng([self.config.seed, epoch, 0, _ORDER])
+        how = {"size": size, "rank": rank, "world": world}
+        return beside(self.others[0], rng, steps=len(batches), **how)
+
     def _pairs(
-        self, batches: Sequence[np.ndarray], generator: torch.Generator
+        self,
+        batches: Sequence[np.ndarray],
+        others: Sequence[np.ndarray],
+        generator: torch.Generator,
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Two views of each image of a batch, one after the other, and the image's number twice."""
-        twice = [np.repeat(rows, 2) for rows in batches]
-        for views in self.inputs.train(twice, generator):
+        every = self.inputs.train(_twice(batches), generator)
+        if self.others is not None:
+            extra = self.others[1].train(_twice(others), generator)
+            every = (torch.cat(pair) for pair in zip(every, extra, strict=True))
+        for views in every:
             images = torch.arange(len(views), device=views.device) // 2
             yield views, images, images
 
@@ -151,6 +178,10 @@ class SelfSupervised:
         restore_layout(optimizer)
         schedule.load_state_dict(state["schedule"])
         scaler.load_state_dict(state["scaler"])
+
+
+def _twice(batches: Sequence[np.ndarray]) -> list[np.ndarray]:
+    return [np.repeat(rows, 2) for rows in batches]
 
 
 def make_self_supervised(

@@ -155,7 +155,7 @@ def _absolute(config: Config) -> Config:
     """The same configuration with absolute paths: Ray's workers run in other folders."""
     data, model = config.data, config.model
     data = data.model_copy(update={"path": absolute(data.path)})
-    for name in ("novel", "generated", "hierarchy"):
+    for name in ("novel", "generated", "unlabelled", "hierarchy"):
         path = getattr(data, name)
         if path is not None and Path(path).exists():
             data = data.model_copy(update={name: str(Path(path).resolve())})

@@ -18,6 +18,7 @@ from hierclf.training.novel_images import NovelImages, check_generated
 from hierclf.training.optimisation import pick_precision
 from hierclf.training.prepare import Prepared, configured_source, open_images, prepare
 from hierclf.training.reopen import PreparedFiles, files_of
+from hierclf.training.unlabelled import check_unlabelled
 from search.pipeline.options import RunOptions
 from search.pipeline.run_folder import RunFolder
 from search.pipeline.same_data import check_images, check_novel, check_pixels, keep_images
@@ -43,6 +44,7 @@ def check_early(config: Config, folder: RunFolder) -> Source:
         if config.search.study is not None:
             absolute_address(config.search.study)
     check_generated(config)
+    check_unlabelled(config)
     source = configured_source(config)
     if config.data.stream:
         parquet_of(source)
@@ -143,6 +145,8 @@ def prepare_images(
     )
     if prepared.novel is not None:
         console.print(f"  novel images: {describe_novel(prepared.novel)}")
+    if prepared.unlabelled is not None:
+        console.print(f"  images without labels: {len(prepared.unlabelled.rows):,}")
     return prepared, files_of(zip(variants, all_prepared, strict=True))
 
 

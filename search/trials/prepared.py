@@ -31,8 +31,8 @@ def open_prepared(
     if prepared is not None:
         return prepared
     prepared = prepare(config, directory=Path(job.cache_dir), device=device, over=over)
-    own = None if job.prepared.novel is None else job.prepared.novel.fingerprint
-    found = None if prepared.novel is None else prepared.novel.cache.fingerprint
+    own = [each and each.fingerprint for each in (job.prepared.novel, job.prepared.unlabelled)]
+    found = [each and each.cache.fingerprint for each in (prepared.novel, prepared.unlabelled)]
     if (prepared.cache.fingerprint, found) != (job.prepared.fingerprint, own):
         raise ValueError(
             f"{config.data.path} must hold the images that the search began with, on every "

@@ -1,18 +1,23 @@
 """Claims about first epochs without labels: the formula, what they see, and that they resume."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from hierclf.config import load_config
+from hierclf.config import Config, load_config
 from hierclf.training.fold_run import FoldRun
-from hierclf.training.replica import Replica
+from hierclf.training.prepare import Prepared, prepare
+from hierclf.training.reopen import files_of, reopen
+from hierclf.training.replica import ALONE, Replica
 from hierclf.training.self_supervised import nt_xent
-from tests.fold_runs import CACHE, FOLDS, assert_same_state, config_of, run_of
+from hierclf.training.unlabelled import UnlabelledImages, check_unlabelled
+from tests.fold_runs import CACHE, CPU, FOLDS, assert_same_state, config_of, run_of
 
 
 def test_nt_xent_is_its_formula_image_by_image() -> None:
@@ -65,7 +70,7 @@ def test_the_views_of_an_image_differ_and_the_heads_stay_until_labels_come() -> 
     before = {name: p.detach().clone() for name, p in run.net.named_parameters()}
     assert run.first is not None
     rows = run.fold.train[:4]
-    views, images, _ = next(run.first._pairs([rows], torch.Generator().manual_seed(0)))
+    views, images, _ = next(run.first._pairs([rows], [], torch.Generator().manual_seed(0)))
     assert images.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     assert not torch.equal(views[0], views[1])
     run.train_epoch(1)
@@ -128,6 +133,80 @@ def test_two_ranks_see_disjoint_halves_of_each_batch() -> None:
         run.train_epoch(1)
     for whole, left, right in zip(*seen, strict=True):
         assert sorted([*left, *right]) == sorted(whole)
+
+
+def with_others(config: Config, rows: np.ndarray, replica: Replica = ALONE) -> FoldRun:
+    """A run that sees rows of the inverted images, too, without labels."""
+    inverted = replace(CACHE, images=255 - np.asarray(CACHE.images))
+    prepared = Prepared(CACHE, FOLDS, None, None, None, UnlabelledImages(inverted, rows))
+    return FoldRun(FOLDS["sub0"], prepared, config, CPU, replica=replica)
+
+
+def test_images_without_labels_come_beside_the_others_and_resume(tmp_path: Path) -> None:
+    config, rows = config_of(self_supervised=2, epochs=3), np.arange(5, 12)
+    straight, stopped, resumed = (with_others(config, rows) for _ in range(3))
+    assert straight.first is not None
+    assert straight.first.others is not None
+    seen: list[np.ndarray] = []
+    inputs = straight.first.others[1]
+
+    def train(batches: Any, generator: torch.Generator) -> Any:
+        seen.extend(batches)
+        return inputs.train(batches, generator)
+
+    straight.first.others = rows, inputs._replace(train=train)
+    for epoch in (1, 2, 3):
+        straight.train_epoch(epoch)
+    assert len(seen) == 2 * straight.steps
+    assert set(np.concatenate(seen).tolist()) == set(rows.tolist())
+    assert all(len(batch) == 2 * len(rows) for batch in seen)  # fewer than a batch holds
+    stopped.train_epoch(1)
+    stopped.save(tmp_path)
+    resumed.load(tmp_path)
+    for epoch in (2, 3):
+        resumed.train_epoch(epoch)
+    assert_same_state(resumed, straight)
+
+
+def picture(path: Path, rng: np.random.Generator) -> None:
+    coarse = Image.fromarray(rng.integers(0, 255, (12, 12, 3), dtype=np.uint8))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    coarse.resize((24, 24), Image.Resampling.BICUBIC).save(path)
+
+
+def test_images_without_labels_are_prepared_without_copies_of_labelled_ones(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("bird/a", "bird/b", "cat/c", "cat/d"):
+        for i in range(4):
+            picture(tmp_path / "data" / name / f"{i}.png", rng)
+    picture(tmp_path / "more" / "x.png", rng)
+    (tmp_path / "more" / "y.png").write_bytes((tmp_path / "data/bird/a/0.png").read_bytes())
+    options = ["model.backbone=smallnet", "model.weights=none", "train.self_supervised=1"]
+    options += [f"data.path={tmp_path / 'data'}", f"data.unlabelled={tmp_path / 'more'}"]
+    config = load_config(None, [*options, "train.epochs=2", "model.image_size=16"])
+    with pytest.warns(UserWarning, match=r"^1 image is a near-copy of labelled ones .*y.png\)$"):
+        prepared = prepare(config, directory=tmp_path / "cache", device=CPU)
+    again = reopen(files_of([(config, prepared)]), config)
+    assert again is not None
+    for each in (prepared, again):
+        assert each.unlabelled is not None
+        names = each.unlabelled.cache.names
+        assert [names[row] for row in each.unlabelled.rows] == ["x.png"]
+    runs = [FoldRun(each.folds["sub0"], each, config, CPU) for each in (prepared, again)]
+    for run in runs:
+        run.train_epoch(1)
+    assert_same_state(*runs)
+    (tmp_path / "more" / "x.png").unlink()
+    with pytest.raises(ValueError, match=r"must hold other images than the data, but all are"):
+        prepare(config, directory=tmp_path / "cache", device=CPU)
+
+
+def test_images_without_labels_that_nothing_would_see_are_refused() -> None:
+    config = load_config(None, ["data.unlabelled=somewhere"])
+    with pytest.raises(ValueError, match=r"^data.unlabelled only trains in the first epochs of"):
+        check_unlabelled(config)
 
 
 def test_without_the_switch_nothing_changes() -> None:
