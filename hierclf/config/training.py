@@ -79,9 +79,9 @@ class TrainConfig(Strict):
     equally probable for them."""
     outlier_weight: NotNegative = 0.1
     """Weight of the term for images of no known class; used with outlier only."""
-    outlier_energy: float = -7.0
+    outlier_energy: float = -2.0
     """Energy above which images of no known class shall lie; used with outlier: energy only."""
-    outlier_gap: NotNegative = 18.0
+    outlier_gap: NotNegative = 4.0
     """How far below that images of known classes shall lie; used with outlier: energy only."""
     average: Literal["none", "ema", "snapshots"] = "none"
     """Evaluate and keep an average of the weights: `ema`, an exponential moving average of all \
