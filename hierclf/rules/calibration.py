@@ -99,14 +99,46 @@ def calibrated_columns(
     Returns:
         prob: float32 [N]. temperature: float32 [N], what each row's logits were divided by.
     """
-    if not fit_rows.any():
+    half = halves(fit_rows)
+    temperatures = fit_halves(logits[fit_rows], labels[fit_rows], half[fit_rows])
+    return with_temperatures(logits, pred, half, temperatures)
+
+
+def halves(fit_rows: np.ndarray) -> np.ndarray:
+    """The half that each row is dealt into, int64 [N]: 0 or 1 in turn, -1 outside of `fit_rows`."""
+    return np.where(fit_rows, np.cumsum(fit_rows) % 2, -1)
+
+
+def fit_halves(logits: np.ndarray, labels: np.ndarray, half: np.ndarray) -> np.ndarray | None:
+    """The temperature of each half, which the other one fits, and that of all rows, float64 [3].
+
+    Args:
+        logits: float [N, K]. labels: int [N], columns. half: int [N], 0 or 1.
+
+    Returns:
+        None without rows.
+    """
+    if not len(logits):
+        return None
+    both = fit_temperature(logits, labels)
+    if len(logits) < 2:
+        return np.array([both, both, both])
+    own = [fit_temperature(logits[half == other], labels[half == other]) for other in (1, 0)]
+    return np.array([*own, both])
+
+
+def with_temperatures(
+    logits: np.ndarray, pred: np.ndarray, half: np.ndarray, temperatures: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `calibrated_columns` returns, of rows whose temperatures are fitted.
+
+    Args:
+        logits: float [N, K]. pred: int [N], columns. half: int [N], from `halves`.
+        temperatures: from `fit_halves`.
+    """
+    if temperatures is None:
         return class_probability(logits, pred), np.ones(len(pred), np.float32)
-    half = np.where(fit_rows, np.cumsum(fit_rows) % 2, -1)
-    temperature = np.full(len(logits), fit_temperature(logits[fit_rows], labels[fit_rows]))
-    if fit_rows.sum() > 1:
-        for own, other in ((0, 1), (1, 0)):
-            rows = half == other
-            temperature[half == own] = fit_temperature(logits[rows], labels[rows])
+    temperature = temperatures[half]  # -1 finds the last one
     prob = class_probability(logits / temperature[:, None], pred)
     return prob, temperature.astype(np.float32)
 

@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hierclf.hierarchy import Level
+from hierclf.scores.rows import by_chunks
 
 Floats = NDArray[np.float32]
 State = dict[str, np.ndarray]
+_TEMPORARIES = 8  # floats that a function of logits takes for each of them: four arrays of float64
 
 
 class PretrainedHead(NamedTuple):
@@ -78,12 +80,15 @@ def logit_score(function: Callable[[np.ndarray], Floats]) -> Score:
     """A score that is a function of a level's logits, without anything to fit.
 
     Args:
-        function: float [N, K] -> float32 [N].
+        function: float [N, K] -> float32 [N], each row by itself. It is called with some rows at a
+            time, since it may work in float64.
     """
-    return Score(
-        fit=lambda inputs, labels, level: {},
-        score=lambda state, inputs, level: function(logits_of(inputs, level)),
-    )
+
+    def score(state: State, inputs: ScoreInputs, level: Level) -> Floats:
+        logits = logits_of(inputs, level)
+        return by_chunks(function, logits, cells=_TEMPORARIES * logits.shape[1])
+
+    return Score(fit=lambda inputs, labels, level: {}, score=score)
 
 
 def feature_score(

@@ -3,16 +3,20 @@
 Shape legend: N images, M training images, K classes of a level, C sub-classes, D features.
 """
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from hierclf.counts import counted
 from hierclf.hierarchy import Level
 from hierclf.scores.base import Floats, Labels, Score, ScoreInputs, State, feature_score
-from hierclf.scores.rows import by_chunks, check_width, unit_rows
+from hierclf.scores.rows import by_chunks, check_width, chunks, unit_rows
 
 RIDGE = 0.1
 """Regularisation of `fit_relative`, relative to the mean variance within classes."""
+FIT_CELLS = 2**26
+"""Numbers that a fit looks at together, 512 MiB of float64: 52,000 rows of 1,280 features."""
 
 
 def fit_mahalanobis(features: np.ndarray, labels: np.ndarray) -> State:
@@ -33,26 +37,35 @@ def fit_mahalanobis(features: np.ndarray, labels: np.ndarray) -> State:
     Raises:
         ValueError: the features do not vary within any class.
     """
-    _, means, spread = _unit_means_spread(features, labels)
-    whitening = _whitening(ledoit_wolf(spread))
+    index, means = _unit_means(features, labels)
+    covariance = ledoit_wolf(_within(features, index, means))
+    _check_spread(covariance, len(features), len(means))
+    whitening = _whitening(covariance)
     return {
         "whitening": whitening.astype(np.float32),
         "means": (means @ whitening).astype(np.float32),
     }
 
 
-def ledoit_wolf(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Covariance [D, D] of centred points [M, D], shrunk towards a multiple of the identity.
+def ledoit_wolf(parts: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Covariance [D, D] of centred points, shrunk towards a multiple of the identity.
 
     Ledoit & Wolf 2004, "A well-conditioned estimator for large-dimensional covariance matrices".
     The same as scikit-learn's with `assume_centered=True`, but faster: the sum of all elements of
     (x^2)^T (x^2) is the sum of the rows' lengths to the fourth power, without the product.
+
+    Args:
+        parts: the points, float64 [m, D] each; none is kept.
     """
-    n, width = points.shape
-    covariance = points.T @ points / n
+    n, products, fourth_powers = 0, np.zeros(()), 0.0
+    for points in parts:
+        n += len(points)
+        products = products + points.T @ points
+        fourth_powers += ((points**2).sum(axis=1) ** 2).sum()
+    width, covariance = len(products), products / n
     squared_norm = (covariance**2).sum()
     mean_variance = np.trace(covariance) / width
-    fourth_powers = ((points**2).sum(axis=1) ** 2).sum() / n
+    fourth_powers /= n
     noise = max(0.0, (fourth_powers - squared_norm) / n)
     distance = squared_norm - width * mean_variance**2
     shrinkage = min(noise / distance, 1.0) if distance > 0 else 1.0
@@ -95,15 +108,20 @@ def fit_relative(features: np.ndarray, labels: np.ndarray) -> State:
     Raises:
         ValueError: the features do not vary within any class.
     """
-    unit, means, spread = _unit_means_spread(features, labels)
-    centre = unit.mean(axis=0, keepdims=True)
-    ridge = RIDGE * (spread**2).mean() * np.eye(unit.shape[1])
+    index, means = _unit_means(features, labels)
+    n, width = features.shape
+    everything = np.zeros(n, dtype=np.int64)
+    centre = sum(unit.sum(axis=0, keepdims=True) for unit in _unit_parts(features)) / n
+    squares = sum((spread**2).sum() for spread in _within(features, index, means))
+    ridge = RIDGE * (squares / (n * width)) * np.eye(width)
     state: State = {}
-    for points, names, middles in (
-        (spread, ("whitening", "means"), means),
-        (unit - centre, ("background_whitening", "background"), centre),
+    for owners, names, middles in (
+        (index, ("whitening", "means"), means),
+        (everything, ("background_whitening", "background"), centre),
     ):
-        whitening = _whitening(points.T @ points / len(points) + ridge)
+        covariance = sum(x.T @ x for x in _within(features, owners, middles)) / n
+        _check_spread(covariance, n, len(means))
+        whitening = _whitening(covariance + ridge)
         arrays = whitening, middles @ whitening
         state |= {name: a.astype(np.float32) for name, a in zip(names, arrays, strict=True)}
     return state
@@ -198,21 +216,41 @@ def class_means(points: NDArray[np.float64], index: np.ndarray) -> NDArray[np.fl
     return sums / np.bincount(index)[:, None]
 
 
-def _unit_means_spread(
+def _unit_parts(features: np.ndarray) -> Iterator[NDArray[np.float64]]:
+    """Unit rows, float64 [m, D] at a time, so that memory does not grow with M."""
+    for start, stop in chunks(len(features), cells=features.shape[1], most=FIT_CELLS):
+        yield unit_rows(features[start:stop]).astype(np.float64)
+
+
+def _unit_means(
     features: np.ndarray, labels: np.ndarray
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Unit rows [M, D], their class means [K, D], and the rows minus their class mean [M, D]."""
-    unit = unit_rows(features).astype(np.float64)
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The class of each row, int64 [M] in 0..K-1, and the class means [K, D] of unit rows."""
     classes, index = np.unique(labels, return_inverse=True)
-    means = class_means(unit, index)
-    spread = unit - means[index]
-    if not (spread**2).mean() * unit.shape[1] > np.finfo(np.float32).eps:
+    sums, start = np.zeros((len(classes), features.shape[1])), 0
+    for unit in _unit_parts(features):
+        np.add.at(sums, index[start : start + len(unit)], unit)
+        start += len(unit)
+    return index, sums / np.bincount(index)[:, None]
+
+
+def _within(
+    features: np.ndarray, index: np.ndarray, means: NDArray[np.float64]
+) -> Iterator[NDArray[np.float64]]:
+    """Unit rows minus the mean that `index`, int [M], names; [m, D] at a time."""
+    start = 0
+    for unit in _unit_parts(features):
+        yield unit - means[index[start : start + len(unit)]]
+        start += len(unit)
+
+
+def _check_spread(covariance: NDArray[np.float64], n_images: int, n_classes: int) -> None:
+    if not np.trace(covariance) > np.finfo(np.float32).eps:
         raise ValueError(
             "`features` must vary within a class to have a covariance, but got "
-            f"{counted(len(features), 'image')} of {counted(len(classes), 'class', 'classes')} "
+            f"{counted(n_images, 'image')} of {counted(n_classes, 'class', 'classes')} "
             "without any spread"
         )
-    return unit, means, spread
 
 
 def _whitening(covariance: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -24,14 +24,15 @@ def check_width(features: np.ndarray, width: int) -> None:
         )
 
 
-def chunks(n_rows: int, *, cells: int) -> Iterator[tuple[int, int]]:
-    """First row and end of chunks that together take all rows, `CHUNK_CELLS` floats each at most.
+def chunks(n_rows: int, *, cells: int, most: int | None = None) -> Iterator[tuple[int, int]]:
+    """First row and end of chunks that together take all rows.
 
     Args:
         n_rows: how many rows there are.
         cells: floats per row; a chunk has a row at least.
+        most: floats of a chunk; None takes `CHUNK_CELLS`.
     """
-    step = max(1, CHUNK_CELLS // max(1, cells))
+    step = max(1, (most or CHUNK_CELLS) // max(1, cells))
     for start in range(0, n_rows, step):
         yield start, min(start + step, n_rows)
 

@@ -16,7 +16,7 @@ from hierclf.config import Config
 from hierclf.data.stream import ImageStream
 from hierclf.io.tensors import load_tensors, save_tensors
 from hierclf.nets.inference import images_at_a_time
-from hierclf.nets.two_heads import Outputs, TwoHeadNet, score_inputs
+from hierclf.nets.two_heads import TwoHeadNet, score_inputs
 from hierclf.scores import ScoreInputs
 from hierclf.training.averages import averaged, make_average, mean_heads, with_seed
 from hierclf.training.construction import (
@@ -38,6 +38,8 @@ from hierclf.training.replica import ALONE, Replica, n_steps
 from hierclf.training.samplers import balanced, by_loss, image_losses, of_first_worker
 from hierclf.training.seeding import seeded
 from hierclf.training.self_supervised import make_self_supervised
+
+_CHECKED = 4096  # images whose outputs are checked together: the check takes memory of their size
 
 
 class FoldRun:
@@ -243,23 +245,21 @@ class FoldRun:
         return self._outputs(inputs, novel.judging)
 
     def _outputs(self, inputs: Inputs, rows: np.ndarray) -> ScoreInputs:
-        order = np.argsort(rows, kind="stable")  # reads files from beginning to end
         outputs = network_outputs(
             self.evaluated,
             inputs,
-            rows[order],
+            rows,
             n_super=len(self.fold.known_super),
             n_sub=len(self.fold.known_sub),
             batch_size=self.eval_batch_size,
             precision=self.precision,
         )
-        if not all(bool(torch.isfinite(tensor).all()) for tensor in outputs):
+        if not all(torch.isfinite(part).all() for x in outputs for part in x.split(_CHECKED)):
             raise NonFiniteLossError(
                 "the network's outputs must stay finite, but are not; lower lr "
                 f"(now {self.config.train.lr:g}) or set train.clip_norm"
             )
-        back = torch.from_numpy(np.argsort(order))
-        return score_inputs(Outputs(*(tensor[back] for tensor in outputs)))
+        return score_inputs(outputs)
 
     def save(self, directory: Path) -> None:
         """Write network, average, optimiser, schedule and scaler into an existing directory."""

@@ -37,13 +37,14 @@ def sub_parts(hierarchy: Hierarchy, *, sub_folds: int, seed: int) -> np.ndarray:
     Returns:
         int64 [C], the part of each sub-class, from 0; part i is what fold `sub{i}` hides.
     """
-    sizes = np.bincount(hierarchy.sub_to_super, minlength=hierarchy.n_super)
+    sub_to_super = np.asarray(hierarchy.sub_to_super)
+    sizes = np.bincount(sub_to_super, minlength=hierarchy.n_super)
     n_parts = min(sub_folds, int(sizes.max()))
     rng = np.random.default_rng([seed, 0])
     parts = np.empty(hierarchy.n_sub, dtype=np.int64)
     dealt = 0
     for super_index in range(hierarchy.n_super):
-        subs = np.flatnonzero(np.asarray(hierarchy.sub_to_super) == super_index)
+        subs = np.flatnonzero(sub_to_super == super_index)
         # Dealing continues where the last super-class stopped, so that parts stay equal in size.
         parts[rng.permutation(subs)] = (dealt + np.arange(len(subs))) % n_parts
         dealt += len(subs)

@@ -168,19 +168,28 @@ def network_outputs(
     batch_size: int,
     precision: Precision,
 ) -> Outputs:
-    """Evaluate the rows, in order; the novel unit is cut off.
+    """Evaluate some images, read in ascending order; the novel unit is cut off.
+
+    Args:
+        rows: int64 [N], N >= 1.
 
     Returns:
-        float32 tensors on the CPU: features [N, D], super logits [N, S], sub logits [N, C].
+        float32 tensors on the CPU, in the order of `rows`: features [N, D], super logits [N, S],
+        sub logits [N, C]. Nothing else of their size is kept beside them.
     """
     net.eval()
-    parts = []
-    batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
-    for batch in inputs.eval(batches):
+    order = np.argsort(rows, kind="stable")  # reads files from beginning to end
+    places = [order[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    found: Outputs | None = None
+    for place, batch in zip(places, inputs.eval([rows[place] for place in places]), strict=True):
         with _autocast(batch.device, precision):
-            outputs = net(batch)
-        parts.append([tensor.float().cpu() for tensor in known_outputs(outputs, n_super, n_sub)])
-    return Outputs(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+            outputs = known_outputs(net(batch), n_super, n_sub)
+        if found is None:
+            found = Outputs(*(torch.empty((len(rows), part.shape[1])) for part in outputs))
+        for whole, part in zip(found, outputs, strict=True):
+            whole[torch.from_numpy(place)] = part.float().cpu()
+    assert found is not None
+    return found
 
 
 def _parts(n_images: int, n_parts: int) -> list[slice]:

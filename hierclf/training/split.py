@@ -40,8 +40,9 @@ def draw_val(
     if groups is not None:
         _draw_groups(in_val, sub_labels, known, groups, drawn_from, fraction, rng)
         return in_val
-    for sub in drawn_from:
-        rows = np.flatnonzero(known & (sub_labels == sub))
+    rows_of = _members(sub_labels, np.flatnonzero(known))
+    for sub in drawn_from.tolist():
+        rows = rows_of[sub]
         in_val[rng.permutation(rows)[: _target(len(rows), fraction)]] = True
     return in_val
 
@@ -67,15 +68,16 @@ def _draw_groups(
 
     def take(group: int) -> None:
         """Unless it is taken, or a sub-class would be left without training images."""
-        counts = np.bincount(sub_labels[members[group]], minlength=len(n_train))
-        if group not in taken and (n_train - counts)[counts > 0].min() > 0:
+        own, counts = np.unique(sub_labels[members[group]], return_counts=True)
+        if group not in taken and (n_train[own] - counts).min() > 0:
             taken.add(group)
             in_val[members[group]] = True
-            n_train[:] -= counts
-            n_val[:] += counts
+            n_train[own] -= counts
+            n_val[own] += counts
 
-    for sub in drawn_from:
-        rows = np.flatnonzero(known & (sub_labels == sub))
+    rows_of = _members(sub_labels, np.flatnonzero(known))
+    for sub in drawn_from.tolist():
+        rows = rows_of[sub]
         target = _target(len(rows), fraction)
         numbers, first, sizes = np.unique(groups[rows], return_index=True, return_counts=True)
         size_of = dict(zip(numbers.tolist(), sizes.tolist(), strict=True))
@@ -89,7 +91,7 @@ def _draw_groups(
 
 
 def _members(groups: NDArray[np.int64], rows: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:
-    """Those of some rows that are of each group."""
+    """Those of some ascending rows that are of each group, or class, ascending."""
     rows = rows[np.argsort(groups[rows], kind="stable")]
     cuts = np.flatnonzero(np.diff(groups[rows])) + 1
     return {int(groups[part[0]]): part for part in np.split(rows, cuts) if len(part)}

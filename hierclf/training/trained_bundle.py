@@ -10,6 +10,7 @@ from hierclf.nets.two_heads import TwoHeadNet
 from hierclf.scores import State
 from hierclf.scores.knn import bank_rows
 from hierclf.training.fold_run import FoldRun
+from hierclf.training.fold_table import fitted_rows
 
 
 def bundle_from_run(run: FoldRun, states: State, *, backbone: Backbone | None = None) -> Bundle:
@@ -49,7 +50,7 @@ def save_run_images(run: FoldRun, directory: Path) -> None:
         run: the trained network, one that knows all classes.
         directory: of the model.
     """
-    labels = run.cache.sub_labels[run.fold.train]
-    kept = bank_rows(labels)
-    rows = run.fold.train[kept]
-    save_training_images(directory, [run.cache.names[row] for row in rows], labels[kept])
+    fitted = fitted_rows(run)
+    rows = fitted[bank_rows(run.cache.sub_labels[fitted])]
+    names = [run.cache.names[row] for row in rows]
+    save_training_images(directory, names, run.cache.sub_labels[rows])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import entropy as scipy_entropy
 
-from hierclf.scores import energy, entropy, gen, max_logit, msp
+from hierclf.scores import SCORES, ScoreInputs, energy, entropy, gen, max_logit, msp
 
 
 @pytest.fixture
@@ -66,3 +66,14 @@ def test_gen_looks_at_a_hundred_classes_and_stays_finite_for_the_certain() -> No
 def test_gen_refuses_options_out_of_range(option: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"must hold, but got {option}={value}"):
         gen(np.zeros((1, 3)), **{option: value})
+
+
+@pytest.mark.parametrize("name", ["msp", "mcm", "max_logit", "energy", "entropy", "gen"])
+def test_scores_of_logits_computed_part_by_part_are_the_same_bit_by_bit(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits = np.random.default_rng(0).normal(size=(200, 30)).astype(np.float32)
+    inputs = ScoreInputs(logits, logits, logits)
+    expected = SCORES[name].score({}, inputs, "sub")
+    monkeypatch.setattr("hierclf.scores.rows.CHUNK_CELLS", 8 * 30 * 7)
+    np.testing.assert_array_equal(SCORES[name].score({}, inputs, "sub"), expected)

@@ -1,5 +1,7 @@
 """Claims about Mahalanobis scores, against scikit-learn and SciPy."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import mahalanobis
@@ -7,7 +9,7 @@ from scipy.stats import multivariate_normal
 from sklearn.covariance import LedoitWolf
 from sklearn.preprocessing import normalize
 
-from hierclf.scores import SCORES, fit_mahalanobis, score_mahalanobis
+from hierclf.scores import SCORES, State, fit_mahalanobis, score_mahalanobis
 from hierclf.scores.mahalanobis import (
     RIDGE,
     fit_relative,
@@ -33,7 +35,7 @@ def distances(features: np.ndarray, labels: np.ndarray, new: np.ndarray) -> np.n
 def test_the_covariance_is_sklearns_ledoit_wolf(n: int, d: int) -> None:
     points = np.random.default_rng(0).normal(size=(n, d)) * np.arange(1, d + 1)
     theirs = LedoitWolf(assume_centered=True).fit(points).covariance_
-    np.testing.assert_allclose(ledoit_wolf(points), theirs, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(ledoit_wolf([points]), theirs, rtol=1e-9, atol=1e-12)
 
 
 def test_mahalanobis_is_scipys_distance_to_the_nearest_class_mean() -> None:
@@ -41,6 +43,17 @@ def test_mahalanobis_is_scipys_distance_to_the_nearest_class_mean() -> None:
     expected = distances(train.features, labels.sub_labels, new).min(axis=1)
     state = fit_mahalanobis(train.features, labels.sub_labels)
     np.testing.assert_allclose(score_mahalanobis(state, new), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("fit", [fit_mahalanobis, fit_relative])
+def test_a_fit_part_by_part_is_that_of_all_images_at_once(
+    fit: Callable[[np.ndarray, np.ndarray], State], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, labels = drawn(600)
+    expected = fit(train.features, labels.sub_labels)
+    monkeypatch.setattr("hierclf.scores.mahalanobis.FIT_CELLS", 70 * train.features.shape[1])
+    for name, array in fit(train.features, labels.sub_labels).items():
+        np.testing.assert_allclose(array, expected[name], rtol=1e-4, atol=1e-5)
 
 
 def test_a_class_that_was_not_shown_lies_farther_than_those_that_were() -> None:

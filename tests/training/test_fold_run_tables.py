@@ -8,7 +8,7 @@ import torch
 from hierclf.data.demo import DEMO_HIERARCHY
 from hierclf.nets.two_heads import TwoHeadNet, TwoHeads
 from hierclf.training.fold_run import FoldRun
-from hierclf.training.fold_table import fit_fold_scores, fold_table
+from hierclf.training.fold_table import fit_fold_scores, fitted_rows, fold_table
 from tests.fold_runs import ALL_SCORES, BANK, CACHE, FOLDS, config_of, run_of
 
 
@@ -54,6 +54,32 @@ def test_the_novel_unit_takes_part_in_training() -> None:
         for novel in (False, True)
     ]
     assert losses[1] > losses[0]  # one more class to tell apart
+
+
+@pytest.mark.parametrize("features", [None, BANK], ids=["images", "features"])
+def test_a_table_made_part_by_part_is_that_made_at_once(
+    features: np.ndarray | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(features=features)
+    expected = table_of(run)
+    monkeypatch.setattr("hierclf.training.fold_table.TABLE_CELLS", 500)
+    found = table_of(run)
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_fit_on_a_part_of_the_images_takes_two_of_every_class(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = run_of(features=BANK)
+    np.testing.assert_array_equal(fitted_rows(run), run.fold.train)
+    monkeypatch.setattr("hierclf.training.fold_table.FIT_CELLS", 1)
+    rows = fitted_rows(run)
+    assert set(rows) < set(run.fold.train)
+    assert np.bincount(CACHE.sub_labels[rows])[run.fold.known_sub].tolist() == [2] * len(
+        run.fold.known_sub
+    )
+    states = fit_fold_scores(run, ALL_SCORES)
+    assert len(states["knn.bank"]) == len(rows)
 
 
 def test_the_refit_knows_every_class() -> None:

@@ -58,6 +58,16 @@ def test_images_on_their_own_are_drawn_as_without_groups() -> None:
     np.testing.assert_array_equal(draw(sub, groups=np.arange(200)[::-1]), draw(sub))
 
 
+def test_images_on_their_own_are_drawn_class_by_class() -> None:
+    sub = np.random.default_rng(5).integers(0, 50, 1000)
+    known, rng = sub % 7 > 0, np.random.default_rng(0)
+    expected = np.zeros(1000, dtype=bool)
+    for name in np.unique(sub[known]):
+        rows = np.flatnonzero(sub == name)
+        expected[rng.permutation(rows)[: max(1, round(0.2 * len(rows)))]] = True
+    np.testing.assert_array_equal(draw(sub, known=known), expected)
+
+
 def test_a_leak_through_bursts_is_closed() -> None:
     """10 bursts of 5 images a class: without groups most val images have a twin in train."""
     sub, burst = np.repeat(np.arange(4), 50), np.repeat(np.arange(40), 5)
