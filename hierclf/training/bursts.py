@@ -40,8 +40,8 @@ def find_bursts(features: NDArray[np.float32], sub_labels: NDArray[np.int64]) ->
         int64 [N], the same number for images of one scene.
     """
     found = []
-    for sub in np.unique(sub_labels):
-        rows = np.flatnonzero(sub_labels == sub)
+    order = np.argsort(sub_labels, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(sub_labels[order])) + 1):
         if len(rows) >= _FEWEST:
             found += [(part, *_clusters(features[part])) for part in _parts(features, rows)]
     groups = np.arange(len(sub_labels))

@@ -93,7 +93,8 @@ def tables_by_decoding(
     """The score table of the fold's val and held-out images, by decoding.
 
     Outputs of the network are computed for at most `TABLE_CELLS` numbers at a time. Where that is
-    less than all, the temperatures are fitted on a seeded sample of the val images, of that size.
+    less than all, the temperatures are fitted on a seeded sample of the val images, a quarter of
+    that size.
 
     Args:
         run: the trained network.
@@ -134,9 +135,9 @@ def tables_by_decoding(
 
 
 def _temperatures(run: FoldRun) -> Temperatures:
-    """Fitted on the val images, or on a sample of them whose outputs are `TABLE_CELLS` numbers."""
+    """Fitted on the val images, or on a sample of them; each is one number for all classes."""
     fold, n_val = run.fold, len(run.fold.val)
-    limit = max(100, TABLE_CELLS // _cells(run))
+    limit = max(100, TABLE_CELLS // 4 // _cells(run))
     few = np.sort(np.random.default_rng(0).permutation(n_val)[:limit])
     half = halves(np.ones(n_val, dtype=bool))[few]
     if not n_val:

@@ -116,12 +116,11 @@ def find_groups(
     bursts = np.arange(len(sub_labels)) if features is None else find_bursts(features, sub_labels)
     copies = copies[sub_labels[copies[:, 0]] == sub_labels[copies[:, 1]]]
     groups = linked(bursts, copies)
-    for sub in np.unique(sub_labels[copies[:, 0]]):
-        n_images = int((sub_labels == sub).sum())
-        largest = int(np.bincount(groups[sub_labels == sub]).max())
-        if largest > max(n_images // 2, min(n_images - 1, 3)):
-            copies = copies[sub_labels[copies[:, 0]] != sub]
-    return linked(bursts, copies)
+    n_images, sizes = np.bincount(sub_labels), np.bincount(groups, minlength=len(groups))
+    largest = np.zeros_like(n_images)
+    np.maximum.at(largest, sub_labels, sizes[groups])
+    too_large = largest > np.maximum(n_images // 2, np.minimum(n_images - 1, 3))
+    return linked(bursts, copies[~too_large[sub_labels[copies[:, 0]]]])
 
 
 def linked(groups: NDArray[np.int64], pairs: NDArray[np.int64]) -> NDArray[np.int64]:

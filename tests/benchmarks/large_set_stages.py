@@ -20,6 +20,7 @@ import pandas as pd
 import torch
 
 from hierclf.config import parse_config
+from hierclf.data.near_copies import near_copies
 from hierclf.data.sources import open_source
 from hierclf.reports import run_plots
 from hierclf.rules.choose import choose_rule
@@ -29,6 +30,7 @@ from hierclf.rules.score_table import ScoreTable
 from hierclf.run_report.report import write_report
 from hierclf.scores import SCORES, Labels, ScoreInputs
 from hierclf.scores.base import Score
+from hierclf.training.bursts import find_bursts
 from hierclf.training.feature_draft import FeatureDraft, Place
 from hierclf.training.fold_run import FoldRun
 from hierclf.training.fold_table import fit_fold_scores, fold_table
@@ -71,6 +73,20 @@ def listing_csv(size: Size, folder: Path) -> Callable[[], object]:
 def folds(size: Size, folder: Path) -> Callable[[], object]:
     cache = drawn.image_cache(size)
     return lambda: plan(cache, parse_config({}))
+
+
+@stage
+def near_copies_of_images(size: Size, folder: Path) -> Callable[[], object]:
+    """Pairs of near-copies among hashes of random bits."""
+    hashes = np.random.default_rng(4).integers(0, 2**64, (size.rows, 2), dtype=np.uint64)
+    return lambda: near_copies(hashes)
+
+
+@stage
+def bursts(size: Size, folder: Path) -> Callable[[], object]:
+    """Images of one scene, among the features of each class."""
+    bank, labels = drawn.features(size), drawn.sub_labels(size)
+    return lambda: find_bursts(bank, labels)
 
 
 @stage

@@ -13,8 +13,10 @@ not depend on them.
 
 import argparse
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.benchmarks.large_set_stages import STAGES
 
@@ -28,13 +30,18 @@ def measure(stage: str, rows: int, subs: int, *, width: int, limit_gb: int, time
     """One cell of the table."""
     module = "tests.benchmarks.large_set_stages"
     command = [sys.executable, "-m", module, stage, *map(str, (rows, subs, width, limit_gb))]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
-    except subprocess.TimeoutExpired:
-        return f"more than {timeout} s"
-    if done.returncode:
-        return "failed: " + (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
-    found = json.loads(done.stdout.splitlines()[-1])
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        try:
+            out, problem = run.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            peak = re.findall(r"VmHWM:\s+(\d+)", Path(f"/proc/{run.pid}/status").read_text())
+            run.kill()
+            return f"not in {timeout} s ({int(peak[0]) * 1024 / 1e9:.2f} with inputs)"
+    if run.returncode:
+        return "failed: " + (problem.strip().splitlines() or [f"exit {run.returncode}"])[-1]
+    found = json.loads(out.splitlines()[-1])
     if "failed" in found:
         return str(found["failed"])
     text = f"{found['seconds']:.3g} ({found['gb']:.2f})"
