@@ -105,14 +105,16 @@ PROGRAM = """
 import sys
 import numpy as np, torch
 from torch.nn.parallel import DistributedDataParallel
+from hierclf.training.replica import Replica
 from tests.fold_runs import config_of, run_of
 
 rank, store = int(sys.argv[1]), sys.argv[2]
 torch.distributed.init_process_group("gloo", f"file://{store}", rank=rank, world_size=2)
 config = config_of(sampling="hard", layer_decay=0.5, head_epochs=1, average="ema",
-                   accumulate=2, consistency=0.1, contrastive=0.1, loss="focal", epochs=3)
+                   accumulate=2, consistency=0.1, contrastive=0.1, loss="focal", epochs=4,
+                   self_supervised=1)
 run = run_of(config, replica=Replica(rank, 2, DistributedDataParallel))
-for epoch in (1, 2, 3):
+for epoch in (1, 2, 3, 4):
     run.train_epoch(epoch)
 weights = torch.cat([p.detach().flatten() for p in run.net.parameters()])
 average = torch.cat([p.detach().flatten() for p in run.evaluated.parameters()])
