@@ -73,7 +73,7 @@ def read_classes(path: Path, ids: LevelIds) -> dict[str, tuple[int, int]]:
     """Read a table.
 
     Args:
-        path: .csv or .parquet; further columns are ignored.
+        path: .csv or .parquet, or a folder of Parquet files; further columns are ignored.
         ids: known and novel ids of both levels.
 
     Returns:
@@ -83,9 +83,7 @@ def read_classes(path: Path, ids: LevelIds) -> dict[str, tuple[int, int]]:
         ValueError: a file that is missing, malformed or empty, an image that appears twice, or an
             id that is neither a known class nor novel.
     """
-    if not path.is_file():
-        raise ValueError(f"{path} must be a .csv or .parquet file, but there is no such file")
-    rows = _parquet_rows(path) if path.suffix.lower() == ".parquet" else _csv_rows(path)
+    rows = _rows(path)
     index_of = [
         {id_: index for index, id_ in enumerate(sorted(level.names))} | {level.novel_id: NOVEL}
         for level in ids
@@ -125,6 +123,17 @@ def _ids_of_mapping(mapping: Path) -> ClassNames:
             "add it, or name the model directory with --model"
         )
     return classes
+
+
+def _rows(path: Path) -> _Rows:
+    if path.is_dir():  # the parts of a prediction on a cluster
+        parts = sorted(path.glob("*.parquet"))
+        if not parts:
+            raise ValueError(f"{path} must hold .parquet files, but holds none")
+        return [row for part in parts for row in _parquet_rows(part)]
+    if not path.is_file():
+        raise ValueError(f"{path} must be a .csv or .parquet file, but there is no such file")
+    return _parquet_rows(path) if path.suffix.lower() == ".parquet" else _csv_rows(path)
 
 
 def _csv_rows(path: Path) -> _Rows:

@@ -42,7 +42,7 @@ class Tally:
         self.unreadable += part.unreadable
 
 
-def print_tally(tally: Tally, out: Path) -> None:
+def print_tally(tally: Tally, out: Path | str) -> None:
     """What came of the images, and where it was written."""
     images = [path for path in tally.left_out if is_other_image(path)]
     if images:

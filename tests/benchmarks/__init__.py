@@ -13,6 +13,7 @@ GROUPS = (
     "search_epochs",
     "thresholds",
     "prediction",
+    "cluster_prediction",
     "serving",
     "scale",
     "streaming",
