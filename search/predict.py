@@ -129,10 +129,8 @@ def _local(model: str, mlflow_uri: str | None, results: Path) -> Path:
 
 
 def _say_what_is_there(outcome: Any, out: str, model: str) -> None:
-    there = f" ({outcome.before:,} were there before)" if outcome.before else ""
-    print(
-        f"{counted(outcome.parts, 'part')}{there}, in order of names the rows of a plain prediction"
-    )
+    before = f", {outcome.before:,} of which were there before" if outcome.before else ""
+    print(f"{counted(outcome.parts, 'part')}, in the order of their names{before}")
     if is_address(out):
         print("next, to see them:")
         say("python", "-c", f"import pyarrow.parquet as p; print(p.read_table({out!r}))")
