@@ -172,7 +172,7 @@ def kill_all(cache: Path) -> None:
         (["--ray", "--device", "cpu"], "neither --format nor --explain nor --device"),
         (["--address", "auto"], "--address needs --ray"),
         (["--gpus-per-worker", "0.5"], "--gpus-per-worker needs --ray"),
-        (["--ray", "--gpus-per-worker", "2"], "2.0 is not in the range 0<=x<=1"),
+        (["--ray", "--gpus-per-worker", "2"], "Invalid value for '--gpus-per-worker'"),
         (["--ray"], "results/mlflow.db does not exist"),
     ],
 )
