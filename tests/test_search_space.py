@@ -150,6 +150,7 @@ def test_the_search_of_the_page_of_ideas_is_read() -> None:
     text = (Path(__file__).parents[1] / "docs" / "switches.md").read_text()
     overrides = re.findall(r"--set '(search\.space\..*)'", text)
     assert len(overrides) >= 3
-    assert load_config("cpu", overrides).search.space
+    # The command names the images by its option --generated.
+    assert load_config("cpu", [*overrides, "data.generated=drawn"]).search.space
     (block,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     assert parse_config(yaml.safe_load(block)).search.space

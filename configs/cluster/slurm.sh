@@ -14,7 +14,8 @@ set -euo pipefail
 # shellcheck disable=SC1091
 source "${HIERCLF_ENV:-.venv}/bin/activate"   # on storage that all nodes share
 
-head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+nodes=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
+head=${nodes%%$'\n'*}
 # Jobs of several users may share a node: a port of the job's own, and a token to join its cluster.
 port=$((20000 + SLURM_JOB_ID % 10000))
 RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
