@@ -82,6 +82,17 @@ def processes(marker: str) -> list[int]:
     return found
 
 
+def kill_all(marker: str) -> None:
+    """`kill -9` the processes, but this one, whose environment holds a text, until none is left."""
+    while left := processes(marker):
+        for process in left:
+            try:
+                os.kill(process, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        time.sleep(0.1)
+
+
 def killed_after(line: str, *options: str | Path, cache: Path, timeout: float = 300) -> str:
     """Start a search and `kill -9` all of it once a line of its output begins with `line`.
 
@@ -103,13 +114,7 @@ def killed_after(line: str, *options: str | Path, cache: Path, timeout: float = 
         if text.startswith(line) or time.monotonic() > stop_at:
             break
     os.killpg(search.pid, signal.SIGKILL)
-    while left := processes(f"HIERCLF_CACHE={cache}\0"):
-        for process in left:
-            try:
-                os.kill(process, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        time.sleep(0.1)
+    kill_all(f"HIERCLF_CACHE={cache}\0")
     search.wait()
     search.stdout.close()
     return said

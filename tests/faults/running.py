@@ -1,7 +1,6 @@
 """A search that runs beside a test, which watches it and does it harm."""
 
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.searches import TUNE, Ended, Place, environment, processes
+from tests.searches import TUNE, Ended, Place, environment, kill_all, processes
 
 PAPERS_LR, OWN_LR = 1e-4, 2e-3
 """Learning rates of the first two trials of a tiny search."""
@@ -58,13 +57,7 @@ class Running:
 
     def kill_all(self) -> None:
         """What is left of it ends here, whatever became of the test."""
-        while left := self.processes():
-            for process in left:
-                try:
-                    os.kill(process, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
-            time.sleep(0.1)
+        kill_all(f"{self.marker}\0")
         if self.process.poll() is None:
             self.process.wait(10)
 

@@ -1,8 +1,6 @@
 """Claims about predictions on real Ray: nodes that are lost, and a process that is killed."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -13,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tests.predictions import BAD, files_in, image_bytes, place_of_predictions, plain, rows_of
-from tests.searches import ROOT, environment, execute, processes
+from tests.searches import ROOT, environment, execute, kill_all
 from tests.storage.bucket_server import bucket_server
 
 # 21 shards of an image each, which wait until both workers are ready; after the first result, the
@@ -116,7 +114,7 @@ def test_a_prediction_between_buckets_that_was_killed_goes_on_and_ends_with_the_
         )
         wait_until(lambda: len(bucket.keys("out/part")) == 5, first)
         first.kill()
-        kill_all(cache)
+        kill_all(f"HIERCLF_CACHE={cache}\0")  # also the processes of Ray
         first.communicate()
         bucket.proxy.fault, bucket.proxy.asked = None, []
         before = bucket.files("out/")
@@ -151,17 +149,6 @@ def wait_until(
     while not there():
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < give_up
-        time.sleep(0.1)
-
-
-def kill_all(cache: Path) -> None:
-    """`kill -9` for Ray's processes, too, which are known by the cache that they use."""
-    while left := processes(f"HIERCLF_CACHE={cache}\0"):
-        for process in left:
-            try:
-                os.kill(process, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
         time.sleep(0.1)
 
 
