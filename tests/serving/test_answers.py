@@ -146,7 +146,12 @@ def test_explanations_are_the_models_own_and_given_to_those_who_ask(model: Path)
         assert ("explanation" in row) == bool(number % 2)
         if number % 2:
             assert row["explanation"].keys() == whole.keys() - {"image", "error"}
-            assert row["explanation"]["neighbours"] == whole["neighbours"]
+            near: Any = row["explanation"]["neighbours"]
+            own_near: Any = whole["neighbours"]
+            # The server's batches are others: the last bits of a sum depend on the batch's size.
+            assert [n | {"distance": 0} for n in near] == [n | {"distance": 0} for n in own_near]
+            distances = [n["distance"] for n in own_near]
+            assert [n["distance"] for n in near] == pytest.approx(distances, rel=1e-4)
         for level in ("super", "sub"):
             if number % 2:
                 found: Any = row["explanation"][level]
