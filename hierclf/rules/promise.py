@@ -3,7 +3,10 @@
 Every figure comes from cross-fitted margins (see `cross_fit`): how far the scores of a class lie
 above the threshold of a rule that this class did not choose. The unit of uncertainty is the class.
 Known and new sub-classes are many: they are resampled, twice, once for the classes at hand and once
-for those to come. Super-classes are few: the posterior of `new_class` says where a new one may lie.
+for those to come. Super-classes are few: the posterior of `new_class` says where a new one may lie,
+and an interval spans what it says and what resampling the hidden ones says. The posterior alone
+ends too low where the hidden ones were found nearly always; resampling alone knows no class that
+lies nearer than those at hand.
 
 Shape legend: N rows of a table, C classes of a kind, D draws, M new classes, R residual rows.
 """
@@ -33,11 +36,18 @@ _CLIP = 10.0
 
 
 class Drawn(NamedTuple):
-    """The classes that a promise meets in its draws; see `draws`."""
+    """The classes that a promise meets in its draws; see `draws`.
+
+    Attributes:
+        known, near: sub-classes at hand, of known super-classes.
+        far: new super-classes, as places that `new_class` gives them; None where none was hidden.
+        hidden: super-classes at hand that were hidden.
+    """
 
     known: ClassDraws
     near: ClassDraws
     far: SuperDraws | None
+    hidden: ClassDraws
 
 
 class Promised(NamedTuple):
@@ -149,10 +159,13 @@ def promise(
         drawn.near,
     )
     far = _new_super_classes(evidence, above["super"], above["sub"], drawn.far)
-    draws = figures_of(known, near, far, mix)
-    centred = figures_of(known, near, _centred(evidence, far, sub_novel), mix)
+    hidden = _resampled(evidence, FAR, above["super"] > 0, sub_novel, drawn.hidden)
+    draws = [
+        figures_of(known, near, new, mix)
+        for new in (_centred(evidence, far, sub_novel), far, hidden)
+    ]
     tail = (1.0 - coverage) / 2.0
-    return {key: _figure(x, centred[key], tail) for key, x in draws.items()}
+    return {key: _figure([x[key] for x in draws], tail) for key in draws[0]}
 
 
 def draw_for_promise(evidence: Evidence, *, mix: Mix = DEFAULT_MIX, seed: int = 0) -> Drawn:
@@ -162,15 +175,17 @@ def draw_for_promise(evidence: Evidence, *, mix: Mix = DEFAULT_MIX, seed: int = 
         draw_classes(evidence, KNOWN, mix.known_sub_classes, rng),
         draw_classes(evidence, NEAR, mix.new_sub_classes, rng),
         draw_super_classes(evidence, mix.new_super_classes, rng),
+        draw_classes(evidence, FAR, mix.new_super_classes, rng),
     )
 
 
-def _figure(draws: Array | None, centred: Array | None, tail: float) -> Figure | None:
-    """The expected value is that of the centred draws; the interval spans those of both."""
-    if draws is None or centred is None:
+def _figure(draws: Sequence[Array | None], tail: float) -> Figure | None:
+    """The expected value is that of the first draws; the interval spans those of all."""
+    known = [x for x in draws if x is not None]
+    if not known:
         return None
-    low, high = np.quantile([draws, centred], [tail, 1.0 - tail], axis=1)
-    mean = centred.mean()
+    low, high = np.quantile(known, [tail, 1.0 - tail], axis=1)
+    mean = known[0].mean()
     # The mean of a skewed distribution may lie outside its own quantiles; 1 + 2e-16 is a 1.
     ends = (mean, min(low.min(), mean), max(high.max(), mean))
     return Figure(*(min(max(float(x), 0.0), 1.0) for x in ends))

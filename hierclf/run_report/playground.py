@@ -78,13 +78,18 @@ def _draws(evidence: Evidence) -> dict[str, Any]:
     """The draws of `promise`, but for known classes, of which they would be large.
 
     Returns:
-        near: by the number of new sub-classes at hand, which of them each draw meets (uint16
-        [D, M]); chi, mean, each: where a new super-class lies (float32 [D]); all in base64.
+        near, hidden: by the number of new sub-classes and of hidden super-classes at hand, which of
+        them each draw meets (uint16 [D, M]); chi, mean, each: where a new super-class lies (float32
+        [D]); all in base64.
     """
     drawn = draw_for_promise(evidence)
     far = {} if drawn.far is None else drawn.far._asdict()
+    met = {"near": drawn.near, "hidden": drawn.hidden}
     return {
-        "near": {str(n): _encoded(classes, "<u2") for n, classes in drawn.near.items()},
+        **{
+            kind: {str(n): _encoded(classes, "<u2") for n, classes in draws.items()}
+            for kind, draws in met.items()
+        },
         **{name: _encoded(values.ravel(), "<f4") for name, values in far.items()},
     }
 

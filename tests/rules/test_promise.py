@@ -77,6 +77,16 @@ def test_intervals_cover_what_new_super_classes_bring() -> None:
     assert np.mean(covered) >= 0.8
 
 
+def test_an_interval_reaches_what_the_hidden_super_classes_at_hand_give() -> None:
+    """Where all of them are found alike, the model alone expects less of several new ones."""
+    table = world(np.random.default_rng(2), [2.5] * 8)
+    far = table[~table["super_known"]]
+    found = (far["super_margin"] > 0).groupby(far["super_label"]).mean()
+    figure = promise(ScoreTable(table), table, mix=Mix(new_super_classes=8))["super_unseen"]
+    assert figure is not None
+    assert figure.expected < found.mean() < figure.high
+
+
 def test_new_super_classes_that_are_nearly_all_found_are_promised_without_bias() -> None:
     promised, found = [], []
     for seed in range(40):

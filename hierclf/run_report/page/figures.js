@@ -38,7 +38,9 @@ class HeldOut {
     this.n = this.flags.length;
     this.random = generator(1);
     this.drawn = new Map();
-    this.near = Object.fromEntries(Object.entries(table.draws.near).map(([n, text]) => [n, column(text, Uint16Array)]));
+    const classes = (drawn) => Object.fromEntries(Object.entries(drawn).map(([n, text]) => [n, column(text, Uint16Array)]));
+    this.index = { [NEAR]: classes(table.draws.near), [FAR]: classes(table.draws.hidden) };
+    this.nNew = { [NEAR]: this.mix.new_sub_classes, [FAR]: this.mix.new_super_classes };
     this.groups = {};
     for (const level of LEVELS) this.groups[level] = [KNOWN, NEAR, FAR].map((kind) => this.group(kind, level));
     this.far = this.farRows(table.draws);
@@ -116,8 +118,8 @@ class HeldOut {
     if (!n) return null;
     const total = new Float64Array(n);
     rows.forEach((i, j) => { if (this.hit(i, level, at)) total[place[j]] += weight[j]; });
-    const index = kind === NEAR ? this.near[n] : this.knownClasses(n);
-    const nNew = kind === NEAR ? this.mix.new_sub_classes : n, draws = index.length / nNew;
+    const index = kind === KNOWN ? this.knownClasses(n) : this.index[kind][n];
+    const nNew = kind === KNOWN ? n : this.nNew[kind], draws = index.length / nNew;
     return Float64Array.from({ length: MAX_DRAWS }, (_, d) => {
       let hits = 0, all = 0;
       const start = (d % draws) * nNew;
@@ -187,8 +189,9 @@ class HeldOut {
       sub_seen: this.resampled(KNOWN, "sub", at),
       sub_unseen_near: this.resampled(NEAR, "sub", at),
     };
-    const model = this.combined(others, far), centred = this.combined(others, this.centred(far, at));
-    return Object.fromEntries(Object.entries(model).map(([key, x]) => [key, x && this.interval(x, centred[key])]));
+    const hidden = Object.fromEntries(LEVELS.map((level) => [level, this.resampled(FAR, level, at)]));
+    const draws = [this.centred(far, at), far, hidden].map((unseen) => this.combined(others, unseen));
+    return Object.fromEntries(Object.entries(draws[0]).map(([key, x]) => [key, x && this.interval(draws.map((set) => set[key]))]));
   }
 
   combined(others, far) {
@@ -204,14 +207,13 @@ class HeldOut {
     return draws;
   }
 
-  // The centred draws say what is expected; the interval spans those of both.
-  interval(model, centred) {
-    const [first, second] = [model, centred].map((x) => Float64Array.from(x).sort());
-    const expected = mean(centred);
+  // The first draws say what is expected; the interval spans those of all.
+  interval(draws) {
+    const expected = mean(draws[0]), sorted = draws.map((x) => Float64Array.from(x).sort());
     return {
       expected,
-      low: Math.min(quantile(first, 0.05), quantile(second, 0.05), expected),
-      high: Math.max(quantile(first, 0.95), quantile(second, 0.95), expected),
+      low: Math.min(...sorted.map((x) => quantile(x, 0.05)), expected),
+      high: Math.max(...sorted.map((x) => quantile(x, 0.95)), expected),
     };
   }
 
