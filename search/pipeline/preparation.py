@@ -21,7 +21,13 @@ from hierclf.training.reopen import PreparedFiles, files_of
 from hierclf.training.unlabelled import check_unlabelled
 from search.pipeline.options import RunOptions
 from search.pipeline.run_folder import RunFolder
-from search.pipeline.same_data import check_images, check_novel, check_pixels, keep_images
+from search.pipeline.same_data import (
+    check_images,
+    check_novel,
+    check_pixels,
+    check_without_labels,
+    keep_images,
+)
 from search.runtime.cluster import plan_resources, start_ray
 from search.runtime.nodes import needed, wait_for_nodes
 from search.runtime.progress import Steps, console, headline
@@ -122,6 +128,10 @@ def prepare_images(
     prepared = all_prepared[0]
     if prepared.novel is not None:
         check_novel(prepared.novel, folder.novel, title=folder.path.name)
+    if prepared.unlabelled is not None:
+        check_without_labels(
+            prepared.unlabelled.cache, folder.without_labels, title=folder.path.name
+        )
     _check_workers(prepared, plan)
     cache, hierarchy = prepared.cache, prepared.cache.hierarchy
     folder.list_images(cache)

@@ -27,6 +27,7 @@ class RunFolder:
         self.lock = self.path / ".lock"
         self.data = self.path / "data.parquet"
         self.novel = self.path / "novel.parquet"
+        self.without_labels = self.path / "without_labels.parquet"
         self.trials = self.path / "trials.parquet"
         self.history = self.path / "history.parquet"
         self.study = self.path / "study.log"

@@ -93,7 +93,17 @@ def check_novel(novel: NovelImages, path: Path, *, title: str) -> None:
         "class": [novel.class_names[number] for number in novel.classes],
         "pixels": _pixels(novel.cache).to_numpy(),
     }
-    now = pd.DataFrame(columns, dtype=str)
+    _check_further(pd.DataFrame(columns, dtype=str), path, title=title, kind="novel")
+
+
+def check_without_labels(cache: ImageCache, path: Path, *, title: str) -> None:
+    """Compare the images without labels with those of the first start; see `check_novel`."""
+    columns = {"image": cache.names, "pixels": _pixels(cache).to_numpy()}
+    _check_further(pd.DataFrame(columns, dtype=str), path, title=title, kind="unlabelled")
+
+
+def _check_further(now: pd.DataFrame, path: Path, *, title: str, kind: str) -> None:
+    """Compare further images (image, pixels and, if they have them, class) with the stored ones."""
     if not path.is_file():
         with draft_of(path) as draft:
             now.to_parquet(draft, index=False)
@@ -104,11 +114,13 @@ def check_novel(novel: NovelImages, path: Path, *, title: str) -> None:
     _refuse(
         title,
         {
-            "novel ones added": now.index.difference(before.index, sort=False),
-            "novel ones removed": before.index.difference(now.index, sort=False),
-            "novel ones of another class": both[changed["class"].to_numpy()],
-            "novel ones with other pixels": both[changed["pixels"].to_numpy()],
-            "novel ones in another order": _moved(before.index, now.index),
+            f"{kind} added": now.index.difference(before.index, sort=False),
+            f"{kind} removed": before.index.difference(now.index, sort=False),
+            f"{kind} of another class": both[changed["class"].to_numpy()]
+            if "class" in changed
+            else both[:0],
+            f"{kind} with other pixels": both[changed["pixels"].to_numpy()],
+            f"{kind} in another order": _moved(before.index, now.index),
         },
     )
 

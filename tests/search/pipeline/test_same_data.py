@@ -9,11 +9,17 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from hierclf.data.cache import open_cache
+from hierclf.data.cache import ImageCache, open_cache
 from hierclf.data.novel import open_novel
 from hierclf.data.sources import open_source
 from hierclf.training.novel_images import NovelImages
-from search.pipeline.same_data import check_images, check_novel, check_pixels, keep_images
+from search.pipeline.same_data import (
+    check_images,
+    check_novel,
+    check_pixels,
+    check_without_labels,
+    keep_images,
+)
 from tests.layouts import ROWS, release
 from tests.tiny_models import HIERARCHY
 
@@ -154,9 +160,9 @@ def novel_of(root: Path, cache: Path) -> NovelImages:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda root: draw(root / "emu/9.png", 9), "1 novel ones added (first: emu/9.png)"),
-        (lambda root: (root / "emu/0.png").unlink(), "1 novel ones removed (first: emu/0.png)"),
-        (lambda root: draw(root / "emu/0.png", 77), "1 novel ones with other pixels"),
+        (lambda root: draw(root / "emu/9.png", 9), "1 novel added (first: emu/9.png)"),
+        (lambda root: (root / "emu/0.png").unlink(), "1 novel removed (first: emu/0.png)"),
+        (lambda root: draw(root / "emu/0.png", 77), "1 novel with other pixels"),
         (lambda root: (root / "emu/0.png").touch(), None),
     ],
     ids=["added", "removed", "changed", "touched"],
@@ -175,4 +181,37 @@ def test_novel_images_are_compared_with_those_of_the_first_start(
         return
     with pytest.raises(ValueError, match=re.escape(reason)) as caught:
         check_novel(again, kept, title="one")
+    assert "\n" not in str(caught.value)
+
+
+def without_labels(root: Path, cache: Path) -> ImageCache:
+    """The images of a folder, as those of `data.unlabelled` are kept."""
+    source = open_novel(str(root), HIERARCHY, height=8, width=8).source
+    return open_cache(source, size=None, directory=cache, max_bad_share=0.5)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda root: draw(root / "9.png", 9), "1 unlabelled added (first: 9.png)"),
+        (lambda root: (root / "0.png").unlink(), "1 unlabelled removed (first: 0.png)"),
+        (lambda root: draw(root / "0.png", 77), "1 unlabelled with other pixels"),
+        (lambda root: (root / "0.png").touch(), None),
+    ],
+    ids=["added", "removed", "changed", "touched"],
+)
+def test_images_without_labels_are_compared_with_those_of_the_first_start(
+    tmp_path: Path, change: Callable[[Path], object], reason: str | None
+) -> None:
+    root, kept = tmp_path / "others", tmp_path / "without_labels.parquet"
+    for i in range(3):
+        draw(root / f"{i}.png", i)
+    check_without_labels(without_labels(root, tmp_path / "cache"), kept, title="one")
+    change(root)
+    again = without_labels(root, tmp_path / "cache")
+    if reason is None:
+        check_without_labels(again, kept, title="one")
+        return
+    with pytest.raises(ValueError, match=re.escape(reason)) as caught:
+        check_without_labels(again, kept, title="one")
     assert "\n" not in str(caught.value)
