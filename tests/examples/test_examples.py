@@ -55,6 +55,7 @@ def test_predict_in_three_lines(tmp_path: Path) -> None:
     assert [row[1] for row in rows[1:]] == ["0.png", "1.png", "torn.png"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_search_from_python_leaves_a_model_and_the_process_as_it_was(tmp_path: Path) -> None:
     example = EXAMPLES / "search_from_python.py"

@@ -16,6 +16,7 @@ from tests.storage.bucket_server import Bucket
 PREFIX = "results/runs/one/"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_search_that_was_killed_goes_on_from_the_bucket_on_another_machine(
     bucket: Bucket, tmp_path: Path

@@ -15,6 +15,7 @@ def apart(place: Place) -> Place:
     return place._replace(results=place.results.with_name("other results"))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_two_workers_a_trial_go_on_after_kill_9_in_the_same_runs(apart: Place) -> None:
     options = tiny(apart, "killed", "--workers-per-trial", "2", "--trials", "2")

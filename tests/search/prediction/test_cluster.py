@@ -70,6 +70,7 @@ print(json.dumps([sorted(done), most, words, outcome.parts, outcome.tally.predic
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_shards_of_a_lost_node_are_predicted_on_the_others_and_few_are_taken_at_a_time(
     tmp_path: Path,

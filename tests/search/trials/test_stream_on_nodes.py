@@ -20,7 +20,7 @@ from hierclf.training.prepare import Prepared, prepare
 from tests.layouts import parquet
 from tests.searches import ROOT, environment
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 N_IMAGES, N_FILES, GROUP, BAD = 400, 4, 20, 5
 TINY = {
     "model": {"backbone": "smallnet", "weights": "none", "image_size": 32, "crop_fraction": 1.0},

@@ -74,6 +74,7 @@ class LeavesEveryCpuReserved(Callback):
             placement_group([{"CPU": self.bundles.pop()}])
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_cpus_that_an_ended_trial_left_reserved_are_freed_for_the_next(
     place: Place, tmp_path: Path, started_ray: None
