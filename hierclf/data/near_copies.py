@@ -10,7 +10,7 @@ functions", 2010, and the imagehash package.
 Shape legend: N images, H height, W width.
 """
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,8 @@ from hierclf.data.cache import ImageCache, read_rows
 from hierclf.data.images import map_ordered
 from hierclf.io.atomic import draft_of
 
-_MAX_FREQUENCY_BITS, _MAX_GRADIENT_BITS = 5, 8
+_MAX_BITS = 5, 8  # of the frequencies and of the gradients
 _LEAST_CONTRAST = 4.0  # standard deviation of grey levels 0..255
-# Hashes that differ in at most 5 bits agree in at least one of 6 runs of bits.
-_RUNS = [*pairwise(np.linspace(0, 64, _MAX_FREQUENCY_BITS + 2).round().astype(int).tolist())]
-_PAIRS_AT_ONCE = 1 << 22
 _PART = 64  # images read at once
 HASHES = "hashes.npy"
 """The file of a cache's hashes, in its folder."""
@@ -85,23 +82,31 @@ def near_copies(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
     earlier, first = rows[first[number.reshape(-1)]], rows[first]
     later = earlier < rows
     found = [np.column_stack([earlier[later], rows[later]])]
-    for low, high in _RUNS:
-        run = (unique[:, 0] >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
-        order = np.argsort(run, kind="stable")
-        for bucket in np.split(order, np.flatnonzero(np.diff(run[order])) + 1):
-            found += [np.sort(first[pair], axis=1) for pair in _close_pairs(unique, bucket)]
+    runs = (_runs(unique[:, i], bits) for i, bits in enumerate(_MAX_BITS))
+    for frequency, gradient in product(*runs):
+        close = _close_pairs(unique, frequency << np.uint32(16) | gradient)
+        found.append(np.sort(first[close], axis=1))
     return np.unique(np.concatenate(found), axis=0).astype(np.int64)
 
 
-def _close_pairs(unique: NDArray[np.uint64], rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Pairs [M, 2] of some rows of `unique` that differ in few enough bits of both hashes."""
-    found = []
-    step = max(1, _PAIRS_AT_ONCE // max(1, len(rows)))
-    for start in range(0, len(rows) - 1, step):
-        part = rows[start : start + step]
-        differing = np.bitwise_count(unique[part, None] ^ unique[None, rows])
-        close = (differing <= (_MAX_FREQUENCY_BITS, _MAX_GRADIENT_BITS)).all(axis=2)
-        left, right = np.nonzero(close & (part[:, None] < rows[None]))
-        if len(left):
-            found.append(np.column_stack([part[left], rows[right]]))
-    return found
+def _runs(hashes: NDArray[np.uint64], bits: int) -> list[NDArray[np.uint32]]:
+    """Runs of bits of each hash; hashes that differ in at most `bits` bits agree in one of them."""
+    ends = np.linspace(0, 64, bits + 2).round().astype(int).tolist()
+    return [
+        ((hashes >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)).astype(np.uint32)
+        for low, high in pairwise(ends)
+    ]
+
+
+def _close_pairs(unique: NDArray[np.uint64], key: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """Pairs [M, 2] of rows with equal keys that differ in few enough bits of both hashes."""
+    order = np.argsort(key, kind="stable")
+    ends = np.searchsorted(key[order], key[order], side="right")
+    found, left, step = [np.empty((0, 2), dtype=np.int64)], np.arange(len(order)), 1
+    # Each row beside the next one of its key, then beside the one after that, and so on.
+    while len(left := left[left + step < ends[left]]):
+        pairs = np.column_stack([order[left], order[left + step]])
+        differing = np.bitwise_count(unique[pairs[:, 0]] ^ unique[pairs[:, 1]])
+        found.append(pairs[(differing <= _MAX_BITS).all(axis=1)])
+        step += 1
+    return np.concatenate(found)
