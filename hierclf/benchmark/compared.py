@@ -112,7 +112,9 @@ def report(rows: pd.DataFrame) -> str:
                 cells.append("")
                 continue
             mean, low, high = 100.0 * own.loc[figure, ["mean", "low", "high"]].astype(float)
-            cells.append(f"{mean:+.1f} ({low:+.1f} to {high:+.1f})")
+            # One world has no interval.
+            interval = f" ({low:+.1f} to {high:+.1f})" if np.isfinite(low) else ""
+            cells.append(f"{mean:+.1f}{interval}")
         ratio = spent[title] / spent[AS_IT_IS]
         lines.append(f"| {title} | {' | '.join(cells)} | {ratio:.1f} x |")
     return "\n".join(lines) + "\n"

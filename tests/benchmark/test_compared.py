@@ -48,6 +48,7 @@ def test_one_world_tells_nothing_of_the_spread() -> None:
     found = gains(rows[rows.world == 0])
     assert np.isneginf(found["low"]).all()
     assert np.isposinf(found["high"]).all()
+    assert "inf" not in report(rows[rows.world == 0])
 
 
 def test_the_report_has_a_row_per_variant_with_its_time() -> None:
