@@ -1,6 +1,7 @@
 """What sharing images out among workers of a cluster costs, beside one process."""
 
 import os
+import secrets
 import statistics
 import tempfile
 import time
@@ -30,10 +31,10 @@ _READING = {"zip_encoding": None, "keep_truncated": False}
 @contextmanager
 def _two_nodes() -> Iterator[None]:
     """Ray as two nodes of two cores each, which are the same two cores of this machine."""
-    before = os.environ.get("RAY_AUTH_MODE")
-    os.environ["RAY_AUTH_MODE"] = "disabled"
     from ray.cluster_utils import Cluster
 
+    # The nodes inherit it; this process, which imported `search`, answers nobody without a token.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     head = {"num_cpus": 2, "include_dashboard": True, "dashboard_port": 0}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
@@ -43,9 +44,6 @@ def _two_nodes() -> Iterator[None]:
     finally:
         ray.shutdown()
         cluster.shutdown()
-        os.environ.pop("RAY_AUTH_MODE")
-        if before is not None:
-            os.environ["RAY_AUTH_MODE"] = before
 
 
 def _rate(run: Callable[[Callable[[int], None]], None]) -> float:
