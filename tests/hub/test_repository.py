@@ -58,6 +58,7 @@ def client(hub: tuple[FakeHub, str], tmp_path: Path) -> Client:
 PUSH = "import hierclf; print(hierclf.load('model').push_to_hub('owner/tiny', license='mit'))"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_what_was_pushed_predicts_the_same_to_the_bit(
     hub: tuple[FakeHub, str], client: Client

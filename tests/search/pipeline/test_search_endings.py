@@ -45,6 +45,7 @@ def test_two_workers_a_trial_go_on_after_kill_9_in_the_same_runs(apart: Place) -
     assert left == [f"train-{best}"]
 
 
+@pytest.mark.long
 def test_a_search_in_which_every_loss_is_nan_fails_in_one_line(apart: Place) -> None:
     options = tiny(
         apart,

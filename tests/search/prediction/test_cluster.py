@@ -97,6 +97,7 @@ def test_shards_of_a_lost_node_are_predicted_on_the_others_and_few_are_taken_at_
     assert (parts, predicted) == (6, tally.predicted)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_prediction_between_buckets_that_was_killed_goes_on_and_ends_with_the_plain_rows(
     tmp_path: Path,

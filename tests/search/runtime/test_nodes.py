@@ -38,6 +38,7 @@ print("plan:", plan.describe())
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_plan_takes_the_gpus_of_a_node_that_joins_while_it_waits(tmp_path: Path) -> None:
     own = environment(tmp_path) | {"RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT)}

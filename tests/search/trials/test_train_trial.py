@@ -31,6 +31,7 @@ class Busy(Callback):
             time.sleep(12)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(150)  # what it is about is a trial that never ends
 def test_a_trial_whose_run_ends_while_tune_is_busy_ends_with_every_epoch_heard_once(
@@ -52,6 +53,7 @@ class StopOnceItsWorkerDied(FIFOScheduler):
         return self.STOP
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_trial_that_is_stopped_as_its_worker_dies_keeps_no_cpu(
     place: Place, tmp_path: Path, started_ray: None
