@@ -87,6 +87,7 @@ def test_the_space_is_what_tables_plots_and_mlflow_show(heads: Heads) -> None:
     assert (heads.run / "plots" / "parameters.png").is_file()
 
 
+@pytest.mark.long
 def test_without_trials_the_configuration_is_taken_as_it_is(place: Place) -> None:
     apart = place._replace(results=place.results.with_name("results without trials"))
     ended = tune(*tiny(apart, "plain", "--trials", "0", *frozen(place)), cache=place.cache)
