@@ -98,12 +98,12 @@ def check_novel(novel: NovelImages, path: Path, *, title: str) -> None:
 
 def check_without_labels(cache: ImageCache, path: Path, *, title: str) -> None:
     """Compare the images without labels with those of the first start; see `check_novel`."""
-    columns = {"image": cache.names, "pixels": _pixels(cache).to_numpy()}
+    columns = {"image": cache.names, "class": "", "pixels": _pixels(cache).to_numpy()}
     _check_further(pd.DataFrame(columns, dtype=str), path, title=title, kind="unlabelled")
 
 
 def _check_further(now: pd.DataFrame, path: Path, *, title: str, kind: str) -> None:
-    """Compare further images (image, pixels and, if they have them, class) with the stored ones."""
+    """Compare further images (image, class, pixels) with the stored ones."""
     if not path.is_file():
         with draft_of(path) as draft:
             now.to_parquet(draft, index=False)
@@ -116,9 +116,7 @@ def _check_further(now: pd.DataFrame, path: Path, *, title: str, kind: str) -> N
         {
             f"{kind} added": now.index.difference(before.index, sort=False),
             f"{kind} removed": before.index.difference(now.index, sort=False),
-            f"{kind} of another class": both[changed["class"].to_numpy()]
-            if "class" in changed
-            else both[:0],
+            f"{kind} of another class": both[changed["class"].to_numpy()],
             f"{kind} with other pixels": both[changed["pixels"].to_numpy()],
             f"{kind} in another order": _moved(before.index, now.index),
         },

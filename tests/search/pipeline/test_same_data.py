@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from hierclf.data.cache import ImageCache, open_cache
+from hierclf.data.cache import open_cache
 from hierclf.data.novel import open_novel
 from hierclf.data.sources import open_source
 from hierclf.training.novel_images import NovelImages
@@ -157,61 +157,44 @@ def novel_of(root: Path, cache: Path) -> NovelImages:
     )
 
 
+def check_novel_of(root: Path, kept: Path) -> None:
+    check_novel(novel_of(root, root.parent / "cache"), kept, title="one")
+
+
+def check_unlabelled_of(root: Path, kept: Path) -> None:
+    source = open_novel(str(root), HIERARCHY, height=8, width=8).source
+    images = open_cache(source, size=None, directory=root.parent / "cache", max_bad_share=0.5)
+    check_without_labels(images, kept, title="one")
+
+
+@pytest.mark.parametrize(
+    ("check_of", "kind"), [(check_novel_of, "novel"), (check_unlabelled_of, "unlabelled")]
+)
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda root: draw(root / "emu/9.png", 9), "1 novel added (first: emu/9.png)"),
-        (lambda root: (root / "emu/0.png").unlink(), "1 novel removed (first: emu/0.png)"),
-        (lambda root: draw(root / "emu/0.png", 77), "1 novel with other pixels"),
+        (lambda root: draw(root / "emu/9.png", 9), "added (first: emu/9.png)"),
+        (lambda root: (root / "emu/0.png").unlink(), "removed (first: emu/0.png)"),
+        (lambda root: draw(root / "emu/0.png", 77), "with other pixels"),
         (lambda root: (root / "emu/0.png").touch(), None),
     ],
     ids=["added", "removed", "changed", "touched"],
 )
-def test_novel_images_are_compared_with_those_of_the_first_start(
-    tmp_path: Path, change: Callable[[Path], object], reason: str | None
+def test_further_images_are_compared_with_those_of_the_first_start(
+    tmp_path: Path,
+    check_of: Callable[[Path, Path], None],
+    kind: str,
+    change: Callable[[Path], object],
+    reason: str | None,
 ) -> None:
-    root, kept = tmp_path / "novel", tmp_path / "novel.parquet"
+    root, kept = tmp_path / "further", tmp_path / "further.parquet"
     for i in range(3):
         draw(root / f"emu/{i}.png", i)
-    check_novel(novel_of(root, tmp_path / "cache"), kept, title="one")
+    check_of(root, kept)
     change(root)
-    again = novel_of(root, tmp_path / "cache")
     if reason is None:
-        check_novel(again, kept, title="one")
+        check_of(root, kept)
         return
-    with pytest.raises(ValueError, match=re.escape(reason)) as caught:
-        check_novel(again, kept, title="one")
-    assert "\n" not in str(caught.value)
-
-
-def without_labels(root: Path, cache: Path) -> ImageCache:
-    """The images of a folder, as those of `data.unlabelled` are kept."""
-    source = open_novel(str(root), HIERARCHY, height=8, width=8).source
-    return open_cache(source, size=None, directory=cache, max_bad_share=0.5)
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        (lambda root: draw(root / "9.png", 9), "1 unlabelled added (first: 9.png)"),
-        (lambda root: (root / "0.png").unlink(), "1 unlabelled removed (first: 0.png)"),
-        (lambda root: draw(root / "0.png", 77), "1 unlabelled with other pixels"),
-        (lambda root: (root / "0.png").touch(), None),
-    ],
-    ids=["added", "removed", "changed", "touched"],
-)
-def test_images_without_labels_are_compared_with_those_of_the_first_start(
-    tmp_path: Path, change: Callable[[Path], object], reason: str | None
-) -> None:
-    root, kept = tmp_path / "others", tmp_path / "without_labels.parquet"
-    for i in range(3):
-        draw(root / f"{i}.png", i)
-    check_without_labels(without_labels(root, tmp_path / "cache"), kept, title="one")
-    change(root)
-    again = without_labels(root, tmp_path / "cache")
-    if reason is None:
-        check_without_labels(again, kept, title="one")
-        return
-    with pytest.raises(ValueError, match=re.escape(reason)) as caught:
-        check_without_labels(again, kept, title="one")
+    with pytest.raises(ValueError, match=re.escape(f"1 {kind} {reason}")) as caught:
+        check_of(root, kept)
     assert "\n" not in str(caught.value)
