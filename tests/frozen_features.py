@@ -31,12 +31,32 @@ def config_of(weights: Path, **train: object) -> Config:
 
 
 def open_features(
-    cache: ImageCache, config: Config, directory: Path, progress: Progress | None = None
+    cache: ImageCache,
+    config: Config,
+    directory: Path,
+    progress: Progress | None = None,
+    workers: int | None = None,
 ) -> np.ndarray:
     backbone = build_backbone(config.model.backbone, config.model.weights)
     return open_bank(
-        cache, config, backbone, directory=directory, device=torch.device("cpu"), progress=progress
+        cache,
+        config,
+        backbone,
+        directory=directory,
+        device=torch.device("cpu"),
+        workers=workers,
+        progress=progress,
     )
+
+
+def stop_after(n_images: int) -> Progress:
+    """Progress that is Ctrl-C once more than so many images, views counted, are done."""
+
+    def stop(done: int, total: int) -> None:
+        if done > n_images:
+            raise KeyboardInterrupt
+
+    return stop
 
 
 def banks(tmp_path: Path) -> list[str]:

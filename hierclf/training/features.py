@@ -9,28 +9,33 @@ Shape legend: N images, V augmented views, D features.
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from hierclf.config import Config
 from hierclf.data.cache import ImageCache
 from hierclf.io.atomic import draft_of
 from hierclf.io.locks import locked
 from hierclf.nets.backbones import Backbone
-from hierclf.nets.inference import fold_batch_norm, images_at_a_time
-from hierclf.nets.preprocessing import center_view, normalise
+from hierclf.nets.inference import images_at_a_time
 from hierclf.nets.side_by_side import SideBySide, equal_length
 from hierclf.progress import Progress
-from hierclf.training.augment import augment
-from hierclf.training.batch_reader import batch_reader
-from hierclf.training.feature_draft import FeatureDraft, Place
+from hierclf.training.feature_draft import FeatureDraft
+from hierclf.training.feature_processes import devices_for, write_in_processes
+from hierclf.training.feature_shards import (
+    SHARD_IMAGES,
+    Recipe,
+    n_shards,
+    ready,
+    shard_of,
+    shard_size,
+    write_shards,
+)
 
-Item = TypeVar("Item")
 _JOINED_ROWS = 4096
 
 
@@ -46,9 +51,13 @@ def open_features(
     *,
     directory: Path,
     device: torch.device,
+    workers: int | None = None,
     progress: Progress | None = None,
 ) -> np.ndarray:
     """Memory-map the feature bank, computing it first where it is missing.
+
+    Of many images, each GPU of this machine computes a part, in a process of its own. The bank
+    does not depend on the number of processes.
 
     The key holds all that the features depend on: the images' pixels, the weights themselves,
     the input size and the views; so a changed weights file or image makes a new bank, and a copied
@@ -56,18 +65,30 @@ def open_features(
 
     Args:
         backbone: what `config.model` names, built.
+        device: `cuda` stands for all GPUs that this process sees, `cuda:1` for that one.
+        workers: compute with so many processes at most; None for as many as there are GPUs.
 
     Returns:
         float32 memory map [V + 1, N, D], read-only.
+
+    Raises:
+        ValueError: too little disk space, or several backbones and images that are not square.
+        ChildProcessError: a process was killed; the next call goes on with what it left.
     """
     if isinstance(backbone.module, SideBySide):
         return _side_by_side(
-            cache, config, backbone.module, directory=directory, device=device, progress=progress
+            cache,
+            config,
+            backbone.module,
+            directory=directory,
+            device=device,
+            workers=workers,
+            progress=progress,
         )
     path = directory / f"features-{_key(cache, backbone, config)}.npy"
     with locked(path.with_suffix(".lock")):
         if not path.is_file():
-            _compute(cache, backbone, config, path, device, progress)
+            _compute(cache, backbone, config, path, device, workers, progress)
     return np.load(path, mmap_mode="r")
 
 
@@ -78,6 +99,7 @@ def _side_by_side(
     *,
     directory: Path,
     device: torch.device,
+    workers: int | None,
     progress: Progress | None,
 ) -> np.ndarray:
     """The banks of several backbones side by side: each is kept as that of a backbone alone."""
@@ -88,15 +110,14 @@ def _side_by_side(
             "data.size"
         )
     digest, banks = hashlib.sha256(), []
+    how: dict[str, Any] = {"device": device, "workers": workers, "progress": progress}
     for part in several.parts():
-        how = part.named._asdict()
-        model = config.model.model_copy(update={"backbone": how.pop("name"), **how})
+        named = part.named._asdict()
+        model = config.model.model_copy(update={"backbone": named.pop("name"), **named})
         alone = Backbone(part.module, part.n_features, part.mean, part.std, part.interpolation)
         own = config.model_copy(update={"model": model})
         digest.update(_key(cache, alone, own).encode())
-        banks.append(
-            open_features(cache, own, alone, directory=directory, device=device, progress=progress)
-        )
+        banks.append(open_features(cache, own, alone, directory=directory, **how))
     path = directory / f"features-{digest.hexdigest()[:20]}.npy"
     with locked(path.with_suffix(".lock")):
         if not path.is_file():
@@ -130,6 +151,8 @@ def _key(cache: ImageCache, backbone: Backbone, config: Config) -> str:
         "max_strength": config.max_strength,
         "seed": config.seed,
     }
+    if config.train.views:  # each shard has random numbers of its own
+        inputs["shard"] = SHARD_IMAGES
     digest.update(json.dumps(inputs, sort_keys=True).encode())
     return digest.hexdigest()[:20]
 
@@ -140,76 +163,55 @@ def _compute(
     config: Config,
     path: Path,
     device: torch.device,
+    workers: int | None,
     progress: Progress | None,
 ) -> None:
-    strengths = view_strengths(config.train.views, config.max_strength)
-    module = fold_batch_norm(backbone.module).to(memory_format=torch.channels_last).to(device)
     assert isinstance(cache.images, np.ndarray)  # a configuration with a stream is refused
-    n_images = len(cache.images)
-    total = len(strengths) * n_images
-    _require_space(path.parent, 4 * total * backbone.n_features)
-    step = images_at_a_time(config.model.image_size, device, most=config.train.eval_batch_size)
-    made_by: dict[str, int | str] = {"step": step, "device": device.type}
-    draft = FeatureDraft(path, (len(strengths), n_images, backbone.n_features), made_by)
-    batches = _batches(
-        cache.images, backbone, module, config, strengths, device, start=draft.place, step=step
-    )
-    for view, rows, features, state in _one_behind(batches):
-        draft.bank[view, rows] = features.float().cpu().numpy()
-        if progress is not None:
-            progress(view * n_images + rows.stop, total)
-        at_end = rows.stop == n_images
-        draft.keep(Place(view + 1, 0, None) if at_end else Place(view, rows.stop, state))
+    recipe = _recipe(len(cache.images), backbone, config, device)
+    shape = len(recipe.strengths), recipe.n_images, backbone.n_features
+    _require_space(path.parent, 4 * int(np.prod(shape)))
+    made_by: dict[str, int | str] = {
+        "step": recipe.step,
+        "shard": recipe.shard,
+        "device": device.type,
+    }
+    draft = FeatureDraft(path, shape, n_shards(recipe), made_by)
+    missing = [shard_of(int(number), recipe) for number in np.flatnonzero(~draft.done)]
+    devices = devices_for(missing, cache.images, device, at_most=workers)
+    total = shape[0] * shape[1]
+    done = total - sum(shard.n_images for shard in missing)
+    if len(devices) == 1:
+        module = ready(backbone.module, device)
+        written = write_shards(missing, recipe, module, cache.images, draft.bank, device)
+    else:
+        images, name = cast(np.memmap, cache.images), config.model.backbone
+        written = write_in_processes(
+            missing, recipe, backbone.module, name, images, draft.part, devices
+        )
+    with draft.kept(), closing(written):
+        for shard in written:
+            draft.keep(shard.number)
+            done += shard.n_images
+            if progress is not None:
+                progress(done, total)
     draft.finish()
 
 
-def _batches(
-    images: np.ndarray,
-    backbone: Backbone,
-    module: nn.Module,
-    config: Config,
-    strengths: np.ndarray,
-    device: torch.device,
-    *,
-    start: Place,
-    step: int,
-) -> Iterator[tuple[int, slice, Tensor, Tensor]]:
-    """Each batch from `start`: view, rows, features [B, D], and the generator's state after it."""
-    mean = torch.tensor(backbone.mean, device=device).view(1, 3, 1, 1)
-    std = torch.tensor(backbone.std, device=device).view(1, 3, 1, 1)
+def _recipe(n_images: int, backbone: Backbone, config: Config, device: torch.device) -> Recipe:
     size = config.model.image_size
-    read = batch_reader(images, device)
-    for view in range(start.view, len(strengths)):
-        generator = torch.Generator(device).manual_seed(config.seed * 1000 + view)
-        first = start.row if view == start.view else 0
-        if first and start.state is not None:
-            generator.set_state(start.state)
-        for row in range(first, len(images), step):
-            rows = slice(row, min(row + step, len(images)))
-            batch = read(np.arange(rows.start, rows.stop))
-            if view == 0:
-                pixels = center_view(
-                    batch,
-                    size=size,
-                    crop_fraction=config.model.crop_fraction,
-                    interpolation=backbone.interpolation,
-                )
-            else:
-                pixels = augment(
-                    batch, size=size, strength=float(strengths[view]), generator=generator
-                )
-            with torch.inference_mode():
-                features = module(normalise(pixels, mean, std))
-            yield view, rows, features, generator.get_state()
-
-
-def _one_behind(items: Iterator[Item]) -> Iterator[Item]:
-    """Each item after the next was asked for: a GPU computes that while this one is written."""
-    last = next(items)
-    for item in items:
-        yield last
-        last = item
-    yield last
+    step = images_at_a_time(size, device, most=config.train.eval_batch_size)
+    return Recipe(
+        n_images=n_images,
+        strengths=tuple(view_strengths(config.train.views, config.max_strength).tolist()),
+        seed=config.seed,
+        step=step,
+        shard=shard_size(step),
+        image_size=size,
+        crop_fraction=config.model.crop_fraction,
+        interpolation=backbone.interpolation,
+        mean=backbone.mean,
+        std=backbone.std,
+    )
 
 
 def _require_space(directory: Path, n_bytes: int) -> None:

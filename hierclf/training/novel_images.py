@@ -77,6 +77,7 @@ def prepare_novel(
     directory: Path,
     device: torch.device,
     report: Callable[[str], Progress | None],
+    workers: int | None = None,
 ) -> NovelImages | None:
     """Read, decode and check what `data.novel` and `data.generated` name; None for nothing.
 
@@ -85,6 +86,7 @@ def prepare_novel(
         backbone: what `config.model` names, built.
         directory: where decoded images and features are kept.
         report: from what is done to the progress callback for it.
+        workers: of `open_features`, which computes the features.
 
     Raises:
         ValueError: images of a known sub-class, or anything else that is wrong, in one line.
@@ -117,6 +119,7 @@ def prepare_novel(
             backbone,
             directory=directory,
             device=device,
+            workers=workers,
             progress=report("computing features of novel images"),
         )
     return NovelImages(cache, classes, names, new_supers, n_judging, features)

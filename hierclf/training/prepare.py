@@ -68,6 +68,7 @@ def prepare(
     over: MapGroups = map_here,
     progress: StageProgress | None = None,
     backbone: Backbone | None = None,
+    workers: int | None = None,
 ) -> Prepared:
     """Read, decode once, plan the folds, and compute frozen features once.
 
@@ -78,6 +79,7 @@ def prepare(
         over: decodes the row groups of a stream.
         progress: called as (what, done, total).
         backbone: what `config.model` names, built; None builds it.
+        workers: of `open_features`, which computes the features.
 
     Raises:
         ValueError: whatever is wrong with the data or the backbone, in one line.
@@ -99,7 +101,7 @@ def prepare(
     head = _pretrained_head(config, backbone)
     report = partial(stage_report, progress=progress)
     where: dict[str, Any] = {"directory": directory, "report": report}
-    novel = prepare_novel(config, cache, backbone, device=device, **where)
+    novel = prepare_novel(config, cache, backbone, device=device, workers=workers, **where)
     labelled = [cache, *([] if novel is None else [novel.cache])]
     unlabelled = prepare_unlabelled(config, labelled, **where)
     features = None
@@ -110,6 +112,7 @@ def prepare(
             backbone,
             directory=directory,
             device=device,
+            workers=workers,
             progress=stage_report("computing features", progress),
         )
     if cache.groups is None and cache.is_val is None:

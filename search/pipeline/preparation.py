@@ -120,7 +120,14 @@ def prepare_images(
         if not folder.data.is_file():
             keep_images(source, images, folder.data)
         all_prepared = [
-            prepare(variant, directory=cache_dir, device=device, over=over, progress=steps)
+            prepare(
+                variant,
+                directory=cache_dir,
+                device=device,
+                over=over,
+                progress=steps,
+                workers=_workers(plan),
+            )
             for variant in variants
         ]
     finally:
@@ -158,6 +165,11 @@ def prepare_images(
     if prepared.unlabelled is not None:
         console.print(f"  images without labels: {len(prepared.unlabelled.rows):,}")
     return prepared, files_of(zip(variants, all_prepared, strict=True))
+
+
+def _workers(plan: Plan) -> int:
+    """Processes that compute features: one per GPU of this machine, of those that are in use."""
+    return max(1, min(plan.gpus, torch.cuda.device_count()))
 
 
 def describe_novel(novel: NovelImages) -> str:

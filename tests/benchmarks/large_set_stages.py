@@ -31,7 +31,7 @@ from hierclf.run_report.report import write_report
 from hierclf.scores import SCORES, Labels, ScoreInputs
 from hierclf.scores.base import Score
 from hierclf.training.bursts import find_bursts
-from hierclf.training.feature_draft import FeatureDraft, Place
+from hierclf.training.feature_draft import FeatureDraft
 from hierclf.training.fold_run import FoldRun
 from hierclf.training.fold_table import fit_fold_scores, fold_table
 from hierclf.training.prepare import Prepared, plan
@@ -95,10 +95,11 @@ def features(size: Size, folder: Path) -> Callable[[], object]:
     bank = drawn.features(size)
 
     def write_and_read() -> None:
-        draft = FeatureDraft(folder / "bank.npy", (1, *bank.shape), {})
-        for start in range(0, size.rows, _BATCH):
+        starts = range(0, size.rows, _BATCH)
+        draft = FeatureDraft(folder / "bank.npy", (1, *bank.shape), len(starts), {})
+        for number, start in enumerate(starts):
             draft.bank[0, start : start + _BATCH] = bank[start : start + _BATCH]
-            draft.keep(Place(0, start + _BATCH, None))
+            draft.keep(number)
         draft.finish()
         mapped = np.load(folder / "bank.npy", mmap_mode="r")
         order = np.random.default_rng(0).permutation(size.rows)

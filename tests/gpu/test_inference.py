@@ -7,12 +7,15 @@ import pytest
 import torch
 
 from hierclf.config import parse_config
+from hierclf.data.cache import open_cache
 from hierclf.nets.backbones import build_backbone
 from hierclf.nets.preprocessing import center_view
 from hierclf.predict import predict_images
 from hierclf.training.augment import augment
 from hierclf.training.features import open_features
 from tests.fold_runs import CACHE
+from tests.frozen_features import config_of, write_weights
+from tests.layouts import make_source
 from tests.tiny_models import pictures, tiny_bundle
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -63,6 +66,20 @@ def test_features_of_a_gpu_are_those_of_a_cpu(tmp_path: Path) -> None:
         for device in (GPU, CPU)
     )
     assert np.linalg.norm(found - expected) <= 5e-3 * np.linalg.norm(expected)
+
+
+def test_features_of_two_processes_on_gpus_are_those_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hierclf.training.feature_processes.IMAGES_A_PROCESS", 1)
+    cache = open_cache(make_source(per_class=20, shape=(20, 20)), size=None, directory=tmp_path)
+    config = config_of(write_weights(tmp_path / "w.safetensors"))
+    backbone = build_backbone(config.model.backbone, config.model.weights)
+    found, expected = (
+        open_features(cache, config, backbone, directory=tmp_path / str(n), device=GPU, workers=n)
+        for n in (2, 1)
+    )
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_decisions_of_a_gpu_are_those_of_a_cpu() -> None:

@@ -60,7 +60,7 @@ def test_later_views_are_augmented_each_stronger_than_the_one_before(
         used.append(strength)
         return augment(images, size=size, strength=strength, generator=generator)
 
-    monkeypatch.setattr("hierclf.training.features.augment", watch)
+    monkeypatch.setattr("hierclf.training.feature_shards.augment", watch)
     bank = open_features(cache, config_of(weights), tmp_path)
     assert used == [1.0] * 3 + [2.0] * 3  # twelve images in batches of five
     assert view_strengths(2, 2.0).tolist() == [0.0, 1.0, 2.0]
@@ -176,67 +176,6 @@ def test_what_the_heads_are_trained_with_makes_no_new_bank(
     monkeypatch.setattr("hierclf.training.features._compute", refuse)
     config = config_of(weights, lr=0.5, weight_decay=0.5, strength=2, epochs=3)
     open_features(cache, config, tmp_path)
-
-
-@pytest.mark.parametrize("seen", [1, 6, 14, 20, 27])
-def test_an_interrupted_computation_goes_on_to_the_same_bytes(
-    tmp_path: Path, cache: ImageCache, weights: Path, monkeypatch: pytest.MonkeyPatch, seen: int
-) -> None:
-    monkeypatch.setattr("hierclf.training.feature_draft.KEEP_EVERY_S", 0.0)
-    expected = np.array(open_features(cache, config_of(weights), tmp_path / "whole"))
-    computed = []
-
-    def stop(done: int, total: int) -> None:
-        if done > seen:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        open_features(cache, config_of(weights), tmp_path, progress=stop)
-    assert banks(tmp_path) == []
-    found = open_features(
-        cache, config_of(weights), tmp_path, progress=lambda done, total: computed.append(done)
-    )
-    assert found.tobytes() == expected.tobytes()
-    assert computed[0] > seen  # nothing that was kept is computed again
-    assert not list(tmp_path.glob("*.part*"))
-
-
-def test_a_draft_made_in_other_batches_is_begun_anew(
-    tmp_path: Path, cache: ImageCache, weights: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("hierclf.training.feature_draft.KEEP_EVERY_S", 0.0)
-    other = config_of(weights, eval_batch_size=4)
-    expected = np.array(open_features(cache, other, tmp_path / "whole"))
-
-    def stop(done: int, total: int) -> None:
-        if done > 14:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        open_features(cache, config_of(weights), tmp_path, progress=stop)
-    assert open_features(cache, other, tmp_path).tobytes() == expected.tobytes()
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"view": 9, "row": -1, "state": "zz"}'])
-def test_a_damaged_journal_begins_the_draft_anew(
-    tmp_path: Path,
-    cache: ImageCache,
-    weights: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    content: str,
-) -> None:
-    monkeypatch.setattr("hierclf.training.feature_draft.KEEP_EVERY_S", 0.0)
-    expected = np.array(open_features(cache, config_of(weights), tmp_path / "whole"))
-
-    def stop(done: int, total: int) -> None:
-        if done > 14:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        open_features(cache, config_of(weights), tmp_path, progress=stop)
-    (journal,) = tmp_path.glob("*.part.json")
-    journal.write_text(content)
-    assert open_features(cache, config_of(weights), tmp_path).tobytes() == expected.tobytes()
 
 
 def test_a_full_disk_is_said_before_anything_is_computed(
