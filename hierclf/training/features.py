@@ -57,7 +57,8 @@ def open_features(
     """Memory-map the feature bank, computing it first where it is missing.
 
     Of many images, each GPU of this machine computes a part, in a process of its own. The bank
-    does not depend on the number of processes.
+    does not depend on the number of processes; on a CPU, its last bits depend on the number of
+    threads of each.
 
     The key holds all that the features depend on: the images' pixels, the weights themselves,
     the input size and the views; so a changed weights file or image makes a new bank, and a copied
