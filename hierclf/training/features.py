@@ -170,7 +170,7 @@ def _compute(
     assert isinstance(cache.images, np.ndarray)  # a configuration with a stream is refused
     recipe = _recipe(len(cache.images), backbone, config, device)
     shape = len(recipe.strengths), recipe.n_images, backbone.n_features
-    _require_space(path.parent, 4 * int(np.prod(shape)))
+    _require_space(path.parent, 4 * int(np.prod(shape)), draft=path.with_suffix(".part"))
     made_by: dict[str, int | str] = {
         "step": recipe.step,
         "shard": recipe.shard,
@@ -215,8 +215,11 @@ def _recipe(n_images: int, backbone: Backbone, config: Config, device: torch.dev
     )
 
 
-def _require_space(directory: Path, n_bytes: int) -> None:
+def _require_space(directory: Path, n_bytes: int, *, draft: Path | None = None) -> None:
+    """Refuse a bank that does not fit; the place of a draft of it is its own."""
     free = shutil.disk_usage(directory).free
+    if draft is not None and draft.is_file():
+        free += draft.stat().st_size
     if free < n_bytes * 1.05:
         raise ValueError(
             f"the features need {n_bytes / 1e9:.1f} GB in {directory}, but {free / 1e9:.1f} GB are "

@@ -42,6 +42,22 @@ def test_an_interrupted_computation_goes_on_to_the_same_bytes(
     assert not list(tmp_path.glob("*.part*"))
 
 
+def test_a_draft_needs_no_second_place_on_the_disk(
+    tmp_path: Path, cache: ImageCache, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        open_features(cache, config_of(weights), tmp_path, stop_after(9))
+
+    class Usage:
+        free = 4 * 36 * 128 // 10  # the bank takes ten times that
+
+    monkeypatch.setattr("hierclf.training.features.shutil.disk_usage", lambda directory: Usage())
+    with pytest.raises(ValueError, match=r"^the features need"):
+        open_features(cache, config_of(weights), tmp_path / "elsewhere")
+    open_features(cache, config_of(weights), tmp_path)
+    assert len(banks(tmp_path)) == 1
+
+
 def test_a_process_that_is_killed_leaves_the_shards_that_were_written_last_on_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
