@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 import hierclf
-from hierclf.training.feature_shards import Recipe, Shard, shard_of
+from hierclf.training.feature_shards import FeatureSettings, Shard, shard_of
 
 _ERRORS: dict[str, type[Exception]] = {"ValueError": ValueError, "OSError": OSError}
 Said = tuple[int, str, str]
@@ -56,7 +56,7 @@ def devices_for(
 
 def write_in_processes(
     shards: Sequence[Shard],
-    recipe: Recipe,
+    settings: FeatureSettings,
     module: nn.Module,
     name: str,
     images: np.memmap,
@@ -77,8 +77,7 @@ def write_in_processes(
         Exception: what went wrong in a process; ValueError and OSError are such, others are
             RuntimeError.
     """
-    state = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
-    weights = safetensors.torch.save({key: value.clone() for key, value in state.items()})
+    weights = _weights(module)
     job = {
         "backbone": name,
         "n_bytes": len(weights),
@@ -86,7 +85,7 @@ def write_in_processes(
         "shape": images.shape,
         "bank": str(bank.resolve()),
         "threads": max(1, torch.get_num_threads() // len(devices)),
-        "recipe": recipe._asdict(),
+        "settings": settings._asdict(),
     }
     said: Queue[Said] = Queue()
     started, listeners = [], []
@@ -96,15 +95,15 @@ def write_in_processes(
             started.append(_start())
             listeners.append(Thread(target=_listen, args=(i, started[i], begin, said), daemon=True))
             listeners[i].start()
-        yield from _share_out(shards, recipe, started, said)
+        yield from _share_out(shards, settings, started, said)
     finally:
-        for process in started:
-            process.kill()
-        for listener in listeners:
-            listener.join()
-        for process in started:
-            process.wait()
-            _close(process)
+        _end(started, listeners)
+
+
+def _weights(module: nn.Module) -> bytes:
+    state = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+    # Copies: safetensors refuses tensors that share memory.
+    return safetensors.torch.save({key: value.clone() for key, value in state.items()})
 
 
 def _start() -> "subprocess.Popen[bytes]":
@@ -118,10 +117,16 @@ def _start() -> "subprocess.Popen[bytes]":
     )
 
 
-def _close(process: "subprocess.Popen[bytes]") -> None:
-    assert process.stdin is not None
-    with suppress(OSError):  # what it was not told any more
-        process.stdin.close()
+def _end(processes: "Sequence[subprocess.Popen[bytes]]", listeners: Sequence[Thread]) -> None:
+    for process in processes:
+        process.kill()
+    for listener in listeners:
+        listener.join()
+    for process in processes:
+        process.wait()
+        assert process.stdin is not None
+        with suppress(OSError):  # what it was not told any more
+            process.stdin.close()
 
 
 def _listen(
@@ -147,7 +152,7 @@ def _tell(process: "subprocess.Popen[bytes]", what: bytes) -> None:
 
 def _share_out(
     shards: Sequence[Shard],
-    recipe: Recipe,
+    settings: FeatureSettings,
     processes: "Sequence[subprocess.Popen[bytes]]",
     said: "Queue[Said]",
 ) -> Iterator[Shard]:
@@ -160,7 +165,7 @@ def _share_out(
             _tell(processes[i], b"\n" if shard is None else f"{shard.number}\n".encode())
         elif word == "done":
             left -= 1
-            yield shard_of(int(rest), recipe)
+            yield shard_of(int(rest), settings)
         elif word == "error":
             kind, _, text = rest.partition(" ")
             raise _ERRORS.get(kind, RuntimeError)(text)

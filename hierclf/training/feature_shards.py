@@ -42,7 +42,7 @@ class Shard(NamedTuple):
         return int(self.rows.stop - self.rows.start)
 
 
-class Recipe(NamedTuple):
+class FeatureSettings(NamedTuple):
     """How features are made of a network and images; numbers and texts only.
 
     Attributes:
@@ -73,16 +73,16 @@ def shard_size(step: int) -> int:
     return max(1, SHARD_IMAGES // step) * step
 
 
-def n_shards(recipe: Recipe) -> int:
+def n_shards(settings: FeatureSettings) -> int:
     """How many shards all views have."""
-    return len(recipe.strengths) * -(-recipe.n_images // recipe.shard)
+    return len(settings.strengths) * -(-settings.n_images // settings.shard)
 
 
-def shard_of(number: int, recipe: Recipe) -> Shard:
+def shard_of(number: int, settings: FeatureSettings) -> Shard:
     """The shard of a number."""
-    view, place = divmod(number, -(-recipe.n_images // recipe.shard))
-    first = place * recipe.shard
-    return Shard(number, view, slice(first, min(first + recipe.shard, recipe.n_images)))
+    view, place = divmod(number, -(-settings.n_images // settings.shard))
+    first = place * settings.shard
+    return Shard(number, view, slice(first, min(first + settings.shard, settings.n_images)))
 
 
 def ready(module: nn.Module, device: torch.device) -> nn.Module:
@@ -92,7 +92,7 @@ def ready(module: nn.Module, device: torch.device) -> nn.Module:
 
 def write_shards(
     shards: Iterable[Shard],
-    recipe: Recipe,
+    settings: FeatureSettings,
     module: nn.Module,
     images: np.ndarray,
     bank: np.ndarray,
@@ -106,7 +106,7 @@ def write_shards(
         images: uint8 [N, H, W, 3].
         bank: float32 [V + 1, N, D].
     """
-    for shard, rows, features in _one_behind(_batches(shards, recipe, module, images, device)):
+    for shard, rows, features in _one_behind(_batches(shards, settings, module, images, device)):
         bank[shard.view, rows] = features.float().cpu().numpy()
         if rows.stop == shard.rows.stop:
             yield shard
@@ -114,45 +114,47 @@ def write_shards(
 
 def _batches(
     shards: Iterable[Shard],
-    recipe: Recipe,
+    settings: FeatureSettings,
     module: nn.Module,
     images: np.ndarray,
     device: torch.device,
 ) -> Iterator[tuple[Shard, slice, Tensor]]:
     """Each batch: its shard, its rows and their features [B, D]."""
-    mean = torch.tensor(recipe.mean, device=device).view(1, 3, 1, 1)
-    std = torch.tensor(recipe.std, device=device).view(1, 3, 1, 1)
+    mean = torch.tensor(settings.mean, device=device).view(1, 3, 1, 1)
+    std = torch.tensor(settings.std, device=device).view(1, 3, 1, 1)
     read = batch_reader(images, device)
     generator = torch.Generator(device)
     for shard in shards:
-        generator.manual_seed(seed_of(shard, recipe))
-        for first in range(shard.rows.start, shard.rows.stop, recipe.step):
-            rows = slice(first, min(first + recipe.step, shard.rows.stop))
+        generator.manual_seed(seed_of(shard, settings))
+        for first in range(shard.rows.start, shard.rows.stop, settings.step):
+            rows = slice(first, min(first + settings.step, shard.rows.stop))
             pixels = _view(
-                read(np.arange(rows.start, rows.stop)), shard.view, recipe, generator=generator
+                read(np.arange(rows.start, rows.stop)), shard.view, settings, generator=generator
             )
             with torch.inference_mode():
                 features = module(normalise(pixels, mean, std))
             yield shard, rows, features
 
 
-def seed_of(shard: Shard, recipe: Recipe) -> int:
+def seed_of(shard: Shard, settings: FeatureSettings) -> int:
     """The seed of a shard's random numbers: of the bank's seed, the view and its place there."""
-    parts = recipe.seed, shard.view, shard.rows.start // recipe.shard
+    parts = settings.seed, shard.view, shard.rows.start // settings.shard
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0])
 
 
-def _view(batch: Tensor, view: int, recipe: Recipe, *, generator: torch.Generator) -> Tensor:
+def _view(
+    batch: Tensor, view: int, settings: FeatureSettings, *, generator: torch.Generator
+) -> Tensor:
     """Images in a view: uint8 [B, H, W, 3] to float32 [B, 3, size, size] in [0, 1]."""
     if view == 0:
         return center_view(
             batch,
-            size=recipe.image_size,
-            crop_fraction=recipe.crop_fraction,
-            interpolation=recipe.interpolation,
+            size=settings.image_size,
+            crop_fraction=settings.crop_fraction,
+            interpolation=settings.interpolation,
         )
-    strength = recipe.strengths[view]
-    return augment(batch, size=recipe.image_size, strength=strength, generator=generator)
+    strength = settings.strengths[view]
+    return augment(batch, size=settings.image_size, strength=strength, generator=generator)
 
 
 def _one_behind(items: Iterator[Item]) -> Iterator[Item]:

@@ -20,7 +20,7 @@ from safetensors.torch import load
 
 from hierclf.errors import one_line
 from hierclf.nets.backbones import build_backbone
-from hierclf.training.feature_shards import Recipe, Shard, ready, shard_of, write_shards
+from hierclf.training.feature_shards import FeatureSettings, Shard, ready, shard_of, write_shards
 
 
 def main() -> NoReturn:
@@ -31,10 +31,10 @@ def main() -> NoReturn:
     numbers: Queue[str] = Queue()
     Thread(target=_receive, args=(sys.stdin.buffer, numbers), daemon=True).start()
 
-    def asked(recipe: Recipe) -> Iterator[Shard]:
+    def asked(settings: FeatureSettings) -> Iterator[Shard]:
         say("next")
         while number := numbers.get():
-            yield shard_of(int(number), recipe)
+            yield shard_of(int(number), settings)
             say("next")
 
     code = 0
@@ -68,7 +68,7 @@ def _receive(stdin: IO[bytes], numbers: "Queue[str]") -> None:
 
 
 def _written(
-    job: dict[str, Any], weights: bytes, asked: Callable[[Recipe], Iterator[Shard]]
+    job: dict[str, Any], weights: bytes, asked: Callable[[FeatureSettings], Iterator[Shard]]
 ) -> Iterator[Shard]:
     """Each shard once it is written into the bank."""
     torch.set_num_threads(job["threads"])
@@ -79,8 +79,8 @@ def _written(
     module.load_state_dict(load(weights))
     images = np.memmap(job["images"], np.uint8, mode="r", shape=tuple(job["shape"]))
     bank = np.lib.format.open_memmap(job["bank"], mode="r+")
-    recipe = Recipe(**job["recipe"])
-    yield from write_shards(asked(recipe), recipe, ready(module, device), images, bank, device)
+    settings = FeatureSettings(**job["settings"])
+    yield from write_shards(asked(settings), settings, ready(module, device), images, bank, device)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from hierclf.training.feature_draft import FeatureDraft
 from hierclf.training.feature_processes import devices_for, write_in_processes
 from hierclf.training.feature_shards import (
     SHARD_IMAGES,
-    Recipe,
+    FeatureSettings,
     n_shards,
     ready,
     shard_of,
@@ -168,26 +168,26 @@ def _compute(
     progress: Progress | None,
 ) -> None:
     assert isinstance(cache.images, np.ndarray)  # a configuration with a stream is refused
-    recipe = _recipe(len(cache.images), backbone, config, device)
-    shape = len(recipe.strengths), recipe.n_images, backbone.n_features
+    settings = _settings(len(cache.images), backbone, config, device)
+    shape = len(settings.strengths), settings.n_images, backbone.n_features
     _require_space(path.parent, 4 * int(np.prod(shape)), draft=path.with_suffix(".part"))
     made_by: dict[str, int | str] = {
-        "step": recipe.step,
-        "shard": recipe.shard,
+        "step": settings.step,
+        "shard": settings.shard,
         "device": device.type,
     }
-    draft = FeatureDraft(path, shape, n_shards(recipe), made_by)
-    missing = [shard_of(int(number), recipe) for number in np.flatnonzero(~draft.done)]
+    draft = FeatureDraft(path, shape, n_shards(settings), made_by)
+    missing = [shard_of(int(number), settings) for number in np.flatnonzero(~draft.done)]
     devices = devices_for(missing, cache.images, device, at_most=workers)
     total = shape[0] * shape[1]
     done = total - sum(shard.n_images for shard in missing)
     if len(devices) == 1:
         module = ready(backbone.module, device)
-        written = write_shards(missing, recipe, module, cache.images, draft.bank, device)
+        written = write_shards(missing, settings, module, cache.images, draft.bank, device)
     else:
         images, name = cast(np.memmap, cache.images), config.model.backbone
         written = write_in_processes(
-            missing, recipe, backbone.module, name, images, draft.part, devices
+            missing, settings, backbone.module, name, images, draft.part, devices
         )
     with draft.kept(), closing(written):
         for shard in written:
@@ -198,10 +198,12 @@ def _compute(
     draft.finish()
 
 
-def _recipe(n_images: int, backbone: Backbone, config: Config, device: torch.device) -> Recipe:
+def _settings(
+    n_images: int, backbone: Backbone, config: Config, device: torch.device
+) -> FeatureSettings:
     size = config.model.image_size
     step = images_at_a_time(size, device, most=config.train.eval_batch_size)
-    return Recipe(
+    return FeatureSettings(
         n_images=n_images,
         strengths=tuple(view_strengths(config.train.views, config.max_strength).tolist()),
         seed=config.seed,

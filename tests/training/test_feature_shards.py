@@ -10,7 +10,7 @@ from torch import nn
 from hierclf.nets.backbones import build_backbone
 from hierclf.training.augment import augment
 from hierclf.training.feature_shards import (
-    Recipe,
+    FeatureSettings,
     n_shards,
     ready,
     seed_of,
@@ -20,7 +20,7 @@ from hierclf.training.feature_shards import (
 )
 
 CPU = torch.device("cpu")
-RECIPE = Recipe(
+SETTINGS = FeatureSettings(
     n_images=14,
     strengths=(0.0, 1.0, 2.0),
     seed=3,
@@ -32,19 +32,19 @@ RECIPE = Recipe(
     mean=(0.0,) * 3,
     std=(1.0,) * 3,
 )
-ORDER = range(n_shards(RECIPE))
+ORDER = range(n_shards(SETTINGS))
 
 
 def written(images: np.ndarray, module: nn.Module, order: list[int]) -> np.ndarray:
     width = module(torch.zeros(1, 3, 16, 16)).shape[1]
     bank = np.full((3, 14, width), np.nan, dtype=np.float32)
-    shards = [shard_of(number, RECIPE) for number in order]
-    assert list(write_shards(shards, RECIPE, module, images, bank, CPU)) == shards
+    shards = [shard_of(number, SETTINGS) for number in order]
+    assert list(write_shards(shards, SETTINGS, module, images, bank, CPU)) == shards
     return bank
 
 
 def test_shards_cover_every_row_of_every_view_once() -> None:
-    shards = [shard_of(number, RECIPE) for number in ORDER]
+    shards = [shard_of(number, SETTINGS) for number in ORDER]
     rows = [(s.view, row) for s in shards for row in range(14)[s.rows]]
     assert rows == [(view, row) for view in range(3) for row in range(14)]
     assert [s.rows.stop - s.rows.start for s in shards] == [4, 4, 4, 2] * 3
@@ -73,7 +73,7 @@ def test_shards_have_the_same_bytes_in_any_order() -> None:
 def test_random_numbers_of_a_shard_are_one_stream_for_its_batches() -> None:
     images = np.random.default_rng(0).integers(0, 256, (14, 16, 16, 3), dtype=np.uint8)
     found = written(images, nn.Flatten(), [6])[1, 8:12]
-    generator = torch.Generator().manual_seed(seed_of(shard_of(6, RECIPE), RECIPE))
+    generator = torch.Generator().manual_seed(seed_of(shard_of(6, SETTINGS), SETTINGS))
     for rows in (slice(8, 10), slice(10, 12)):
         batch = torch.from_numpy(images[rows])
         expected = augment(batch, size=16, strength=1.0, generator=generator).flatten(1)
@@ -88,7 +88,7 @@ def test_shards_views_and_seeds_have_different_random_numbers() -> None:
         shown = bank[view][np.lexsort(bank[view].T)]
         assert all((first != second).any() for first, second in pairwise(shown))
     seeds = {
-        seed_of(shard_of(number, RECIPE), RECIPE._replace(seed=seed))
+        seed_of(shard_of(number, SETTINGS), SETTINGS._replace(seed=seed))
         for number in ORDER
         for seed in range(50)
     }
@@ -98,4 +98,4 @@ def test_shards_views_and_seeds_have_different_random_numbers() -> None:
 def test_no_shards_are_no_work() -> None:
     bank = np.zeros((3, 14, 1), np.float32)
     images = np.zeros((14, 16, 16, 3), np.uint8)
-    assert not list(write_shards([], RECIPE, nn.Flatten(), images, bank, CPU))
+    assert not list(write_shards([], SETTINGS, nn.Flatten(), images, bank, CPU))
