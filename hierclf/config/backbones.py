@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 AND = " + "
+ROOT = "+root"  # as `hierclf.nets.root` reads it
 
 
 def in_one_text(tree: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pydantic import (
     model_validator,
 )
 
-from hierclf.config.backbones import AND, in_one_text
+from hierclf.config.backbones import AND, ROOT, in_one_text
 from hierclf.config.data import DataConfig, FoldConfig
 from hierclf.config.search import SearchConfig
 from hierclf.config.space import (
@@ -41,7 +41,8 @@ _OR_LIST = Field(json_schema_extra=_or_list)
 class ModelConfig(Strict):
     """The network.
 
-    A backbone `NAME+mirror` evaluates the mean of the features of an image and its mirror image.
+    A backbone `NAME+mirror` evaluates the mean of the features of an image and its mirror image;
+    `NAME+root`, with freeze: backbone, takes the square roots of features.
     """
 
     backbone: Annotated[str, _OR_LIST] = "resnet50"
@@ -80,6 +81,12 @@ class ModelConfig(Strict):
             raise ValueError(
                 f"several backbones need freeze=backbone: they are not trained together, but got "
                 f"freeze={self.freeze}"
+            )
+        rooted = [name for name in self.backbone.split(AND) if ROOT in name]
+        if rooted and self.freeze != "backbone":  # a root has no finite slope at 0
+            raise ValueError(
+                f"a backbone with {ROOT} needs freeze=backbone: its features are not trained, but "
+                f"got freeze={self.freeze}"
             )
         # Random features are useless, and every process would draw other ones.
         if self.freeze == "backbone" and "none" in self.weights.split(AND):
@@ -209,6 +216,21 @@ class Config(Strict):
                 "train.seeds above 1 needs model.freeze=backbone (the mean of the weights of whole "
                 f"networks is no good network), but got train.seeds={self.train.seeds}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _closed_form_heads_have_features(self) -> "Config":
+        if self.train.heads == "lda":
+            if self.model.freeze == "none":
+                raise ValueError(
+                    "train.heads=lda needs model.freeze=backbone (heads of features that do not "
+                    "change), but got model.freeze=none"
+                )
+            if self.model.novel_output:
+                raise ValueError(
+                    "train.heads=lda needs model.novel_output=false (no image shows what the unit "
+                    "stands for), but got model.novel_output=true"
+                )
         return self
 
     @model_validator(mode="after")

@@ -49,6 +49,11 @@ class TrainConfig(Strict):
     each batch; with freeze: none."""
     mix_alpha: Positive = 0.2
     """Share of the other image is drawn from Beta(alpha, alpha); used with mix only."""
+    heads: Literal["trained", "lda"] = "trained"
+    """`lda`: heads by linear discriminant analysis of the training images' features, without \
+    augmentation, in place of training; with freeze: backbone."""
+    lda_shrinkage: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """How much of the covariance is made equal in all directions; used with heads: lda only."""
     strength: Annotated[float, Field(ge=0, le=3)] = 1.0
     """Augmentation strength: 0 is none, 1 is the paper's recipe."""
     sub_weight: Positive = 1.0

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from hierclf.errors import one_line
 from hierclf.nets.clip import PREFIX, ImageTower, image_side, library, load_clip
 from hierclf.nets.mirror import MIRROR, Mirrored
+from hierclf.nets.root import ROOT, Rooted
 from hierclf.nets.side_by_side import Part, SideBySide, are_several, members_of, weights_of
 from hierclf.scores.base import PretrainedHead
 
@@ -54,7 +55,8 @@ def build_backbone(name: str, weights: str) -> Backbone:
         name: `smallnet`, a torchvision ResNet (`resnet18`, `resnet50`, `wide_resnet50_2`, ...),
             `open_clip:` and one of open_clip's models when that is installed, or any timm model
             when timm is; `NAME+mirror` averages the features of an image and its mirror image in
-            evaluation; or several, as `hierclf.nets.side_by_side.members_of` reads them.
+            evaluation; `NAME+root` takes the square roots of features; or several, as
+            `hierclf.nets.side_by_side.members_of` reads them.
         weights: `default` downloads the published weights (for torchvision the best of several:
             IMAGENET1K_V2 for resnet50); `none` starts from random ones; else a .safetensors or
             .pth file. For open_clip see `hierclf.nets.clip.load_clip`.
@@ -67,6 +69,11 @@ def build_backbone(name: str, weights: str) -> Backbone:
     if name.endswith(MIRROR):
         backbone = build_backbone(name.removesuffix(MIRROR), weights)
         return backbone._replace(module=Mirrored(backbone.module))
+    if name.endswith(ROOT):
+        backbone = build_backbone(name.removesuffix(ROOT), weights)
+        head = backbone.pretrained_head
+        head = None if head is None else head._replace(rooted=True)
+        return backbone._replace(module=Rooted(backbone.module), pretrained_head=head)
     if name.startswith(PREFIX):
         clip = name.removeprefix(PREFIX)
         return image_backbone(clip, load_clip(clip, weights))
@@ -227,7 +234,7 @@ def _pretrained_head(state: Mapping[str, Tensor], n_features: int) -> Pretrained
         if weight is None or bias is None or weight.ndim != 2 or weight.shape[1] != n_features:
             continue
         if bias.shape == weight.shape[:1] and len(bias) > 1:
-            return PretrainedHead(*(tensor.detach().float().numpy() for tensor in (weight, bias)))
+            return PretrainedHead(weight.detach().float().numpy(), bias.detach().float().numpy())
     return None
 
 

@@ -27,14 +27,21 @@ _TEMPORARIES = 8  # floats that a function of logits takes for each of them: fou
 class PretrainedHead(NamedTuple):
     """The classifier head that the backbone's weights were published with.
 
-    Its logits are features @ weight.T + bias.
+    Its logits are features @ weight.T + bias, where features are those that the weights give.
 
     Attributes:
         weight: float32 [P, D]. bias: float32 [P].
+        rooted: whether the features at hand are their square roots (see `hierclf.nets.root`).
     """
 
     weight: np.ndarray
     bias: np.ndarray
+    rooted: bool = False
+
+    def inputs(self, features: np.ndarray) -> NDArray[np.float32]:
+        """What the head takes, float32 [N, D], of the features at hand, [N, D]."""
+        rows = np.asarray(features, dtype=np.float32)
+        return rows * np.abs(rows) if self.rooted else rows
 
 
 class ScoreInputs(NamedTuple):

@@ -38,7 +38,7 @@ def adapt_head(
     rows = stratified_rows(labels, limit=ADAPT_LIMIT, seed=0)
     _, index = np.unique(labels, return_inverse=True)
     target = torch.from_numpy(_matched(means)[index[rows]])
-    x = torch.from_numpy(np.ascontiguousarray(features[rows], dtype=np.float32))
+    x = torch.from_numpy(np.ascontiguousarray(head.inputs(features[rows])))
     weight, bias = torch.from_numpy(head.weight), torch.from_numpy(head.bias)
     scale, shift = (torch.zeros(x.shape[1], requires_grad=True) for _ in range(2))
     optimizer = torch.optim.Adam([scale, shift], lr=_LR)
@@ -52,7 +52,7 @@ def adapt_head(
             optimizer.step()
     with torch.no_grad():
         weight, bias = weight * (1.0 + scale), bias + weight @ shift
-        return PretrainedHead(weight.numpy(), bias.numpy())
+        return PretrainedHead(weight.numpy(), bias.numpy(), head.rooted)
 
 
 def _matched(means: NDArray[np.float64]) -> NDArray[np.int64]:

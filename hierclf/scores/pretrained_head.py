@@ -34,7 +34,7 @@ def fit_pretrained_kl(inputs: ScoreInputs, labels: Labels, level: Level) -> Stat
 
     Returns:
         weight [P, D] and bias [P] of the adapted head (see `adapt_head`) and log_means [K, P], all
-        float32.
+        float32; rooted, as of `PretrainedHead`.
 
     Raises:
         ValueError: no pretrained head.
@@ -46,7 +46,7 @@ def fit_pretrained_kl(inputs: ScoreInputs, labels: Labels, level: Level) -> Stat
     means = mean_probabilities(original, inputs.features, labels.sub_labels)
     head = adapt_head(original, inputs.features, labels.sub_labels, means)
     adapted = mean_probabilities(head, inputs.features, labels.sub_labels)
-    return head._asdict() | {"log_means": np.log(adapted + _SMALLEST).astype(np.float32)}
+    return _state_of(head) | {"log_means": np.log(adapted + _SMALLEST).astype(np.float32)}
 
 
 def score_pretrained_kl(state: State, inputs: ScoreInputs, level: Level) -> Floats:
@@ -66,7 +66,7 @@ def score_pretrained_kl(state: State, inputs: ScoreInputs, level: Level) -> Floa
     """
     log_means = state["log_means"].astype(np.float64)
     parts = []
-    for logits in _logits(PretrainedHead(state["weight"], state["bias"]), inputs.features):
+    for logits in _logits(_head_in(state), inputs.features):
         log_p = log_softmax(logits)
         p = np.exp(log_p)
         parts.append((p * log_p).sum(axis=1) - (p @ log_means.T).max(axis=1))
@@ -83,14 +83,15 @@ def fit_pretrained_mass(inputs: ScoreInputs, labels: Labels, level: Level) -> St
 
     Returns:
         weight [P, D] and bias [P] of the head, and used [P] in [0, 1]: the largest mean probability
-        that any known sub-class gives to a class, divided by 0.2 and at most 1. All float32.
+        that any known sub-class gives to a class, divided by 0.2 and at most 1. All float32;
+        rooted, as of `PretrainedHead`.
 
     Raises:
         ValueError: no pretrained head.
     """
     head = _head_of(inputs)
     largest = mean_probabilities(head, inputs.features, labels.sub_labels).max(axis=0)
-    return head._asdict() | {"used": np.minimum(largest / _USED, 1.0).astype(np.float32)}
+    return _state_of(head) | {"used": np.minimum(largest / _USED, 1.0).astype(np.float32)}
 
 
 def score_pretrained_mass(state: State, inputs: ScoreInputs, level: Level) -> Floats:
@@ -105,7 +106,7 @@ def score_pretrained_mass(state: State, inputs: ScoreInputs, level: Level) -> Fl
         float32 [N], in [0, 20.8].
     """
     used = state["used"].astype(np.float64)
-    head = PretrainedHead(state["weight"], state["bias"])
+    head = _head_in(state)
     parts = [softmax(logits) @ used for logits in _logits(head, inputs.features)]
     mass = np.concatenate(parts or [np.empty(0)])
     return -np.log(np.clip(mass, 1e-9, 1.0)).astype(np.float32)
@@ -150,8 +151,17 @@ def _head_of(inputs: ScoreInputs) -> PretrainedHead:
     return inputs.pretrained_head
 
 
+def _state_of(head: PretrainedHead) -> State:
+    return {"weight": head.weight, "bias": head.bias, "rooted": np.array(head.rooted)}
+
+
+def _head_in(state: State) -> PretrainedHead:
+    # Models of earlier versions do not say, and have no roots.
+    return PretrainedHead(state["weight"], state["bias"], bool(state.get("rooted", False)))
+
+
 def _logits(head: PretrainedHead, features: np.ndarray) -> Iterator[NDArray[np.float64]]:
     """The head's logits, chunk by chunk."""
     for start in range(0, len(features), CHUNK):
-        rows = np.asarray(features[start : start + CHUNK], dtype=np.float32)
+        rows = head.inputs(features[start : start + CHUNK])
         yield (rows @ head.weight.T + head.bias).astype(np.float64)

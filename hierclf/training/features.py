@@ -9,12 +9,14 @@ Shape legend: N images, V augmented views, D features.
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hierclf.config import Config
 from hierclf.data.cache import ImageCache
@@ -22,6 +24,7 @@ from hierclf.io.atomic import draft_of
 from hierclf.io.locks import locked
 from hierclf.nets.backbones import Backbone
 from hierclf.nets.inference import images_at_a_time
+from hierclf.nets.root import ROOT, Rooted, signed_root
 from hierclf.nets.side_by_side import SideBySide, equal_length
 from hierclf.progress import Progress
 from hierclf.training.feature_draft import FeatureDraft
@@ -36,7 +39,7 @@ from hierclf.training.feature_shards import (
     write_shards,
 )
 
-_JOINED_ROWS = 4096
+_DERIVED_ROWS = 4096
 
 
 def view_strengths(n_views: int, max_strength: float) -> np.ndarray:
@@ -76,16 +79,13 @@ def open_features(
         ValueError: too little disk space, or several backbones and images that are not square.
         ChildProcessError: a process was killed; the next call goes on with what it left.
     """
+    how: dict[str, Any] = {
+        "directory": directory, "device": device, "workers": workers, "progress": progress
+    }  # fmt: skip
     if isinstance(backbone.module, SideBySide):
-        return _side_by_side(
-            cache,
-            config,
-            backbone.module,
-            directory=directory,
-            device=device,
-            workers=workers,
-            progress=progress,
-        )
+        return _side_by_side(cache, config, backbone.module, **how)
+    if isinstance(backbone.module, Rooted):
+        return _rooted(cache, config, backbone, backbone.module, **how)
     path = directory / f"features-{_key(cache, backbone, config)}.npy"
     with locked(path.with_suffix(".lock")):
         if not path.is_file():
@@ -99,9 +99,7 @@ def _side_by_side(
     several: SideBySide,
     *,
     directory: Path,
-    device: torch.device,
-    workers: int | None,
-    progress: Progress | None,
+    **how: Any,
 ) -> np.ndarray:
     """The banks of several backbones side by side: each is kept as that of a backbone alone."""
     _, height, width, _ = cache.images.shape
@@ -111,7 +109,6 @@ def _side_by_side(
             "data.size"
         )
     digest, banks = hashlib.sha256(), []
-    how: dict[str, Any] = {"device": device, "workers": workers, "progress": progress}
     for part in several.parts():
         named = part.named._asdict()
         model = config.model.model_copy(update={"backbone": named.pop("name"), **named})
@@ -126,18 +123,50 @@ def _side_by_side(
     return np.load(path, mmap_mode="r")
 
 
+def _rooted(
+    cache: ImageCache,
+    config: Config,
+    backbone: Backbone,
+    rooted: Rooted,
+    *,
+    directory: Path,
+    **how: Any,
+) -> np.ndarray:
+    """The roots of the bank of the backbone alone, which is kept, too."""
+    name = config.model.backbone.removesuffix(ROOT)
+    own = config.model_copy(update={"model": config.model.model_copy(update={"backbone": name})})
+    alone = backbone._replace(module=rooted.module)
+    bank = open_features(cache, own, alone, directory=directory, **how)
+    path = directory / f"features-{_key(cache, backbone, config)}.npy"
+    with locked(path.with_suffix(".lock")):
+        if not path.is_file():
+            _derive(path, bank.shape, lambda view, rows: signed_root(_tensor(bank, view, rows)))
+    return np.load(path, mmap_mode="r")
+
+
 def _join(banks: list[np.ndarray], length: float, path: Path) -> None:
-    views, n_images, _ = banks[0].shape
-    shape = views, n_images, sum(bank.shape[2] for bank in banks)
+    def joined(view: int, rows: slice) -> Tensor:
+        return torch.cat([equal_length(_tensor(bank, view, rows), length) for bank in banks], 1)
+
+    _derive(path, (*banks[0].shape[:2], sum(bank.shape[2] for bank in banks)), joined)
+
+
+def _tensor(bank: np.ndarray, view: int, rows: slice) -> Tensor:
+    return torch.from_numpy(np.array(bank[view, rows]))
+
+
+def _derive(
+    path: Path, shape: tuple[int, ...], features_of: Callable[[int, slice], Tensor]
+) -> None:
+    """Write a bank whose features, float32 [b, D] of a view's rows, come from other banks."""
     _require_space(path.parent, 4 * int(np.prod(shape)))
     with draft_of(path) as draft:
-        joined = np.lib.format.open_memmap(draft, mode="w+", dtype=np.float32, shape=shape)
-        for view in range(views):
-            for row in range(0, n_images, _JOINED_ROWS):
-                rows = slice(row, row + _JOINED_ROWS)
-                parts = (torch.from_numpy(np.array(bank[view, rows])) for bank in banks)
-                joined[view, rows] = torch.cat([equal_length(p, length) for p in parts], 1).numpy()
-        joined.flush()
+        derived = np.lib.format.open_memmap(draft, mode="w+", dtype=np.float32, shape=shape)
+        for view in range(shape[0]):
+            for row in range(0, shape[1], _DERIVED_ROWS):
+                rows = slice(row, row + _DERIVED_ROWS)
+                derived[view, rows] = features_of(view, rows).numpy()
+        derived.flush()
 
 
 def _key(cache: ImageCache, backbone: Backbone, config: Config) -> str:

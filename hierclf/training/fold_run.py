@@ -16,7 +16,7 @@ from hierclf.config import Config
 from hierclf.data.stream import ImageStream
 from hierclf.io.tensors import load_tensors, save_tensors
 from hierclf.nets.inference import images_at_a_time
-from hierclf.nets.two_heads import TwoHeadNet, score_inputs
+from hierclf.nets.two_heads import TwoHeadNet, TwoHeads, score_inputs
 from hierclf.scores import ScoreInputs
 from hierclf.training.averages import averaged, make_average, mean_heads, with_seed
 from hierclf.training.construction import (
@@ -26,6 +26,7 @@ from hierclf.training.construction import (
     novel_inputs,
     unlabelled_inputs,
 )
+from hierclf.training.discriminant import fit_heads
 from hierclf.training.folds import Fold
 from hierclf.training.inputs import Inputs
 from hierclf.training.loop import NonFiniteLossError, network_outputs, train_epoch
@@ -38,6 +39,7 @@ from hierclf.training.replica import ALONE, Replica, n_steps
 from hierclf.training.samplers import balanced, by_loss, image_losses, of_first_worker
 from hierclf.training.seeding import seeded
 from hierclf.training.self_supervised import make_self_supervised
+from hierclf.training.split import draw_val
 
 _CHECKED = 4096  # images whose outputs are checked together: the check takes memory of their size
 
@@ -120,6 +122,10 @@ class FoldRun:
     def _train_epoch(self, epoch: int) -> float:
         """As `train_epoch`, of the configuration's own seed."""
         train = self.config.train
+        if train.heads == "lda":
+            if epoch == 1:
+                self._fit_heads()
+            return float(self._losses().mean())
         rng = np.random.default_rng([self.config.seed, epoch, self.rank])
         augmentation = torch.Generator(self.device).manual_seed(int(rng.integers(2**62)))
         batches = self._batches(epoch)
@@ -147,6 +153,25 @@ class FoldRun:
         if train.average == "snapshots" and epoch > train.epochs - train.snapshots:
             self._average()
         return loss
+
+    def _fit_heads(self) -> None:
+        """Fit the heads in closed form; every process of a trial finds the same ones."""
+        assert isinstance(self.net, TwoHeads)
+        rows, cache = self.fold.train, self.cache
+        left_out = draw_val(
+            cache.sub_labels[rows],
+            np.ones(len(rows), dtype=bool),
+            fraction=self.config.folds.val_fraction,
+            rng=np.random.default_rng(self.config.seed),
+            groups=None if cache.groups is None else cache.groups[rows],
+        )
+        fit_heads(
+            [self.net.super_head, self.net.sub_head],
+            lambda some: self.outputs(rows[some]).features,
+            [labels.cpu().numpy() for labels in self._labels(rows)],
+            left_out,
+            shrinkage=self.config.train.lda_shrinkage,
+        )
 
     def _outlier_batches(self, epoch: int) -> Iterator[OutlierBatch] | None:
         """As many images of no known class in each step as of known ones; None for none."""
