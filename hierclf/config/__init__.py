@@ -6,13 +6,10 @@ value received.
 
 from hierclf.config.data import DataConfig, FoldConfig
 from hierclf.config.reading import load_config, parse_config
-from hierclf.config.sections import (
-    Config,
-    ModelConfig,
-    SearchConfig,
-    ThresholdConfig,
-)
+from hierclf.config.search import SearchConfig
+from hierclf.config.sections import Config, ModelConfig
 from hierclf.config.space import Choices, Interval, Space
+from hierclf.config.thresholds import ThresholdConfig
 from hierclf.config.training import TrainConfig
 
 __all__ = [

@@ -36,7 +36,7 @@ from hierclf.training.optimisation import make_optimisation, pick_precision, res
 from hierclf.training.outlier_loss import OutlierBatch, make_outlier_loss
 from hierclf.training.prepare import Prepared
 from hierclf.training.replica import ALONE, Replica, n_steps
-from hierclf.training.samplers import balanced, by_loss, image_losses, of_first_worker
+from hierclf.training.samplers import epoch_order, image_losses, of_first_worker
 from hierclf.training.seeding import seeded
 from hierclf.training.self_supervised import make_self_supervised
 from hierclf.training.split import draw_val
@@ -204,23 +204,11 @@ class FoldRun:
         if isinstance(images, ImageStream):
             order = images.shuffled(self.fold.train, rng)
         else:
-            order = self._order(epoch, rng)
+            rows = self.fold.train
+            labels = self.cache.sub_labels[rows]
+            order = epoch_order(rows, labels, epoch, rng, self.config.train, losses=self._losses)
         # Batches of nearly equal size: no image is dropped and no tiny last batch upsets BatchNorm.
         return [rows[self.rank :: self.world] for rows in np.array_split(order, self.steps)]
-
-    def _order(self, epoch: int, rng: np.random.Generator) -> np.ndarray:
-        """The training rows as an epoch shows them, the same for all processes of a trial."""
-        rows, train = self.fold.train, self.config.train
-        if train.sampling == "balanced":
-            return balanced(rows, self.cache.sub_labels[rows], rng)
-        labelled = epoch - train.self_supervised  # epochs with labels, this one included
-        if train.sampling == "shuffle" or labelled <= 1:  # a new network's losses say nothing
-            return rng.permutation(rows)
-        power = 1.0
-        if train.sampling == "curriculum":
-            rest = train.epochs - train.self_supervised
-            power = min(0.0, (labelled - rest) / max(1, rest - 1))
-        return by_loss(rows, self._losses(), rng, hardness=train.hardness**power)
 
     def _losses(self) -> np.ndarray:
         """The loss of each training image as evaluated, float32 [N]; the first worker's for all."""

@@ -3,12 +3,46 @@
 Shape legend: N training images.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
+from hierclf.config import TrainConfig
 from hierclf.scores import ScoreInputs
+
+
+def epoch_order(
+    rows: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    epoch: int,
+    rng: np.random.Generator,
+    train: TrainConfig,
+    *,
+    losses: Callable[[], NDArray[np.float32]],
+) -> NDArray[np.int64]:
+    """The training images as an epoch shows them, int64 [N], the same for all processes of a trial.
+
+    Args:
+        rows: int64 [N], indices of images.
+        labels: int64 [N], the sub-class of each.
+        epoch: its number, from 1.
+        rng: source of all randomness.
+        train: how images are drawn.
+        losses: gives the loss of each image, [N], where it is asked for.
+    """
+    if train.sampling == "balanced":
+        return balanced(rows, labels, rng)
+    labelled = epoch - train.self_supervised  # epochs with labels, this one included
+    if train.sampling == "shuffle" or labelled <= 1:  # a new network's losses say nothing
+        return rng.permutation(rows)
+    power = 1.0
+    if train.sampling == "curriculum":
+        rest = train.epochs - train.self_supervised
+        power = min(0.0, (labelled - rest) / max(1, rest - 1))
+    return by_loss(rows, losses(), rng, hardness=train.hardness**power)
 
 
 def balanced(
