@@ -22,9 +22,9 @@ HIERARCHY = Hierarchy(
 )
 
 
-def pixels(n: int, side: int = 64) -> np.ndarray:
+def pixels(n: int, side: int = 64, seed: int = 0) -> np.ndarray:
     """Smooth random patterns, uint8 [n, side, side, 3]; the same at every call."""
-    coarse = np.random.default_rng(0).integers(0, 256, (n, 9, 9, 3), dtype=np.uint8)
+    coarse = np.random.default_rng(seed).integers(0, 256, (n, 9, 9, 3), dtype=np.uint8)
     size = (side, side)
     return np.stack([_resized(image, size) for image in coarse])
 

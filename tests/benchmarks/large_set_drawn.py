@@ -100,8 +100,12 @@ def image_cache(size: Size) -> ImageCache:
     )
 
 
-def write_parquet(size: Size, path: Path) -> None:
-    """A Parquet set with class names in text; all images are the same small JPEG file."""
+def write_parquet(size: Size, path: Path, *, side: int | None = None) -> None:
+    """A Parquet set with class names in text, in row groups of 1,000.
+
+    Args:
+        side: of the images in pixels, no two of which are alike; None for one tiny image each time.
+    """
     labels, classes = sub_labels(size), hierarchy(size)
     image = jpegs(pixels(1, side=8))[0]
     names = ("image", "superclass", "subclass")
@@ -110,8 +114,9 @@ def write_parquet(size: Size, path: Path) -> None:
     with pq.ParquetWriter(path, schema) as writer:
         for start in range(0, size.rows, 1000):
             own = labels[start : start + 1000]
+            drawn = None if side is None else jpegs(pixels(len(own), side, seed=start))
             columns = (
-                [image] * len(own),
+                drawn or [image] * len(own),
                 [classes.super_names[i] for i in own % size.supers],
                 [classes.sub_names[i] for i in own],
             )

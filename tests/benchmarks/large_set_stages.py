@@ -22,6 +22,8 @@ import torch
 from hierclf.config import parse_config
 from hierclf.data.near_copies import near_copies
 from hierclf.data.sources import open_source
+from hierclf.data.stream import ImageStream, map_here
+from hierclf.data.stream_open import open_stream
 from hierclf.reports import run_plots
 from hierclf.rules.choose import choose_rule
 from hierclf.rules.promise import cross_fitted_promise
@@ -43,6 +45,7 @@ from tests.memory import PEAK_MEMORY
 
 NAMES = ("msp", "max_logit", "energy", "knn")
 _BATCH = 4096
+_SIDE, _STREAMED = 32, 64  # pixels of streamed images, and images of a batch
 _SCORED = 10_000
 """Images that a score of features is computed for, whatever the number that it was fitted on."""
 
@@ -67,6 +70,22 @@ def listing_parquet(size: Size, folder: Path) -> Callable[[], object]:
 def listing_csv(size: Size, folder: Path) -> Callable[[], object]:
     drawn.write_csv(size, folder)
     return lambda: open_source(str(folder))
+
+
+@stage
+def streaming(size: Size, folder: Path) -> Callable[[], object]:
+    """Each image of a Parquet file is looked at, then read as one epoch reads it."""
+    drawn.write_parquet(size, folder / "set.parquet", side=_SIDE)
+
+    def look_and_read() -> None:
+        source = open_source(str(folder / "set.parquet"))
+        images = open_stream(source, size=None, directory=folder, over=map_here).images
+        assert isinstance(images, ImageStream)
+        order = images.shuffled(np.arange(size.rows), np.random.default_rng(0))
+        batches = np.array_split(order, size.rows // _STREAMED)
+        assert sum(map(len, images.read(batches))) == size.rows
+
+    return look_and_read
 
 
 @stage
