@@ -39,7 +39,6 @@ from hierclf.training.replica import ALONE, Replica, n_steps
 from hierclf.training.samplers import epoch_order, image_losses, of_first_worker
 from hierclf.training.seeding import seeded
 from hierclf.training.self_supervised import make_self_supervised
-from hierclf.training.split import draw_val
 
 _CHECKED = 4096  # images whose outputs are checked together: the check takes memory of their size
 
@@ -157,19 +156,11 @@ class FoldRun:
     def _fit_heads(self) -> None:
         """Fit the heads in closed form; every process of a trial finds the same ones."""
         assert isinstance(self.net, TwoHeads)
-        rows, cache = self.fold.train, self.cache
-        left_out = draw_val(
-            cache.sub_labels[rows],
-            np.ones(len(rows), dtype=bool),
-            fraction=self.config.folds.val_fraction,
-            rng=np.random.default_rng(self.config.seed),
-            groups=None if cache.groups is None else cache.groups[rows],
-        )
+        rows = self.fold.train
         fit_heads(
             [self.net.super_head, self.net.sub_head],
             lambda some: self.outputs(rows[some]).features,
             [labels.cpu().numpy() for labels in self._labels(rows)],
-            left_out,
             shrinkage=self.config.train.lda_shrinkage,
         )
 
