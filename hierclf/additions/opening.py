@@ -16,7 +16,7 @@ from hierclf.data.named_sets import is_elsewhere
 from hierclf.data.sources import is_demo
 from hierclf.hierarchy import Hierarchy
 from hierclf.nets.backbones import Backbone, build_backbone
-from hierclf.scores import PretrainedHead
+from hierclf.scores.pretrained_head import head_in
 from hierclf.training.added_folds import with_added
 from hierclf.training.hidden_classes import FIRST_FOLDS
 from hierclf.training.prepare import (
@@ -61,10 +61,10 @@ def own_backbone(bundle: Bundle, config: Config) -> Backbone:
     names = [name for name in bundle.scores if name.startswith("pretrained_")]
     if not names:
         return backbone
-    weight = bundle.states.get("pretrained_mass.weight")
-    if weight is not None:
-        head = PretrainedHead(weight, bundle.states["pretrained_mass.bias"])
-        return backbone._replace(pretrained_head=head)
+    if "pretrained_mass" in names:
+        mass = "pretrained_mass."
+        own = {k.removeprefix(mass): v for k, v in bundle.states.items() if k.startswith(mass)}
+        return backbone._replace(pretrained_head=head_in(own))
     # The other score keeps an adapted head only.
     published = build_backbone(bundle.backbone, config.model.weights)
     return backbone._replace(pretrained_head=published.pretrained_head)

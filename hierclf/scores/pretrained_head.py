@@ -66,7 +66,7 @@ def score_pretrained_kl(state: State, inputs: ScoreInputs, level: Level) -> Floa
     """
     log_means = state["log_means"].astype(np.float64)
     parts = []
-    for logits in _logits(_head_in(state), inputs.features):
+    for logits in _logits(head_in(state), inputs.features):
         log_p = log_softmax(logits)
         p = np.exp(log_p)
         parts.append((p * log_p).sum(axis=1) - (p @ log_means.T).max(axis=1))
@@ -106,7 +106,7 @@ def score_pretrained_mass(state: State, inputs: ScoreInputs, level: Level) -> Fl
         float32 [N], in [0, 20.8].
     """
     used = state["used"].astype(np.float64)
-    head = _head_in(state)
+    head = head_in(state)
     parts = [softmax(logits) @ used for logits in _logits(head, inputs.features)]
     mass = np.concatenate(parts or [np.empty(0)])
     return -np.log(np.clip(mass, 1e-9, 1.0)).astype(np.float32)
@@ -155,7 +155,8 @@ def _state_of(head: PretrainedHead) -> State:
     return {"weight": head.weight, "bias": head.bias, "rooted": np.array(head.rooted)}
 
 
-def _head_in(state: State) -> PretrainedHead:
+def head_in(state: State) -> PretrainedHead:
+    """The head that a fitted score keeps: as published for mass, adapted for kl."""
     # Models of earlier versions do not say, and have no roots.
     return PretrainedHead(state["weight"], state["bias"], bool(state.get("rooted", False)))
 

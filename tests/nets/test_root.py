@@ -1,16 +1,19 @@
 """Claims about backbones whose features are square roots."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from hierclf.additions.opening import own_backbone
 from hierclf.config import parse_config
 from hierclf.data.cache import ImageCache, open_cache
 from hierclf.nets.backbones import build_backbone
 from hierclf.nets.root import signed_root
-from hierclf.scores import PretrainedHead, ScoreInputs
+from hierclf.nets.two_heads import TwoHeadNet
+from hierclf.scores import Labels, PretrainedHead, ScoreInputs
 from hierclf.scores.pretrained_head import (
     fit_pretrained_kl,
     fit_pretrained_mass,
@@ -20,6 +23,7 @@ from hierclf.scores.pretrained_head import (
 from tests.drawn_scores import drawn, far
 from tests.frozen_features import banks, config_of, open_features, write_weights
 from tests.layouts import make_source
+from tests.tiny_models import tiny_bundle
 
 
 @pytest.fixture
@@ -90,6 +94,28 @@ def test_scores_of_the_pretrained_head_see_the_features_that_it_was_made_for() -
         expected = score(fit(train, labels, "sub"), new, "sub")
         found = score(fit(roots, labels, "sub"), rooted(new), "sub")
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["smallnet", "smallnet+root"])
+def test_classes_are_added_with_a_pretrained_head_of_the_same_features(name: str) -> None:
+    rng = np.random.default_rng(0)
+    backbone, tiny = build_backbone(name, "none"), tiny_bundle()
+    weight, bias = (rng.normal(size=size).astype(np.float32) for size in ((7, 128), 7))
+    head = PretrainedHead(weight, bias, name.endswith("+root"))
+    features = rng.normal(size=(6, 128)).astype(np.float32)
+    labels = Labels(np.zeros(6, np.int64), np.arange(6) % 2)
+    state = fit_pretrained_mass(ScoreInputs(features, features, features, head), labels, "sub")
+    bundle = replace(
+        tiny,
+        backbone=name,
+        net=TwoHeadNet(backbone, tiny.net.heads),
+        scores=("msp", "pretrained_mass"),
+        states={f"pretrained_mass.{key}": value for key, value in state.items()},
+    )
+    found = own_backbone(bundle, parse_config({})).pretrained_head
+    assert found is not None
+    assert found.rooted == head.rooted
+    np.testing.assert_array_equal(found.weight, weight)
 
 
 def test_a_network_that_is_trained_has_no_roots() -> None:
