@@ -254,8 +254,15 @@ def _check_spread(covariance: NDArray[np.float64], n_images: int, n_classes: int
 
 
 def _whitening(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The map [D, D] after which points of this covariance have the identity as covariance."""
-    return np.linalg.cholesky(np.linalg.inv(covariance))
+    """The map [D, D] after which points of this covariance have the identity as covariance.
+
+    With C = L L^T it is the inverse of L^T, in a quarter of the operations of inverting C.
+    """
+    from scipy.linalg import cholesky, lapack  # prediction does not need it
+
+    lower = cholesky(covariance, lower=True, check_finite=False)
+    inverse, _ = lapack.dtrtri(lower, lower=1)
+    return inverse.T
 
 
 def squared_distances(state: State, features: np.ndarray) -> NDArray[np.float64]:
