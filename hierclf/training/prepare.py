@@ -253,8 +253,8 @@ def _pretrained_head(config: Config, backbone: Backbone) -> PretrainedHead | Non
         )
     if backbone.pretrained_head is None:
         raise ValueError(
-            f"the score {names[0]} needs weights with a classifier head, but those of "
-            f"{config.model.backbone} ({config.model.weights}) hold none: leave it out of "
+            f"the score {names[0]} needs a single backbone whose weights hold a classifier head, "
+            f"but got {config.model.backbone} ({config.model.weights}): leave it out of "
             "thresholds.scores"
         )
     return backbone.pretrained_head

@@ -153,3 +153,13 @@ def test_a_search_does_not_vary_the_views_of_several() -> None:
     tree["search"] = {"space": {"model.image_size": {"choices": [32, 48]}}}
     with pytest.raises(ValueError, match=r"cannot vary model.image_size of several backbones"):
         parse_config(tree)
+
+
+def test_a_score_of_the_published_head_is_refused_since_there_are_several(
+    weights: list[str], directory: Path
+) -> None:
+    tree = config_of({"backbone": NAMES, "weights": weights}).model_dump()
+    tree["thresholds"] = {"scores": ["msp", "pretrained_kl"]}
+    with pytest.raises(ValueError, match="pretrained_kl needs a single backbone") as caught:
+        prepare(parse_config(tree), directory=directory, device=CPU)
+    assert "\n" not in str(caught.value)
