@@ -1,5 +1,6 @@
 """Measurements that anyone can repeat on their own data."""
 
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -135,7 +136,10 @@ def compare(
         for title in (AS_IT_IS, *variant):
             other = title.split(";") if title != AS_IT_IS else []
             settings = _config(data, config, [*(set_ or []), *other])
-            variants[title] = Variant(settings, prepare_with_progress(settings))
+            with warnings.catch_warnings():
+                if other:  # of the same images, which were warned of
+                    warnings.simplefilter("ignore")
+                variants[title] = Variant(settings, prepare_with_progress(settings))
         group_of = _groups(variants[AS_IT_IS].prepared, groups, clusters)
         rows = run_variants(variants, group_of, range(first, first + worlds))
         _write(rows, gain_report(rows), out, "variants")

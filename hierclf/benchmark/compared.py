@@ -1,13 +1,15 @@
 """Compare other values of a configuration with those it has, on new classes, world by world.
 
 Every variant sees the same worlds (see `worlds`) as the configuration as it is: the same known and
-new classes, folds and test images. A gain is a difference of accuracies found, paired by world.
+new classes, folds and test images, also where its backbone is another. A gain is a difference of
+accuracies found, paired by world.
 
 Shape legend: W worlds.
 """
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -52,12 +54,11 @@ def run_variants(
     Returns:
         The rows of `world_rows` with the columns `variant` and `seconds`, which training the folds,
         fitting scores and choosing the rule took.
+
+    Raises:
+        ValueError: what `in_same_worlds` raises.
     """
-    own = {
-        title: variant.prepared._replace(cache=regrouped(variant.prepared.cache, groups))
-        for title, variant in variants.items()
-    }
-    rows, numbers = [], list(worlds)
+    own, rows, numbers = in_same_worlds(variants, groups), [], list(worlds)
     with one_thread(), progress("worlds") as step:
         for done, world in enumerate(numbers, 1):
             for title, variant in variants.items():
@@ -67,6 +68,27 @@ def run_variants(
                 rows += [row | {"variant": title, "seconds": seconds} for row in found]
             step(done, len(numbers))
     return pd.DataFrame(rows)
+
+
+def in_same_worlds(
+    variants: Mapping[str, Variant], groups: NDArray[np.int64]
+) -> dict[str, Prepared]:
+    """Regroup the classes of every variant, and keep together the near-copies of the first.
+
+    Near-copies are found by features: those of another backbone would draw other test images.
+
+    Raises:
+        ValueError: a variant has other images or classes than the first.
+    """
+    first = next(iter(variants.values())).prepared.cache
+    own = {}
+    for title, variant in variants.items():
+        cache = variant.prepared.cache
+        if cache.names != first.names or (cache.sub_labels != first.sub_labels).any():
+            raise ValueError(f"variants must have the same images and classes, but {title} has not")
+        cache = replace(regrouped(cache, groups), groups=first.groups)
+        own[title] = variant.prepared._replace(cache=cache)
+    return own
 
 
 def gains(rows: pd.DataFrame, *, coverage: float = 0.9) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Claims about variants of a configuration, compared in worlds of new classes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,13 @@ import pytest
 from scipy import stats
 
 from hierclf.benchmark.__main__ import app
-from hierclf.benchmark.compared import AS_IT_IS, gains, report
+from hierclf.benchmark.compared import AS_IT_IS, Variant, gains, in_same_worlds, report
+from hierclf.benchmark.worlds import draw_world
+from hierclf.config import parse_config
+from hierclf.data.cache import ImageCache
 from hierclf.data.sources import open_source
+from hierclf.training.prepare import Prepared
+from tests.fold_runs import CACHE
 
 DEMO = Path(__file__).parents[2] / "configs" / "demo.yaml"
 SETTINGS = ["model.image_size=32", "train.epochs=1", "folds.sub=2", "folds.super=1"]
@@ -56,6 +62,29 @@ def test_the_report_has_a_row_per_variant_with_its_time() -> None:
     assert len(lines) == 3
     assert lines[2].startswith("| better | +")
     assert lines[2].endswith(" | 3.0 x |")
+
+
+def variant_of(cache: ImageCache) -> Variant:
+    return Variant(parse_config({}), Prepared(cache, {}, None, None, None, None))
+
+
+def test_near_copies_that_another_backbone_finds_do_not_change_the_test_images() -> None:
+    rng = np.random.default_rng(0)
+    first, second = (replace(CACHE, groups=rng.integers(0, 40, len(CACHE.names))) for _ in range(2))
+    group_of = np.arange(CACHE.hierarchy.n_sub) % 5
+    variants = {AS_IT_IS: variant_of(first), "other": variant_of(second)}
+    ours, theirs = (
+        draw_world(prepared.cache, 3) for prepared in in_same_worlds(variants, group_of).values()
+    )
+    np.testing.assert_array_equal(ours.val, theirs.val)
+    np.testing.assert_array_equal(ours.train, theirs.train)
+
+
+def test_a_variant_with_other_images_is_refused() -> None:
+    other = replace(CACHE, names=CACHE.names[::-1])
+    variants = {AS_IT_IS: variant_of(CACHE), "data.path=other": variant_of(other)}
+    with pytest.raises(ValueError, match=r"the same images and classes, but data\.path=other"):
+        in_same_worlds(variants, np.arange(CACHE.hierarchy.n_sub) % 5)
 
 
 @pytest.mark.slow
