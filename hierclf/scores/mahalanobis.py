@@ -262,7 +262,7 @@ def _whitening(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
 
     lower = cholesky(covariance, lower=True, check_finite=False)
     inverse, _ = lapack.dtrtri(lower, lower=1)
-    return inverse.T
+    return np.ascontiguousarray(inverse.T)  # safetensors writes memory as it is laid out
 
 
 def squared_distances(state: State, features: np.ndarray) -> NDArray[np.float64]:
