@@ -92,7 +92,9 @@ class ModelConfig(Strict):
 
 
 # Keys of `train` that change how a backbone is trained.
-_OF_WHOLE_NETWORKS = ("contrastive", "layer_decay", "head_epochs", "mix", "self_supervised")
+_OF_WHOLE_NETWORKS = (
+    *("augmentation", "contrastive", "layer_decay", "head_epochs", "mix", "self_supervised"),
+)
 
 
 class Config(Strict):

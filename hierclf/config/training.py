@@ -56,6 +56,9 @@ class TrainConfig(Strict):
     """How much of the covariance is made equal in all directions; used with heads: lda only."""
     strength: Annotated[float, Field(ge=0, le=3)] = 1.0
     """Augmentation strength: 0 is none, 1 is the paper's recipe."""
+    augmentation: Literal["recipe", "randaugment"] = "recipe"
+    """`recipe`: crop, flip, rotation and colours; `randaugment`: crop, flip and two operations \
+    drawn for each image; with freeze: none."""
     sub_weight: Positive = 1.0
     """Weight of the sub-class loss in the sum."""
     loss: Literal["cross_entropy", "focal", "hierarchical", "soft_labels"] = "cross_entropy"

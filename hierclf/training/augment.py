@@ -21,7 +21,7 @@ MAX_STRENGTH = 3.0
 _JITTER = 0.3  # brightness, contrast and saturation factors lie in 1 -+ _JITTER
 _HUE = 0.1  # of a full turn
 _ROTATION = 20.0  # degrees
-_CROP_LOSS = 0.3  # a crop keeps at least 1 - _CROP_LOSS of the area
+CROP_LOSS = 0.3  # a crop keeps at least 1 - CROP_LOSS of the area
 _LOG_RATIO = math.log(4 / 3)  # a crop's aspect ratio lies in 3/4 .. 4/3
 _FLIP = 0.5
 
@@ -69,13 +69,18 @@ def augment(
         ValueError: images of another type or shape, size or strength out of range.
     """
     check_pixels(images, size)
-    if not 0 <= strength <= MAX_STRENGTH:
-        raise ValueError(f"`0 <= strength <= 3` must hold, but got strength={strength}")
+    check_strength(strength)
     if strength == 0:
         return to_input(resize(images, (size, size), "bilinear"))
     params = sample_params(len(images), strength, generator, images.device)
     coloured = apply_colour(reduce_source(images, size), params)
     return apply_geometry(coloured, params, size)
+
+
+def check_strength(strength: float) -> None:
+    """Raise ValueError for a strength out of range."""
+    if not 0 <= strength <= MAX_STRENGTH:
+        raise ValueError(f"`0 <= strength <= 3` must hold, but got strength={strength}")
 
 
 def sample_params(
@@ -99,7 +104,7 @@ def sample_params(
     table = table.to(device, non_blocking=True)
     centred = 2 * table[:5] - 1
     left, top, flip = table[5:8]
-    scale = 1 - _CROP_LOSS * strength * table[8 : 8 + _CROP_TRIES]
+    scale = 1 - CROP_LOSS * strength * table[8 : 8 + _CROP_TRIES]
     ratio = torch.exp(_LOG_RATIO * strength * (2 * table[8 + _CROP_TRIES :] - 1))
     width, height = (scale * ratio).sqrt_(), (scale / ratio).sqrt_()
     fits = (width <= 1) & (height <= 1)

@@ -51,6 +51,7 @@ def build_inputs(
         interpolation=interpolation,
         strength=config.train.strength,
         device=device,
+        augmentation=config.train.augmentation,
     )
 
 

@@ -17,7 +17,9 @@ from hierclf.nets.preprocessing import center_view
 from hierclf.training.augment import augment
 from hierclf.training.batch_reader import batch_reader, to_device
 from hierclf.training.features import view_strengths
+from hierclf.training.rand_augment import rand_augment
 
+Augmentation = Literal["recipe", "randaugment"]
 GPU_PIXELS = 1 << 24
 """Pixels that a GPU augments at a time, as of 334 images of 224 px. One batch starts as many
 kernels as five do, and to start them takes longer than they run. A temporary takes 200 MB."""
@@ -43,13 +45,16 @@ def image_inputs(
     interpolation: Literal["bilinear", "bicubic"],
     strength: float,
     device: torch.device,
+    augmentation: Augmentation = "recipe",
 ) -> Inputs:
     """Batches of pixels, float [B, 3, size, size] in [0, 1].
 
     Args:
         images: uint8 [N, H, W, 3], usually a memory map, or a stream; only the rows asked for are
             read.
+        augmentation: `augment` or `rand_augment`.
     """
+    change = {"recipe": augment, "randaugment": rand_augment}[augmentation]
     if isinstance(images, ImageStream):
         stream = images
 
@@ -65,7 +70,7 @@ def image_inputs(
 
     def train(batches: Sequence[np.ndarray], generator: torch.Generator) -> Iterator[Tensor]:
         for group in _together(fetch(batches), side, device):
-            augmented = augment(torch.cat(group), size=size, strength=strength, generator=generator)
+            augmented = change(torch.cat(group), size=size, strength=strength, generator=generator)
             yield from augmented.split([len(batch) for batch in group])
 
     def evaluate(batches: Sequence[np.ndarray]) -> Iterator[Tensor]:
