@@ -5,7 +5,7 @@ import platform
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import torch
@@ -129,10 +129,13 @@ def _trials_table(trials: pd.DataFrame, keys: list[str]) -> Table:
         title="best trials (objective on the search's own folds)",
         title_justify="left",
         box=SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
     )
     names = [name.replace("_", " ") for name in short_names(keys).values()]
     for column in (*names, "epochs", "objective", "status"):
-        table.add_column(column, justify="left" if column == "status" else "right")
+        side: Literal["left", "right"] = "left" if column == "status" else "right"
+        table.add_column(column, justify=side, overflow="fold")
     for row in trials.to_dict("records"):
         table.add_row(
             *(shown(row[key]) for key in keys),
