@@ -6,7 +6,15 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from hierclf.hierarchy import Level
-from hierclf.scores import SCORES, Labels, PretrainedHead, ScoreInputs, State
+from hierclf.scores import (
+    SCORES,
+    Labels,
+    PretrainedHead,
+    ScoreInputs,
+    State,
+    fit_scores,
+    score_columns,
+)
 
 # Six sub-classes of three super-classes; super-class 1 and sub-class 4 are not among them.
 SUBS = np.array([0, 1, 2, 3, 5, 6])
@@ -40,7 +48,9 @@ def score(
     name: str, level: Level, train: tuple[ScoreInputs, Labels], new: ScoreInputs
 ) -> np.ndarray:
     """A registered score, fitted on `train`."""
-    return SCORES[name].score(SCORES[name].fit(*train, level), new, level)
+    one, (inputs, labels) = {name: SCORES[name]}, train
+    states = fit_scores(inputs, *labels, scores=one)
+    return score_columns(states, new, scores=one)[f"{level}_{name}"]
 
 
 def _centres(d: int) -> np.ndarray:

@@ -76,11 +76,14 @@ class Score:
         score: (state, inputs of N images, level) -> float32 [N], higher = more novel.
         per_level: False if both levels share the score, which is then fitted and computed once, at
             level "sub".
+        refine: (state, inputs, labels, level) -> what a level adds to a state that both levels
+            share: it is fitted once, at level "sub". Without it, each level is fitted by itself.
     """
 
     fit: Callable[[ScoreInputs, Labels, Level], State]
     score: Callable[[State, ScoreInputs, Level], Floats]
     per_level: bool = True
+    refine: Callable[[State, ScoreInputs, Labels, Level], State] | None = None
 
 
 def logit_score(function: Callable[[np.ndarray], Floats]) -> Score:

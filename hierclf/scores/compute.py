@@ -29,7 +29,7 @@ def fit_scores(
 
     Returns:
         One flat dict of arrays with keys `super_NAME.ARRAY` and `sub_NAME.ARRAY`, or `NAME.ARRAY`
-        for a score that both levels share.
+        for what both levels share.
 
     Raises:
         ValueError: inputs that are not finite or differ in length, too few images for a score.
@@ -43,10 +43,20 @@ def fit_scores(
         )
     states: State = {}
     for name, score in scores.items():
-        for level in _levels(score):
-            fitted = score.fit(inputs, labels, level)
-            states |= {f"{_prefix(score, level, name)}.{key}": a for key, a in fitted.items()}
+        states |= _fitted(score, name, inputs, labels)
     return states
+
+
+def _fitted(score: Score, name: str, inputs: ScoreInputs, labels: Labels) -> State:
+    """The arrays of one score."""
+    if score.refine is None:
+        parts = {_prefix(score, lv, name): score.fit(inputs, labels, lv) for lv in _levels(score)}
+    else:
+        shared = score.fit(inputs, labels, "sub")
+        parts = {name: shared}
+        for level in LEVELS:
+            parts[f"{level}_{name}"] = score.refine(shared, inputs, labels, level)
+    return {f"{start}.{key}": array for start, part in parts.items() for key, array in part.items()}
 
 
 def score_columns(
@@ -72,14 +82,18 @@ def score_columns(
     columns: dict[str, Floats] = {}
     for name, score in scores.items():
         for level in _levels(score):
-            start = f"{_prefix(score, level, name)}."
-            own = {k.removeprefix(start): a for k, a in states.items() if k.startswith(start)}
-            column = score.score(own, inputs, level)
+            column = score.score(_state_of(states, name, level), inputs, level)
             _check_finite(f"{level}_{name}", column)
             columns[f"{level}_{name}"] = column
         if not score.per_level:
             columns[f"super_{name}"] = columns[f"sub_{name}"]
     return columns
+
+
+def _state_of(states: Mapping[str, np.ndarray], name: str, level: Level) -> State:
+    """The arrays of a score that are of a level, or of both."""
+    parts = ((*key.partition("."), array) for key, array in states.items())
+    return {key: array for start, _, key, array in parts if start in (name, f"{level}_{name}")}
 
 
 def _levels(score: Score) -> tuple[Level, ...]:

@@ -146,24 +146,23 @@ def score_relative(state: State, features: np.ndarray) -> Floats:
     return score_mahalanobis(state, features) - score_mahalanobis(of_all, features)
 
 
-def fit_within(inputs: ScoreInputs, labels: Labels, level: Level) -> State:
-    """`fit_mahalanobis` on sub-classes, with the super-class of each for the sub level.
+def owners_within(state: State, inputs: ScoreInputs, labels: Labels, level: Level) -> State:
+    """For the sub level, the super-class of each sub-class.
 
     Args:
+        state: of `fit_mahalanobis` on the sub-classes of the same images; not used.
         inputs: of M images; super_logits over the sorted super-classes of `labels`.
         labels: of the same images.
         level: the level that the score is for.
 
     Returns:
-        whitening [D, D], means [C, D]; for level "sub" also owner: int64 [C], columns of
-        super_logits.
+        owner: int64 [C], columns of super_logits; nothing for level "super".
 
     Raises:
-        ValueError: as `fit_mahalanobis`; super_logits have another number of classes than the
-            labels; a sub-class belongs to two super-classes.
+        ValueError: super_logits have another number of classes than the labels; a sub-class belongs
+            to two super-classes.
     """
-    state = fit_mahalanobis(inputs.features, labels.sub_labels)
-    return state if level == "super" else state | {"owner": _owners(inputs, labels)}
+    return {} if level == "super" else {"owner": _owners(inputs, labels)}
 
 
 def score_within(state: State, inputs: ScoreInputs, level: Level) -> Floats:
@@ -175,7 +174,7 @@ def score_within(state: State, inputs: ScoreInputs, level: Level) -> Floats:
     badly. Distance and covariance are those of `fit_mahalanobis`, after Lee et al. 2018.
 
     Args:
-        state: from `fit_within` for the same level.
+        state: of `fit_mahalanobis` on sub-classes, and of `owners_within` for the same level.
         inputs: of N images.
         level: the level that the score is for.
 
@@ -202,6 +201,15 @@ def mahalanobis_score() -> Score:
 def relative_mahalanobis_score() -> Score:
     """`fit_relative` and `score_relative`, on sub-classes for both levels."""
     return feature_score(fit_relative, score_relative)
+
+
+def within_score() -> Score:
+    """`fit_mahalanobis` on sub-classes for both levels, `owners_within`, and `score_within`."""
+    return Score(
+        lambda inputs, labels, level: fit_mahalanobis(inputs.features, labels.sub_labels),
+        score_within,
+        refine=owners_within,
+    )
 
 
 def class_means(points: NDArray[np.float64], index: np.ndarray) -> NDArray[np.float64]:

@@ -9,10 +9,9 @@ from hierclf.scores.knn import knn_score
 from hierclf.scores.learned import fit_learned, score_learned
 from hierclf.scores.logit import energy_score, entropy, gen, max_logit, mcm, msp
 from hierclf.scores.mahalanobis import (
-    fit_within,
     mahalanobis_score,
     relative_mahalanobis_score,
-    score_within,
+    within_score,
 )
 from hierclf.scores.mixture import fit_mixture, score_mixture
 from hierclf.scores.nnguide import guide_score
@@ -24,7 +23,7 @@ from hierclf.scores.pretrained_head import (
     score_pretrained_kl,
     score_pretrained_mass,
 )
-from hierclf.scores.subspace import fit_residual, fit_vim, score_residual, score_vim
+from hierclf.scores.subspace import fit_residual, score_residual, vim_score
 
 SCORES: dict[str, Score] = {
     "msp": logit_score(msp),
@@ -36,9 +35,9 @@ SCORES: dict[str, Score] = {
     "knn": knn_score(),
     "mahalanobis": mahalanobis_score(),
     "relative_mahalanobis": relative_mahalanobis_score(),
-    "within": Score(fit_within, score_within),
+    "within": within_score(),
     "residual": feature_score(lambda features, labels: fit_residual(features), score_residual),
-    "vim": Score(fit_vim, score_vim),
+    "vim": vim_score(),
     "mixture": feature_score(fit_mixture, score_mixture),
     "one_class": feature_score(fit_one_class, score_one_class),
     "flow": feature_score(fit_flow, score_flow),

@@ -6,7 +6,7 @@ Shape legend: N images, M training images, K classes of a level, D features, R r
 import numpy as np
 
 from hierclf.hierarchy import Level
-from hierclf.scores.base import Floats, Labels, ScoreInputs, State, logits_of
+from hierclf.scores.base import Floats, Labels, Score, ScoreInputs, State, logits_of
 from hierclf.scores.logit import energy
 from hierclf.scores.pca import principal_axes
 from hierclf.scores.rows import by_chunks, check_width
@@ -62,24 +62,24 @@ def score_residual(state: State, features: np.ndarray) -> Floats:
     )
 
 
-def fit_vim(inputs: ScoreInputs, labels: Labels, level: Level) -> State:
-    """`fit_residual`, and the factor that scales residuals to a level's logits.
+def scale_vim(state: State, inputs: ScoreInputs, labels: Labels, level: Level) -> State:
+    """The factor that scales residuals to a level's logits.
 
     alpha = mean largest logit / mean residual over the training images; 0 where that is negative
     (an untrained head), since a larger residual must not lower the score.
 
     Args:
+        state: of `fit_residual` of the same images.
         inputs: of M training images.
         labels: not used.
         level: whose logits.
 
     Returns:
-        mean [D] and rest [D, R] of `fit_residual`, and alpha: float32 [1], >= 0.
+        alpha: float32 [1], >= 0.
     """
-    state = fit_residual(inputs.features)
     largest = logits_of(inputs, level).max(axis=1).mean(dtype=np.float64)
     residual = score_residual(state, inputs.features).mean(dtype=np.float64)
-    return state | {"alpha": np.array([max(largest / residual, 0.0)], dtype=np.float32)}
+    return {"alpha": np.array([max(largest / residual, 0.0)], dtype=np.float32)}
 
 
 def score_vim(state: State, inputs: ScoreInputs, level: Level) -> Floats:
@@ -89,10 +89,17 @@ def score_vim(state: State, inputs: ScoreInputs, level: Level) -> Floats:
     softmax probability of the residual as a virtual class.
 
     Args:
-        state: from `fit_vim` for the same level.
+        state: of `fit_residual`, and alpha of `scale_vim` for the same level.
         inputs: of N images.
         level: whose logits.
     """
     return state["alpha"] * score_residual(state, inputs.features) + energy(
         logits_of(inputs, level)
+    )
+
+
+def vim_score() -> Score:
+    """`fit_residual` for both levels, `scale_vim` for each, and `score_vim`."""
+    return Score(
+        lambda inputs, labels, level: fit_residual(inputs.features), score_vim, refine=scale_vim
     )

@@ -9,16 +9,16 @@ from scipy.stats import multivariate_normal
 from sklearn.covariance import LedoitWolf
 from sklearn.preprocessing import normalize
 
-from hierclf.scores import SCORES, State, fit_mahalanobis, score_mahalanobis
+from hierclf.scores import SCORES, State, fit_mahalanobis, fit_scores, score_mahalanobis
 from hierclf.scores.mahalanobis import (
     RIDGE,
     fit_relative,
-    fit_within,
     ledoit_wolf,
     score_relative,
-    score_within,
 )
-from tests.drawn_scores import SUPERS, drawn, far
+from tests.drawn_scores import SUPERS, drawn, far, score
+
+WITHIN = {"within": SCORES["within"]}
 
 
 def distances(features: np.ndarray, labels: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -120,16 +120,17 @@ def test_within_looks_at_sub_classes_of_the_predicted_super_class_only() -> None
     every = distances(train.features, labels.sub_labels, new.features)
     predicted = np.unique(SUPERS)[logits.argmax(axis=1)]
     expected = [row[name == SUPERS].min() for row, name in zip(every, predicted, strict=True)]
-    state = fit_within(train, labels, "sub")
-    np.testing.assert_array_equal(state["owner"], np.searchsorted(np.unique(SUPERS), SUPERS))
-    ours = score_within(state, new._replace(super_logits=logits), "sub")
+    states = fit_scores(train, *labels, scores=WITHIN)
+    owner = np.searchsorted(np.unique(SUPERS), SUPERS)
+    np.testing.assert_array_equal(states["sub_within.owner"], owner)
+    ours = score("within", "sub", (train, labels), new._replace(super_logits=logits))
     np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-3)
     assert (ours > every.min(axis=1) + 1).any()
 
 
 def test_within_looks_at_all_sub_classes_for_the_super_level() -> None:
     (train, labels), new = drawn(), far()
-    ours = score_within(fit_within(train, labels, "super"), new, "super")
+    ours = score("within", "super", (train, labels), new)
     expected = distances(train.features, labels.sub_labels, new.features).min(axis=1)
     np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-3)
 
@@ -139,10 +140,10 @@ def test_within_refuses_a_sub_class_of_two_super_classes() -> None:
     supers = labels.super_labels.copy()
     supers[np.flatnonzero(labels.sub_labels == 5)[7]] = 0
     with pytest.raises(ValueError, match=r"must belong to one super-class.* with sub-class 5$"):
-        fit_within(train, labels._replace(super_labels=supers), "sub")
+        fit_scores(train, supers, labels.sub_labels, scores=WITHIN)
 
 
 def test_within_refuses_logits_of_other_classes_than_the_labels() -> None:
     train, labels = drawn()
     with pytest.raises(ValueError, match=r"a column for each of 3 super-classes.* but got 2"):
-        fit_within(train._replace(super_logits=train.super_logits[:, :2]), labels, "sub")
+        fit_scores(train._replace(super_logits=train.super_logits[:, :2]), *labels, scores=WITHIN)

@@ -57,6 +57,23 @@ def test_columns_are_there_for_both_levels_and_survive_safetensors(tmp_path: Pat
     np.testing.assert_array_equal(columns["super_knn"], columns["sub_knn"])
 
 
+@pytest.mark.parametrize("name", [name for name, score in SCORES.items() if score.refine])
+def test_what_both_levels_share_is_stored_once_and_read_from_each_level_as_before(
+    name: str,
+) -> None:
+    (train, labels), (test, _) = drawn(), drawn(10, seed=1)
+    one = {name: SCORES[name]}
+    states = fit_scores(train, *labels, scores=one)
+    shared = {key: array for key, array in states.items() if key.startswith(f"{name}.")}
+    assert shared
+    # Models of earlier versions hold it twice.
+    former = {key: array for key, array in states.items() if key not in shared}
+    former |= {f"{level}_{k}": array for level in ("super", "sub") for k, array in shared.items()}
+    found = score_columns(states, test, scores=one)
+    for key, column in score_columns(former, test, scores=one).items():
+        np.testing.assert_array_equal(found[key], column)
+
+
 @pytest.mark.parametrize("name", SCORES)
 def test_few_images_of_many_features_and_a_class_of_one_image_are_enough(name: str) -> None:
     (train, labels), (test, _) = drawn(13, 40), drawn(5, 40, seed=1)

@@ -8,7 +8,7 @@ from sklearn.preprocessing import normalize
 from hierclf.hierarchy import Level
 from hierclf.scores.base import logits_of
 from hierclf.scores.pca import fit_pca, principal_axes, project
-from hierclf.scores.subspace import fit_residual, fit_vim, score_residual, score_vim
+from hierclf.scores.subspace import fit_residual, scale_vim, score_residual, score_vim
 from tests.drawn_scores import drawn, far
 
 
@@ -59,10 +59,11 @@ def test_vim_is_the_papers_sum_of_scaled_residual_and_energy(level: Level) -> No
     )
     energy = -np.log(np.exp(logits_of(new, level).astype(np.float64)).sum(axis=1))
     expected = alpha * score_residual(state, new.features) + energy
-    ours = score_vim(fit_vim(train, labels, level), new, level)
+    ours = score_vim(state | scale_vim(state, train, labels, level), new, level)
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_vim_never_counts_a_larger_residual_as_more_known() -> None:
     train, labels = drawn()
-    assert fit_vim(train._replace(sub_logits=train.sub_logits - 100), labels, "sub")["alpha"] == 0
+    state, low = fit_residual(train.features), train._replace(sub_logits=train.sub_logits - 100)
+    assert scale_vim(state, low, labels, "sub")["alpha"] == 0
