@@ -93,7 +93,12 @@ class ModelConfig(Strict):
 
 # Keys of `train` that change how a backbone is trained.
 _OF_WHOLE_NETWORKS = (
-    *("augmentation", "contrastive", "layer_decay", "head_epochs", "mix", "self_supervised"),
+    "augmentation",
+    "contrastive",
+    "layer_decay",
+    "head_epochs",
+    "mix",
+    "self_supervised",
 )
 
 

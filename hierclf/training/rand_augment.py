@@ -9,11 +9,11 @@ Shape legend: B images, H x W stored size.
 import torch
 from torch import Tensor
 
-from hierclf.nets.preprocessing import check_pixels, resize, to_input
-from hierclf.training.augment import CROP_LOSS, check_strength
+from hierclf.nets.preprocessing import check_pixels, to_input
+from hierclf.training.augment import CROP_LOSS, augment, check_strength
 from hierclf.training.seeding import seeded
 
-OPERATIONS = 2  # of each image, as in the paper
+_OPERATIONS = 2  # of each image, as in the paper
 _MAGNITUDE = 9  # of torchvision's 31 steps from 0 to 30, at strength 1; torchvision's default
 
 
@@ -44,15 +44,15 @@ def rand_augment(
     """
     from torchvision.transforms import v2  # slow to import, and prediction does not need it
 
+    if strength == 0:
+        return augment(images, size=size, strength=0)
     check_pixels(images, size)
     check_strength(strength)
-    if strength == 0:
-        return to_input(resize(images, (size, size), "bilinear"))
     change = v2.Compose(
         [
             v2.RandomResizedCrop(size, scale=(1 - CROP_LOSS * strength, 1.0), antialias=True),
             v2.RandomHorizontalFlip(),
-            v2.RandAugment(OPERATIONS, round(_MAGNITUDE * strength)),
+            v2.RandAugment(_OPERATIONS, round(_MAGNITUDE * strength)),
         ]
     )
     # torchvision draws from torch's global generators.

@@ -10,12 +10,7 @@ from sklearn.covariance import LedoitWolf
 from sklearn.preprocessing import normalize
 
 from hierclf.scores import SCORES, State, fit_mahalanobis, fit_scores, score_mahalanobis
-from hierclf.scores.mahalanobis import (
-    RIDGE,
-    fit_relative,
-    ledoit_wolf,
-    score_relative,
-)
+from hierclf.scores.mahalanobis import RIDGE, fit_relative, ledoit_wolf, score_relative
 from tests.drawn_scores import SUPERS, drawn, far, score
 
 WITHIN = {"within": SCORES["within"]}
